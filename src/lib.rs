@@ -1,0 +1,1 @@
+//! The memcached module for Kamailio.
