@@ -1,1 +1,3 @@
 //! The memcached module for Kamailio.
+
+pub mod hash;

@@ -1,0 +1,206 @@
+//! Key hashes: bytes in, 32 bits out, exactly as libmemcached 1.1.4, libmc
+//! 1.4.17 and twemproxy 0.5.0 compute them on amd64, their accidents included.
+//!
+//! A hash decides which server owns data that other programs wrote, so nothing
+//! here may be "improved". Where one name means different things in different
+//! systems, the [`System`] that is imitated picks the meaning. This is no
+//! general hashing library, and no defence against chosen keys.
+
+mod crc;
+mod fnv;
+mod hsieh;
+mod jenkins;
+mod murmur;
+
+use std::fmt;
+
+/// The programs whose placement is imitated; each has its own hash names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    Libmemcached,
+    Libmc,
+    Twemproxy,
+}
+
+/// One hash function, the same on every architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyHash {
+    /// Jenkins one-at-a-time over signed bytes.
+    OneAtATime,
+    /// The first four bytes of the MD5 digest, little-endian.
+    Md5,
+    /// CRC-32 cut to bits 16 to 30: only 32 768 values.
+    Crc15,
+    /// Standard CRC-32, all bits.
+    Crc32,
+    /// CCITT CRC-16 whose state is never cut to 16 bits.
+    Crc16,
+    /// FNV-1, 32 bit, over signed bytes.
+    Fnv1Signed,
+    /// FNV-1a, 32 bit, over signed bytes.
+    Fnv1aSigned,
+    /// Standard FNV-1, 32 bit.
+    Fnv1,
+    /// Standard FNV-1a, 32 bit.
+    Fnv1a,
+    /// FNV-1, 64 bit, over signed bytes; the low half.
+    Fnv1Long,
+    /// The 32 bit FNV-1a loop over signed bytes, run on the low halves of the
+    /// 64 bit constants. Not a 64 bit hash at all.
+    Fnv1aLong,
+    /// Bob Jenkins' lookup3 `hashlittle`, initial value 13.
+    Jenkins,
+    /// MurmurHash2, seeded with a multiple of the length.
+    Murmur,
+    /// MurmurHash3 x86_32, seeded likewise.
+    Murmur3,
+    /// Paul Hsieh's SuperFastHash, one byte of its tail signed.
+    Hsieh,
+}
+
+use KeyHash::*;
+
+const LIBMEMCACHED: &[(&str, KeyHash)] = &[
+    ("one_at_a_time", OneAtATime),
+    ("md5", Md5),
+    ("crc", Crc15),
+    ("fnv1_64", Fnv1Long),
+    ("fnv1a_64", Fnv1aLong),
+    ("fnv1_32", Fnv1Signed),
+    ("fnv1a_32", Fnv1aSigned),
+    ("jenkins", Jenkins),
+    ("murmur", Murmur),
+    ("murmur3", Murmur3),
+    ("hsieh", Hsieh),
+    ("default", OneAtATime),
+];
+
+const LIBMC: &[(&str, KeyHash)] = &[
+    ("md5", Md5),
+    ("fnv1_32", Fnv1),
+    ("fnv1a_32", Fnv1a),
+    ("crc_32", Crc32),
+];
+
+const TWEMPROXY: &[(&str, KeyHash)] = &[
+    ("one_at_a_time", OneAtATime),
+    ("md5", Md5),
+    ("crc16", Crc16),
+    ("crc32", Crc15),
+    ("crc32a", Crc32),
+    ("fnv1_64", Fnv1Long),
+    ("fnv1a_64", Fnv1aLong),
+    ("fnv1_32", Fnv1Signed),
+    ("fnv1a_32", Fnv1aSigned),
+    ("hsieh", Hsieh),
+    ("murmur", Murmur),
+    ("jenkins", Jenkins),
+];
+
+impl System {
+    /// The hash names this system's configuration knows, and what it means by them.
+    pub fn hashes(self) -> &'static [(&'static str, KeyHash)] {
+        match self {
+            System::Libmemcached => LIBMEMCACHED,
+            System::Libmc => LIBMC,
+            System::Twemproxy => TWEMPROXY,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            System::Libmemcached => "libmemcached",
+            System::Libmc => "libmc",
+            System::Twemproxy => "twemproxy",
+        }
+    }
+}
+
+impl KeyHash {
+    /// What `system` means by the hash called `name`.
+    ///
+    /// # Errors
+    /// A name the system does not have: no peer could agree on the placement.
+    pub fn parse(system: System, name: &str) -> Result<KeyHash, UnknownHash> {
+        let known = system.hashes().iter().find(|(known, _)| *known == name);
+        known.map(|&(_, hash)| hash).ok_or_else(|| UnknownHash {
+            system,
+            name: name.to_owned(),
+        })
+    }
+
+    /// What `system` calls this hash, if it has it.
+    pub fn name(self, system: System) -> Option<&'static str> {
+        let known = system.hashes().iter().find(|&&(_, hash)| hash == self);
+        known.map(|&(name, _)| name)
+    }
+
+    /// Hashes a key of any length, the empty one too. Never allocates.
+    pub fn hash(self, key: &[u8]) -> u32 {
+        match self {
+            OneAtATime => jenkins::one_at_a_time(key),
+            Md5 => md5_words(key)[0],
+            Crc15 => crc::crc32(key) >> 16 & 0x7fff,
+            Crc32 => crc::crc32(key),
+            Crc16 => crc::crc16_uncut(key),
+            Fnv1Signed => fnv::fnv1(key.iter().map(signed)),
+            Fnv1aSigned => fnv::fnv1a(key.iter().map(signed)),
+            Fnv1 => fnv::fnv1(key.iter().map(unsigned)),
+            Fnv1a => fnv::fnv1a(key.iter().map(unsigned)),
+            Fnv1Long => fnv::fnv1_long(key),
+            Fnv1aLong => fnv::fnv1a_long(key.iter().map(signed)),
+            Jenkins => jenkins::lookup3(key),
+            Murmur => murmur::murmur2(key),
+            Murmur3 => murmur::murmur3(key),
+            Hsieh => hsieh::super_fast_hash(key),
+        }
+    }
+}
+
+/// The MD5 digest as four little-endian words: four ring points at a time.
+pub(crate) fn md5_words(bytes: &[u8]) -> [u32; 4] {
+    let digest = md5::compute(bytes).0;
+    let (words, _) = digest.as_chunks::<4>();
+    std::array::from_fn(|i| u32::from_le_bytes(words[i]))
+}
+
+/// A byte widened through C's `char`, which is signed on amd64: 0xff becomes
+/// 0xffff_ffff. Peers on other architectures disagree for bytes above 0x7f.
+fn signed(byte: &u8) -> u32 {
+    i32::from(byte.cast_signed()).cast_unsigned()
+}
+
+fn unsigned(byte: &u8) -> u32 {
+    u32::from(*byte)
+}
+
+/// Up to four bytes as a little-endian number, missing ones zero.
+fn little_endian(bytes: &[u8]) -> u32 {
+    let most_significant_first = bytes.iter().rev();
+    most_significant_first.fold(0, |word, &byte| word << 8 | u32::from(byte))
+}
+
+/// A hash name that the imitated system does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownHash {
+    system: System,
+    name: String,
+}
+
+impl fmt::Display for UnknownHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<&str> = self.system.hashes().iter().map(|&(name, _)| name).collect();
+        write!(
+            f,
+            "unknown hash `{}`, expected one of {}'s: {}",
+            self.name.escape_debug(),
+            self.system.name(),
+            known.join(", ")
+        )
+    }
+}
+
+impl std::error::Error for UnknownHash {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! Paul Hsieh's SuperFastHash as twemproxy has it: twemproxy's default build
+//! offers it, libmemcached's distribution packages leave it out.
+
+use super::signed;
+
+/// Starts at 0, so an empty key hashes to 0. Only the last byte of a tail of
+/// three is signed; a tail of one is not.
+pub(super) fn super_fast_hash(key: &[u8]) -> u32 {
+    let (blocks, tail) = key.as_chunks::<4>();
+    let mut hash = 0_u32;
+    for &[a, b, c, d] in blocks {
+        hash = hash.wrapping_add(pair(a, b));
+        hash = hash << 16 ^ (pair(c, d) << 11 ^ hash);
+        hash = hash.wrapping_add(hash >> 11);
+    }
+    match *tail {
+        [a, b, c] => {
+            hash = hash.wrapping_add(pair(a, b));
+            hash ^= hash << 16;
+            hash ^= signed(&c) << 18;
+            hash = hash.wrapping_add(hash >> 11);
+        }
+        [a, b] => {
+            hash = hash.wrapping_add(pair(a, b));
+            hash ^= hash << 11;
+            hash = hash.wrapping_add(hash >> 17);
+        }
+        [a] => {
+            hash = hash.wrapping_add(u32::from(a));
+            hash ^= hash << 10;
+            hash = hash.wrapping_add(hash >> 1);
+        }
+        _ => {}
+    }
+    hash ^= hash << 3;
+    hash = hash.wrapping_add(hash >> 5);
+    hash ^= hash << 4;
+    hash = hash.wrapping_add(hash >> 17);
+    hash ^= hash << 25;
+    hash.wrapping_add(hash >> 6)
+}
+
+fn pair(low: u8, high: u8) -> u32 {
+    u32::from(u16::from_le_bytes([low, high]))
+}
