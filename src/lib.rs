@@ -1,3 +1,4 @@
 //! The memcached module for Kamailio.
 
 pub mod hash;
+pub mod server;

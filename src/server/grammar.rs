@@ -1,0 +1,140 @@
+//! The grammar of one server: `address[:port][:weight] [alias]`. It judges form
+//! only: a name that does not resolve today may resolve tomorrow.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::refusal::Fault;
+use super::{Address, DEFAULT_PORT, MAX_NAME, MAX_PATH, MAX_WEIGHT, ServerSpec};
+
+/// Reads one item, blanks around it allowed.
+pub(super) fn server(item: &str) -> Result<ServerSpec, Fault> {
+    let mut words = item.split_ascii_whitespace();
+    let place = words.next().ok_or(Fault::EmptyItem)?;
+    let alias = words.next().map(alias).transpose()?;
+    if let Some(text) = words.next() {
+        return Err(Fault::Trailing(text.to_owned()));
+    }
+    let (address, weight) = if place.starts_with('/') {
+        unix(place)?
+    } else {
+        tcp(place)?
+    };
+    Ok(ServerSpec {
+        address,
+        weight,
+        alias,
+    })
+}
+
+/// `/path`, `/path:weight`; `/path:0` is how users of the C module write it.
+fn unix(place: &str) -> Result<(Address, u16), Fault> {
+    let (path, weight) = match place.split_once(':') {
+        Some((path, "0")) => (path, 1),
+        Some((path, text)) => (path, weight(text)?),
+        None => (place, 1),
+    };
+    if path.len() > MAX_PATH {
+        return Err(Fault::LongPath);
+    }
+    if path == "/" || path.contains(|c: char| c == ',' || c.is_control()) {
+        return Err(Fault::BadPath);
+    }
+    Ok((Address::Unix(path.to_owned()), weight))
+}
+
+/// `host`, `host:port`, `host:port:weight`, the host in brackets if IPv6.
+fn tcp(place: &str) -> Result<(Address, u16), Fault> {
+    let (host, numbers) = match place.strip_prefix('[') {
+        Some(rest) => {
+            let (host, numbers) = rest.split_once(']').ok_or(Fault::BadIpv6)?;
+            (ipv6(host)?, numbers)
+        }
+        None if is_bare_ipv6(place) => return Err(Fault::BareIpv6),
+        None => {
+            let (host, numbers) = place.split_at(place.find(':').unwrap_or(place.len()));
+            (name_or_ipv4(host)?, numbers)
+        }
+    };
+
+    if host.len() > MAX_NAME {
+        return Err(Fault::LongName);
+    }
+
+    let mut numbers = numbers.split(':');
+    if let Some(text) = numbers.next().filter(|text| !text.is_empty()) {
+        return Err(Fault::Trailing(text.to_owned()));
+    }
+    let port = numbers.next().map_or(Ok(DEFAULT_PORT), port)?;
+    let weight = numbers.next().map_or(Ok(1), weight)?;
+    if let Some(text) = numbers.next() {
+        return Err(Fault::Trailing(text.to_owned()));
+    }
+    let host = host.to_owned();
+    Ok((Address::Tcp { host, port }, weight))
+}
+
+/// Whether brackets were forgotten, with or without a zone, port or weight.
+fn is_bare_ipv6(place: &str) -> bool {
+    let address = place.split('%').next().unwrap_or(place);
+    let many_colons = address.matches(':').count() > 2;
+    let digits = |byte: u8| byte.is_ascii_hexdigit() || byte == b':';
+    address.parse::<Ipv6Addr>().is_ok() || (many_colons && address.bytes().all(digits))
+}
+
+/// An address, perhaps with a zone: `fe80::1%eth0`.
+fn ipv6(host: &str) -> Result<&str, Fault> {
+    let (address, zone) = match host.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (host, None),
+    };
+    let zone_is_name = zone.is_none_or(is_name);
+    match address.parse::<Ipv6Addr>() {
+        Ok(_) if zone_is_name => Ok(host),
+        _ => Err(Fault::BadIpv6),
+    }
+}
+
+fn name_or_ipv4(host: &str) -> Result<&str, Fault> {
+    if host.is_empty() {
+        return Err(Fault::EmptyAddress);
+    }
+    let is_number = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    if host.bytes().all(is_number) {
+        let ipv4: Result<Ipv4Addr, _> = host.parse();
+        return ipv4.map(|_| host).map_err(|_| Fault::BadIpv4);
+    }
+    if host.starts_with(['-', '.']) || !is_name(host) {
+        return Err(Fault::BadName);
+    }
+    Ok(host)
+}
+
+fn alias(text: &str) -> Result<String, Fault> {
+    if text.len() > MAX_NAME {
+        return Err(Fault::LongName);
+    }
+    if !is_name(text) {
+        return Err(Fault::BadAlias(text.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+fn is_name(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    !text.is_empty() && text.bytes().all(legal)
+}
+
+fn port(text: &str) -> Result<u16, Fault> {
+    number(text, u16::MAX).ok_or_else(|| Fault::BadPort(text.to_owned()))
+}
+
+fn weight(text: &str) -> Result<u16, Fault> {
+    number(text, MAX_WEIGHT).ok_or_else(|| Fault::BadWeight(text.to_owned()))
+}
+
+/// Decimal digits and nothing else, from 1 to `max`.
+fn number(text: &str, max: u16) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits)?;
+    (1..=max).contains(&number).then_some(number)
+}

@@ -1,0 +1,231 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn tcp(host: &str, port: u16, weight: u16) -> ServerSpec {
+    let host = host.to_owned();
+    ServerSpec {
+        address: Address::Tcp { host, port },
+        weight,
+        alias: None,
+    }
+}
+
+fn unix(path: &str, weight: u16) -> ServerSpec {
+    ServerSpec {
+        address: Address::Unix(path.to_owned()),
+        weight,
+        alias: None,
+    }
+}
+
+fn named(server: ServerSpec, alias: &str) -> ServerSpec {
+    let alias = Some(alias.to_owned());
+    ServerSpec { alias, ..server }
+}
+
+fn refusal(list: &str) -> String {
+    match parse_list(list) {
+        Ok(servers) => panic!("{list:?} was accepted as {servers:?}"),
+        Err(refusal) => refusal.to_string(),
+    }
+}
+
+#[test]
+fn every_form_of_a_server_is_accepted() {
+    let forms = [
+        ("localhost", tcp("localhost", 11211, 1)),
+        ("mc_1.example.com:11311", tcp("mc_1.example.com", 11311, 1)),
+        ("127.0.0.1:1:1000", tcp("127.0.0.1", 1, 1000)),
+        ("[::1]", tcp("::1", 11211, 1)),
+        ("[2001:DB8::1]:65535:2", tcp("2001:DB8::1", 65535, 2)),
+        ("[fe80::1%eth0]:11311", tcp("fe80::1%eth0", 11311, 1)),
+        ("/run/mc.sock", unix("/run/mc.sock", 1)),
+        ("/run/mc.sock:7", unix("/run/mc.sock", 7)),
+        ("/run/mc.sock:0", unix("/run/mc.sock", 1)),
+        ("  a:1 \t mc-a ", named(tcp("a", 1, 1), "mc-a")),
+        ("/run/mc.sock 1.x_", named(unix("/run/mc.sock", 1), "1.x_")),
+    ];
+    for (text, expected) in forms {
+        assert_eq!(text.parse(), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_refusal_names_item_fault_and_accepted_form() {
+    assert_eq!(
+        refusal("a, 127.0.0.1:0 x"),
+        "`127.0.0.1:0 x` has the port `0`, expected address[:port][:weight] [alias] with a name, \
+         IPv4, [IPv6] or /unix/path (no port) as address, port 1-65535, weight 1-1000"
+    );
+}
+
+#[test]
+fn what_no_operator_means_is_refused() {
+    let refused = [
+        ("", "no server"),
+        (" \t", "no server"),
+        ("a,", "item of the list is empty"),
+        (",a", "item of the list is empty"),
+        ("a, ,b", "item of the list is empty"),
+        (":11211", "empty address"),
+        ("[]", "no IPv6"),
+        ("[::1", "no IPv6"),
+        ("[127.0.0.1]", "no IPv6"),
+        ("[::1%]", "no IPv6"),
+        ("[::1]11211", "goes on with `11211`"),
+        ("::1", "without brackets"),
+        ("2001:db8::1", "without brackets"),
+        ("fe80::1%eth0", "without brackets"),
+        ("2001:db8::1:11211:5", "without brackets"),
+        ("mc:1:2:3", "goes on with `3`"),
+        ("1:2:3:4:5:6:7:8:11211:1", "without brackets"),
+        ("[::1]:1:2:3", "goes on with `3`"),
+        ("127.0.0.1:", "the port ``"),
+        ("a:65536", "the port `65536`"),
+        ("a:+5", "the port `+5`"),
+        ("a:http", "the port `http`"),
+        ("mc::2", "the port ``"),
+        ("a:1:", "the weight ``"),
+        ("a:1:0", "the weight `0`"),
+        ("a:1:1001", "the weight `1001`"),
+        ("a:1:2 b c", "goes on with `c`"),
+        ("a b/c", "the alias `b/c`"),
+        ("a :11211", "the alias `:11211`"),
+        ("127.0.0.256", "no IPv4"),
+        ("127.1", "no IPv4"),
+        ("11211", "no IPv4"),
+        ("a;b", "a name of"),
+        ("-a", "a name of"),
+        ("jürgen", "a name of"),
+        ("/", "a path that"),
+        ("/run/mc\u{7f}", "a path that"),
+        ("/run/mc:", "the weight ``"),
+        ("/run/mc:11211:1", "the weight `11211:1`"),
+    ];
+    for (list, fault) in refused {
+        let line = refusal(list);
+        assert!(line.contains(fault), "{list:?} was refused with {line:?}");
+        assert!(!line.contains(char::is_control), "{line:?}");
+    }
+    assert!(refusal(&"a".repeat(254)).contains("longer than 253"));
+    assert!(refusal(&format!("/{}", "a".repeat(107))).contains("longer than 107"));
+}
+
+#[test]
+fn a_server_is_listed_once() {
+    for twice in [
+        "a,a:11211",
+        "a:1,A:1:5 other",
+        "[::1],[0:0::1]",
+        "/run/a,/run/a:0",
+    ] {
+        assert!(refusal(twice).contains("is listed twice"), "{twice}");
+    }
+    assert!(parse_list("a:1,a:2,[::1]:1,/run/a").is_ok());
+}
+
+/// An alias that is another server's address puts both on the same points.
+#[test]
+fn a_name_is_given_once() {
+    for twice in ["a x,b x", "a,b:1 a", "b:1 a,a"] {
+        assert!(refusal(twice).contains("repeats the name"), "{twice}");
+    }
+    assert!(parse_list("a:1 a,b x,c X").is_ok());
+}
+
+#[test]
+fn a_list_has_an_end() {
+    let list = |n: usize| (1..=n).map(|port| format!("a:{port}")).collect::<Vec<_>>();
+    assert!(parse_list(&list(MAX_SERVERS).join(",")).is_ok());
+    let line = refusal(&list(MAX_SERVERS + 1).join(","));
+    assert!(line.starts_with("`a:1001` is one more than 1000"), "{line}");
+}
+
+#[test]
+fn a_file_holds_one_server_a_line() {
+    let text = "# pool\r\n\r\n a:1:2 x # the first\n\t\n/run/#1\n  # [::1]\n[::1]";
+    let servers = parse_file(text).expect("a good file");
+    assert_eq!(
+        servers,
+        [
+            named(tcp("a", 1, 2), "x"),
+            unix("/run/#1", 1),
+            tcp("::1", 11211, 1)
+        ]
+    );
+}
+
+#[test]
+fn a_bad_file_is_refused_with_its_line() {
+    let refusal = |text| parse_file(text).unwrap_err();
+    assert_eq!(refusal("a\n\n# b\nb:0\n").line(), Some(4));
+    assert!(
+        refusal("a\na")
+            .to_string()
+            .starts_with("line 2: `a` is listed twice, expected")
+    );
+    assert!(
+        refusal("a, b")
+            .to_string()
+            .starts_with("line 1: `a, b` has a name")
+    );
+    assert!(
+        refusal("# nothing\n")
+            .to_string()
+            .starts_with("no server in the list")
+    );
+}
+
+#[test]
+fn an_address_is_written_as_it_is_read() {
+    assert_eq!(tcp("a", 11211, 1).address.to_string(), "a:11211");
+    assert_eq!(tcp("::1", 5, 1).address.to_string(), "[::1]:5");
+    assert_eq!(unix("/run/a", 3).address.to_string(), "/run/a");
+    assert_eq!(named(unix("/run/a", 3), "x").to_string(), "/run/a:3 x");
+}
+
+fn any_server() -> impl Strategy<Value = ServerSpec> {
+    let host = prop_oneof![
+        "[a-z_][a-zA-Z0-9_.-]{0,20}",
+        any::<std::net::Ipv4Addr>().prop_map(|ip| ip.to_string()),
+        any::<std::net::Ipv6Addr>().prop_map(|ip| ip.to_string()),
+    ];
+    let address = prop_oneof![
+        (host, 1..=u16::MAX).prop_map(|(host, port)| Address::Tcp { host, port }),
+        "/[^:, \t\r\n\u{b}\u{c}\\pC]{1,25}".prop_map(Address::Unix),
+    ];
+    let alias = proptest::option::of("[a-zA-Z0-9_.-]{1,20}");
+    (address, 1..=MAX_WEIGHT, alias).prop_map(|(address, weight, alias)| ServerSpec {
+        address,
+        weight,
+        alias,
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_written_server_parses_to_itself(server in any_server()) {
+        prop_assert_eq!(server.to_string().parse(), Ok(server));
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused_in_one_line(text in "\\PC*|[a:0-9/\\[\\]%.,# \t\n-]*|.*") {
+        for outcome in [parse_list(&text), parse_file(&text)] {
+            match outcome {
+                Ok(servers) => prop_assert!(!servers.is_empty()),
+                Err(refusal) => prop_assert_eq!(refusal.to_string().lines().count(), 1),
+            }
+        }
+    }
+
+    /// What was accepted says the same when it is written out and read again.
+    #[test]
+    fn an_accepted_list_is_stable(text in "([ab]|/x|\\[::1\\])(:[1-9])?( [xy])?(,[ab](:[1-9])?( [xyz])?){0,3}") {
+        if let Ok(servers) = parse_list(&text) {
+            let written: Vec<String> = servers.iter().map(ServerSpec::to_string).collect();
+            prop_assert_eq!(parse_list(&written.join(",")), Ok(servers.clone()));
+            prop_assert_eq!(parse_file(&written.join("\n")), Ok(servers));
+        }
+    }
+}
