@@ -1,4 +1,32 @@
-//! The memcached module for Kamailio.
+//! A distributed cache for Kamailio scripts: `$mct(key)` on memcached.
+//!
+//! A read of `$mct(key)` goes down this list and comes back the same way:
+//!
+//! * [`kamailio`]: host pointers in, plain bytes out, and the value back (`pv`)
+//! * [`cache`]: the operation and what it came to
+//! * [`key`]: script text → wire key, with its [`lifetime`]
+//! * [`pool`]: which server, within which [deadline](clock), and its [`health`]
+//! * [`connection`]: one exchange with one server
+//! * [`protocol`]: bytes ↔ request and reply
+//! * [`net`]: bytes ↔ socket
+//! * [`value`]: flags and bytes → number or string
+//!
+//! Dependencies point down only, and nothing below `kamailio` knows that Kamailio exists: without
+//! the feature `module` the rest builds and runs alone. `unsafe` is denied everywhere but in
+//! `kamailio` and `net::sys`.
 
+#![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("the host's layouts are known for 64-bit machines only");
+
+pub mod clock;
+pub mod error;
 pub mod hash;
+pub mod key;
+pub mod lifetime;
+pub mod protocol;
 pub mod server;
+pub mod status;
+pub mod value;

@@ -1,0 +1,73 @@
+//! Status: the one word that says what an operation came to.
+//!
+//! `$mcst`, log lines and RPC replies all use these words, so that a missing key and a dead
+//! server never look alike. Three groups: answers, could not ask, may not ask or bad answer.
+
+use std::fmt;
+
+/// What the last operation of this process came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Read: the key was there.
+    Hit,
+    /// The key was not there.
+    Miss,
+    /// Written.
+    Stored,
+    /// Not written: an existing value stays (`mode=1`).
+    NotStored,
+    /// Deleted.
+    Deleted,
+    /// The lifetime was changed.
+    Touched,
+    /// Counted up or down.
+    Counted,
+    /// The deadline passed.
+    Timeout,
+    /// The server cannot be reached.
+    Down,
+    /// The request was not sent: it cannot be expressed, or must not be.
+    Refused,
+    /// The server does not store values of this size.
+    TooLarge,
+    /// The stored value cannot be counted.
+    NotANumber,
+    /// The server answered `SERVER_ERROR`.
+    ServerError,
+    /// The reply made no sense.
+    Garbled,
+}
+
+impl Status {
+    /// The word itself.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Stored => "stored",
+            Self::NotStored => "not_stored",
+            Self::Deleted => "deleted",
+            Self::Touched => "touched",
+            Self::Counted => "counted",
+            Self::Timeout => "timeout",
+            Self::Down => "down",
+            Self::Refused => "refused",
+            Self::TooLarge => "too_large",
+            Self::NotANumber => "not_a_number",
+            Self::ServerError => "server_error",
+            Self::Garbled => "garbled",
+        }
+    }
+
+    /// True for what the core is told as a failed assignment: the script asked for something
+    /// that cannot be. Outages and negative answers are not: the core would log two lines for each.
+    pub fn fails_assignment(self) -> bool {
+        matches!(self, Self::Refused | Self::TooLarge | Self::NotANumber)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
