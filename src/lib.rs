@@ -22,10 +22,12 @@
 compile_error!("the host's layouts are known for 64-bit machines only");
 
 pub mod clock;
+pub mod connection;
 pub mod error;
 pub mod hash;
 pub mod key;
 pub mod lifetime;
+pub mod net;
 pub mod protocol;
 pub mod server;
 pub mod status;

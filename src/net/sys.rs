@@ -1,0 +1,165 @@
+//! System calls on sockets that the standard library has no words for.
+//!
+//! The second, smaller fence: besides `kamailio` only this file holds `unsafe`. Each function
+//! is one call on borrowed descriptors and slices, and turns its result into an `io::Result`.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use libc::{c_int, c_short, c_void, socklen_t};
+
+/// Sends what the socket takes at once.
+pub fn send_now(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: pointer and length are those of a live slice, which send(2) only reads.
+    checked(unsafe {
+        libc::send(
+            socket.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            flags,
+        )
+    })
+}
+
+/// Receives, waiting as long as the socket's receive timeout.
+pub fn receive(socket: &OwnedFd, into: &mut [u8]) -> io::Result<usize> {
+    receive_with(socket, into, 0)
+}
+
+/// Receives what is there.
+pub fn receive_now(socket: &OwnedFd, into: &mut [u8]) -> io::Result<usize> {
+    receive_with(socket, into, libc::MSG_DONTWAIT)
+}
+
+/// Looks for one byte without taking it: `Ok(0)` = closed, `WouldBlock` = open and silent.
+pub fn peek(socket: &OwnedFd) -> io::Result<usize> {
+    receive_with(socket, &mut [0], libc::MSG_DONTWAIT | libc::MSG_PEEK)
+}
+
+fn receive_with(socket: &OwnedFd, into: &mut [u8], flags: c_int) -> io::Result<usize> {
+    // SAFETY: pointer and length are those of a live, exclusively borrowed slice; recv(2) writes
+    // no more than its length.
+    checked(unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            into.as_mut_ptr().cast(),
+            into.len(),
+            flags,
+        )
+    })
+}
+
+/// Waits until bytes can be received or the other side has closed, `time` at most.
+pub fn wait_readable(socket: &OwnedFd, time: Duration) -> io::Result<()> {
+    poll(socket, libc::POLLIN, time)
+}
+
+/// Waits until bytes can be sent, `time` at most.
+pub fn wait_writable(socket: &OwnedFd, time: Duration) -> io::Result<()> {
+    poll(socket, libc::POLLOUT, time)
+}
+
+/// Comes back early for any reason: the caller tries its call and looks at its clock again.
+fn poll(socket: &OwnedFd, events: c_short, time: Duration) -> io::Result<()> {
+    // Rounded up: a poll of 0 ms near the end would spin.
+    let millis = c_int::try_from(time.as_millis() + 1).unwrap_or(c_int::MAX);
+    let mut entry = libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events,
+        revents: 0,
+    };
+    // SAFETY: one live pollfd, and a count of one.
+    match checked(unsafe { libc::poll(&raw mut entry, 1, millis) } as isize) {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Sets how long a blocking receive may wait.
+pub fn set_receive_timeout(socket: &OwnedFd, time: Duration) -> io::Result<()> {
+    set_timeout(socket, libc::SO_RCVTIMEO, time)
+}
+
+fn set_timeout(socket: &OwnedFd, option: c_int, time: Duration) -> io::Result<()> {
+    // Zero would mean for ever.
+    let micros = time.as_micros().max(1);
+    let value = libc::timeval {
+        tv_sec: (micros / 1_000_000) as libc::time_t,
+        tv_usec: (micros % 1_000_000) as libc::suseconds_t,
+    };
+    // SAFETY: pointer and size are those of a live timeval, what these options take.
+    checked(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const value).cast::<c_void>(),
+            size_of::<libc::timeval>() as socklen_t,
+        )
+    } as isize)
+    .map(drop)
+}
+
+/// Connects to a unix socket; with a full backlog it waits `time` at most, then `WouldBlock`.
+pub fn connect_unix(path: &Path, time: Duration) -> io::Result<OwnedFd> {
+    let path = path.as_os_str().as_bytes();
+    // SAFETY: all-zero bytes are a valid sockaddr_un.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    // One byte stays 0, as the end of the path.
+    if path.len() >= address.sun_path.len() || path.contains(&0) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a path of a socket",
+        ));
+    }
+    for (to, &from) in address.sun_path.iter_mut().zip(path) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: socket(2) takes no pointers.
+    let fd =
+        checked(
+            unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) }
+                as isize,
+        )?;
+    // SAFETY: a descriptor that socket(2) has just returned and nobody else owns.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd as c_int) };
+    set_timeout(&socket, libc::SO_SNDTIMEO, time)?;
+    // SAFETY: pointer and size are those of a live, initialised sockaddr_un.
+    checked(unsafe {
+        libc::connect(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_un>() as socklen_t,
+        )
+    } as isize)?;
+    Ok(socket)
+}
+
+fn checked(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Tells this process from those it was forked from: a number that a fork changes in the child.
+/// Reading it costs a load where `getpid` would cost a system call.
+pub fn process() -> u32 {
+    static FORKS: AtomicU32 = AtomicU32::new(0);
+    static WATCH: Once = Once::new();
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+    WATCH.call_once(|| {
+        // SAFETY: the handler does one lock-free atomic addition, which is async-signal-safe; this
+        // library is never unloaded (Kamailio closes a module only when it refuses it).
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
+    FORKS.load(Ordering::Relaxed)
+}
