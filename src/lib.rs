@@ -21,13 +21,18 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the host's layouts are known for 64-bit machines only");
 
+pub mod cache;
 pub mod clock;
+pub mod config;
 pub mod connection;
 pub mod error;
 pub mod hash;
+pub mod health;
 pub mod key;
 pub mod lifetime;
+pub mod limiter;
 pub mod net;
+pub mod pool;
 pub mod protocol;
 pub mod server;
 pub mod status;
