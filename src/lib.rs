@@ -37,3 +37,6 @@ pub mod protocol;
 pub mod server;
 pub mod status;
 pub mod value;
+
+#[cfg(feature = "module")]
+pub mod kamailio;

@@ -1,0 +1,27 @@
+//! The fence: everything that knows Kamailio, and the only place besides `net::sys` with `unsafe`.
+//!
+//! Rules here. A callback has three steps: guard and convert, one call into the core, convert
+//! back. No panic crosses into C ([`guard`]). Layouts are chosen when the module is loaded
+//! ([`version`]), never assumed. What crosses inward is bytes, integers and our own enums.
+//!
+//! Promises of the host that `SAFETY:` reasons lean on, by name:
+//! * **one thread**: scripts, variables and module callbacks of a process run on one thread, one
+//!   after the other (`core/pt.c`: processes, not threads, in all known versions);
+//! * **live arguments**: pointers handed to a callback are valid during the call, and laid out as
+//!   [`abi`] says for the version that was found;
+//! * **own data**: what `parse_name` stored in a variable's name comes back unchanged to its
+//!   getter, setter and `nfree`, and is not used after `nfree` (`core/pvar.c`).
+#![allow(unsafe_code)]
+
+pub mod abi;
+mod format;
+mod guard;
+mod log;
+pub mod module;
+mod params;
+mod process;
+mod pv;
+mod pv_value;
+mod sys;
+mod text;
+pub mod version;

@@ -1,0 +1,258 @@
+//! The host's structures, as far as a module has to know them; no behaviour.
+//!
+//! One layout each serves every Kamailio from 5.3 to 6.1 on 64-bit machines, except
+//! [`PvValue32`] and [`PvValue64`]. Sizes and offsets are asserted when this is compiled, and compared with
+//! the figures of the host's headers by the test of the generated C header.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicI32, AtomicPtr};
+
+/// `str` (`core/str.h`): a counted string, not NUL-terminated.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Str {
+    /// First byte.
+    pub s: *mut c_char,
+    /// Number of bytes.
+    pub len: c_int,
+}
+
+/// `struct module_exports` (`core/sr_module.h`): what a module offers.
+#[repr(C)]
+pub struct ModuleExports {
+    /// Name that `modparam` uses.
+    pub name: *const c_char,
+    /// Flags for `dlopen`; 0 = the loader's own.
+    pub dlflags: u32,
+    /// Script functions, or NULL.
+    pub cmds: *const c_void,
+    /// Parameters, or NULL.
+    pub params: *const ParamExport,
+    /// RPC commands, or NULL.
+    pub rpc_methods: *const c_void,
+    /// Pseudo-variables, or NULL.
+    pub pv_items: *const PvExport,
+    /// Called for SIP replies, or NULL.
+    pub response_f: *const c_void,
+    /// Called once before the fork; 0 = ok.
+    pub init_mod_f: Option<unsafe extern "C" fn() -> c_int>,
+    /// Called in every process, or NULL.
+    pub init_child_f: Option<unsafe extern "C" fn(c_int) -> c_int>,
+    /// Called in the main process at shutdown, or NULL.
+    pub destroy_mod_f: Option<unsafe extern "C" fn()>,
+}
+
+/// `param_export_t`: a row of the parameter table; the last one has no name.
+#[repr(C)]
+pub struct ParamExport {
+    /// Name.
+    pub name: *const c_char,
+    /// [`PARAM_STRING`] or [`PARAM_INT`], with [`PARAM_USE_FUNC`].
+    pub kind: u32,
+    /// The callback.
+    pub callback: Option<unsafe extern "C" fn(kind: u32, value: *mut c_void) -> c_int>,
+}
+
+/// A parameter given as string: the callback's value is a `char *`.
+pub const PARAM_STRING: u32 = 1;
+/// A parameter given as integer: the callback's value is the integer itself.
+pub const PARAM_INT: u32 = 2;
+/// The row has a callback, not a variable.
+pub const PARAM_USE_FUNC: u32 = 0x8000_0000;
+
+/// `pv_export_t` (`core/pvar.h`): a row of the table of pseudo-variables; the last has no name.
+#[repr(C)]
+pub struct PvExport {
+    /// Name without `$`.
+    pub name: Str,
+    /// `PVT_OTHER`; its number differs by version, so it is written when the module is loaded.
+    pub kind: AtomicI32,
+    /// Reads the variable.
+    pub getf: Option<PvGetter>,
+    /// Assigns to it; without one it is read-only.
+    pub setf: Option<PvSetter>,
+    /// Parses what stands in parentheses.
+    pub parse_name: Option<unsafe extern "C" fn(spec: *mut PvSpec, inner: *mut Str) -> c_int>,
+    /// Parses an index in brackets, or NULL.
+    pub parse_index: *const c_void,
+    /// Called after parsing, or NULL.
+    pub init_param: *const c_void,
+    /// Argument of `init_param`.
+    pub iparam: c_int,
+}
+
+/// A variable's getter; `value` is a [`PvValue32`] or [`PvValue64`], zeroed.
+pub type PvGetter =
+    unsafe extern "C" fn(msg: *mut SipMsg, param: *mut PvParam, value: *mut c_void) -> c_int;
+
+/// A variable's setter; `value` is NULL, a [`PvValue32`] or a [`PvValue64`].
+pub type PvSetter = unsafe extern "C" fn(
+    msg: *mut SipMsg,
+    param: *mut PvParam,
+    op: c_int,
+    value: *mut c_void,
+) -> c_int;
+
+/// `struct sip_msg`: handed through, never looked into.
+#[repr(C)]
+pub struct SipMsg {
+    _opaque: [u8; 0],
+}
+
+/// `pv_name_t`: a variable's name.
+#[repr(C)]
+pub struct PvName {
+    /// [`PV_NAME_OTHER`] for names with data of ours.
+    pub kind: c_int,
+    /// Frees the name's data.
+    pub nfree: Option<unsafe extern "C" fn(name: *mut PvName)>,
+    /// The data; the last 8 bytes belong to other kinds of names.
+    pub dname: *mut c_void,
+    _other: [u64; 2],
+}
+
+/// The name's data is the parser's own.
+pub const PV_NAME_OTHER: c_int = 2;
+
+/// `pv_param_t`: name and index of a variable.
+#[repr(C)]
+pub struct PvParam {
+    /// The name.
+    pub pvn: PvName,
+    _index: [u64; 2],
+}
+
+/// `pv_spec_t`: a parsed variable.
+#[repr(C)]
+pub struct PvSpec {
+    /// Kind of variable.
+    pub kind: c_int,
+    /// Its getter.
+    pub getf: Option<PvGetter>,
+    /// Its setter.
+    pub setf: Option<PvSetter>,
+    /// Name and index.
+    pub pvp: PvParam,
+    _trans: *mut c_void,
+}
+
+/// `pv_elem_t`: a piece of a format string, text before a variable.
+#[repr(C)]
+pub struct PvElem {
+    /// The text.
+    pub text: Str,
+    /// The variable, or NULL.
+    pub spec: *mut PvSpec,
+    /// The next piece, or NULL.
+    pub next: *mut PvElem,
+}
+
+/// `pv_value_t` up to Kamailio 5.6.
+#[repr(C)]
+pub struct PvValue32 {
+    /// The string.
+    pub rs: Str,
+    /// The integer.
+    pub ri: i32,
+    /// Which of them holds: `PV_*`.
+    pub flags: c_int,
+}
+
+/// `pv_value_t` from Kamailio 5.7 on.
+#[repr(C)]
+pub struct PvValue64 {
+    /// The string.
+    pub rs: Str,
+    /// The integer.
+    pub ri: i64,
+    /// Which of them holds: `PV_*`.
+    pub flags: c_int,
+}
+
+/// `$null`.
+pub const PV_NULL: c_int = 1;
+/// The value has a string.
+pub const PV_STR: c_int = 4;
+/// The value has an integer.
+pub const PV_INT: c_int = 8;
+/// The value is an integer first.
+pub const PV_TYPE_INT: c_int = 16;
+
+/// A row of `log_level_info` (`core/dprint.c`).
+#[repr(C)]
+pub struct LogLevelInfo {
+    /// The level's name.
+    pub name: *const c_char,
+    /// The level for syslog.
+    pub syslog_level: c_int,
+}
+
+/// `ksr_logdata_t` (`core/dprint.h`, from 5.4): what a structured log engine gets.
+#[repr(C)]
+pub struct KsrLogData {
+    /// Syslog level and facility.
+    pub facility: c_int,
+    /// Level.
+    pub level: c_int,
+    /// The level's name.
+    pub lname: *const c_char,
+    /// File name.
+    pub file: *const c_char,
+    /// Line in it.
+    pub line: c_int,
+    /// Module.
+    pub module: *const c_char,
+    /// Function.
+    pub func: *const c_char,
+    /// `module [file:line]: `
+    pub locinfo: *const c_char,
+    /// 0.
+    pub pid: c_int,
+    /// 0.
+    pub idx: c_int,
+}
+
+/// A node of the list of loaded modules (`core/sr_module.h`), as far as it is the same everywhere.
+#[repr(C)]
+pub struct LoadedModule {
+    _exports: *const c_void,
+    /// What `dlopen` returned for it, NULL for one that is built in.
+    pub handle: *mut c_void,
+}
+
+/// `module_version` and `module_flags`: `char *` variables that the loader reads.
+pub type ExportedText = AtomicPtr<c_char>;
+
+macro_rules! layout {
+    ($type:ty: $size:literal { $($field:ident @ $offset:literal),* $(,)? }) => {
+        const _: () = {
+            assert!(size_of::<$type>() == $size);
+            $(assert!(offset_of!($type, $field) == $offset);)*
+        };
+    };
+}
+
+layout!(Str: 16 { s @ 0, len @ 8 });
+layout!(ModuleExports: 80 {
+    name @ 0, dlflags @ 8, cmds @ 16, params @ 24, rpc_methods @ 32, pv_items @ 40,
+    response_f @ 48, init_mod_f @ 56, init_child_f @ 64, destroy_mod_f @ 72,
+});
+layout!(ParamExport: 24 { name @ 0, kind @ 8, callback @ 16 });
+layout!(PvExport: 72 {
+    name @ 0, kind @ 16, getf @ 24, setf @ 32, parse_name @ 40, parse_index @ 48,
+    init_param @ 56, iparam @ 64,
+});
+layout!(PvName: 40 { kind @ 0, nfree @ 8, dname @ 16 });
+layout!(PvParam: 56 { pvn @ 0, _index @ 40 });
+layout!(PvSpec: 88 { kind @ 0, getf @ 8, setf @ 16, pvp @ 24, _trans @ 80 });
+layout!(PvElem: 32 { text @ 0, spec @ 16, next @ 24 });
+layout!(PvValue32: 24 { rs @ 0, ri @ 16, flags @ 20 });
+layout!(PvValue64: 32 { rs @ 0, ri @ 16, flags @ 24 });
+layout!(LogLevelInfo: 16 { name @ 0, syslog_level @ 8 });
+layout!(KsrLogData: 64 {
+    facility @ 0, level @ 4, lname @ 8, file @ 16, line @ 24, module @ 32, func @ 40,
+    locinfo @ 48, pid @ 56, idx @ 60,
+});
+layout!(LoadedModule: 16 { handle @ 8 });
+layout!(ExportedText: 8 {});

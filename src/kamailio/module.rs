@@ -1,0 +1,83 @@
+//! Module: what the host's loader looks for, and the start.
+//!
+//! `mod_init` makes the cache and opens nothing: connections belong to the processes that use them.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+
+use super::abi::ModuleExports;
+use super::guard::{self, guard};
+use super::process::{self, PARAMETERS};
+use super::sys::host;
+use super::{log as host_log, params, pv};
+use crate::value::Numbers;
+
+/// The module's name, that of the module it replaces.
+pub const NAME: &CStr = c"memcached";
+
+/// `exports`, as the loader finds it by name.
+#[repr(transparent)]
+pub struct Exports(ModuleExports);
+
+// SAFETY: the pointers in it are to constant tables; the loader only reads it.
+unsafe impl Sync for Exports {}
+
+/// What the module offers.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static exports: Exports = Exports(ModuleExports {
+    name: NAME.as_ptr(),
+    dlflags: 0,
+    cmds: ptr::null(),
+    params: params::TABLE.rows(),
+    rpc_methods: ptr::null(),
+    pv_items: pv::TABLE.rows(),
+    response_f: ptr::null(),
+    init_mod_f: Some(mod_init),
+    init_child_f: None,
+    destroy_mod_f: None,
+});
+
+/// Called by the loader once it has accepted the module, before any parameter is set.
+///
+/// # Safety
+/// Called by the loader.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mod_register(
+    _path: *mut std::ffi::c_char,
+    _dlflags: *mut c_int,
+    _: *mut std::ffi::c_void,
+    _: *mut std::ffi::c_void,
+) -> c_int {
+    guard(-1, || {
+        host_log::install();
+        guard::log_panics();
+        pv::TABLE.adapt(host().family);
+        0
+    })
+}
+
+unsafe extern "C" fn mod_init() -> c_int {
+    guard(-1, || {
+        let settings = PARAMETERS.with(|parameters| {
+            let parameters = parameters.get_or_insert_default();
+            if parameters.wants_memory() {
+                log::warn!(target: "mod_init", "parameter 'memory' has no effect any more");
+            }
+            parameters.settle()
+        });
+        let Some(settings) = settings else {
+            return -1;
+        };
+        let long = host().family.has_long_integers();
+        process::start(
+            settings,
+            if long {
+                Numbers::Bits64
+            } else {
+                Numbers::Bits32
+            },
+        );
+        0
+    })
+}

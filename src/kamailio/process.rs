@@ -1,0 +1,142 @@
+//! Process: what one Kamailio process keeps between calls.
+//!
+//! Made in `mod_init`, before the fork; each process then goes on with its own copy. Connections
+//! notice the fork themselves.
+
+use std::cell::RefCell;
+
+use crate::cache::Cache;
+use crate::config::{Parameters, Settings};
+use crate::value::Numbers;
+
+/// A cell for the process's one script thread.
+pub struct ProcessCell<T>(RefCell<T>);
+
+// SAFETY: the fence's rule "one thread": nothing reaches the cell from two threads of a process,
+// and processes have copies of their own.
+unsafe impl<T> Sync for ProcessCell<T> {}
+
+impl<T> ProcessCell<T> {
+    /// A cell that holds `value`.
+    pub const fn new(value: T) -> Self {
+        Self(RefCell::new(value))
+    }
+
+    /// Calls `body` with what it holds; `None` when that is in use further up the stack.
+    pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.0
+            .try_borrow_mut()
+            .ok()
+            .map(|mut value| body(&mut value))
+    }
+}
+
+/// The cache, and the memory of what was read from it.
+pub struct Process {
+    pub cache: Cache,
+    pub results: Results,
+}
+
+/// What the configuration has set.
+pub static PARAMETERS: ProcessCell<Option<Parameters>> = ProcessCell::new(None);
+
+static PROCESS: ProcessCell<Option<Process>> = ProcessCell::new(None);
+
+/// Makes this process's cache, in place of one that it had.
+pub fn start(settings: Settings, numbers: Numbers) {
+    let process = Process {
+        cache: Cache::new(settings, numbers),
+        results: Results::default(),
+    };
+    PROCESS.with(|slot| *slot = Some(process));
+}
+
+/// Calls `body` with this process's state; `None` before `mod_init`.
+pub fn with<R>(body: impl FnOnce(&mut Process) -> R) -> Option<R> {
+    PROCESS.with(|process| process.as_mut().map(body)).flatten()
+}
+
+/// Buffers for values that scripts hold on to.
+///
+/// The host frees no memory of ours and copies a string late: the left operand of an expression, or
+/// a function's other arguments, are still in use while further variables are read. So a result
+/// stays as it is until as many others as there are buffers have been read.
+#[derive(Default)]
+pub struct Results {
+    buffers: [Vec<u8>; RESULTS],
+    next: usize,
+}
+
+/// More than any expression or function call of a script holds at a time.
+const RESULTS: usize = 32;
+
+/// A buffer that grew beyond this is given back when its turn comes.
+const KEEP: usize = 16 * 1024;
+
+impl Results {
+    /// The buffer for the next result, empty.
+    pub fn next(&mut self) -> &mut Vec<u8> {
+        self.next = (self.next + 1) % RESULTS;
+        let buffer = &mut self.buffers[self.next];
+        buffer.clear();
+        buffer.shrink_to(KEEP);
+        buffer
+    }
+}
+
+/// Buffers for evaluating names; evaluating one may evaluate another inside it.
+pub struct Scratch(ProcessCell<Vec<Box<[u8]>>>);
+
+/// Twice the largest SIP message, and so of any text that a request can bring.
+const SCRATCH: usize = 128 * 1024;
+
+/// This process's evaluation buffers.
+pub static SCRATCH_BUFFERS: Scratch = Scratch(ProcessCell::new(Vec::new()));
+
+impl Scratch {
+    /// Calls `body` with a buffer that nobody else uses.
+    pub fn with<R>(&self, body: impl FnOnce(&mut [u8]) -> R) -> R {
+        let spare = self.0.with(Vec::pop).flatten();
+        let mut buffer = spare.unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice());
+        let result = body(&mut buffer);
+        self.0.with(|spares| spares.push(buffer));
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_stay_until_their_turn_comes_again() {
+        let mut results = Results::default();
+        let first = results.next().as_ptr();
+        results.next().extend_from_slice(b"x");
+        for _ in 0..RESULTS - 2 {
+            assert!(results.next().is_empty());
+        }
+        results.next().resize(KEEP * 4, 0);
+        let _ = first;
+        for _ in 0..RESULTS {
+            results.next();
+        }
+        assert!(
+            results
+                .buffers
+                .iter()
+                .all(|buffer| buffer.capacity() <= KEEP)
+        );
+    }
+
+    #[test]
+    fn nested_evaluations_have_buffers_of_their_own() {
+        let scratch = Scratch(ProcessCell::new(Vec::new()));
+        scratch.with(|outer| {
+            outer[0] = 1;
+            scratch.with(|inner| inner[0] = 2);
+            assert_eq!(outer[0], 1);
+        });
+        assert_eq!(scratch.0.with(|spares| spares.len()), Some(2));
+    }
+}

@@ -1,0 +1,118 @@
+//! Host: the core's functions and variables, found by name when the module is loaded.
+//!
+//! Looked up with `dlsym` instead of being linked: a core without one of them is then refused in
+//! words of ours, the file loads into a test program, and tests put a host of their own here.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem;
+
+use once_cell::sync::OnceCell;
+
+use super::abi::{KsrLogData, LogLevelInfo, PvElem, SipMsg, Str};
+use super::version::Family;
+
+/// A symbol that the core does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing(pub &'static CStr);
+
+macro_rules! symbols {
+    ($($(#[$doc:meta])* $field:ident = $name:literal: $type:ty;)*) => {
+        /// The symbols that every known core exports.
+        pub struct Symbols {
+            $($(#[$doc])* pub $field: $type,)*
+        }
+
+        impl Symbols {
+            /// Finds them all with `find`, which returns NULL for what is not there.
+            ///
+            /// # Safety
+            /// What `find` returns for a name must be the address of a Kamailio core's symbol of
+            /// that name, or of one of the same type.
+            pub unsafe fn find(find: impl Fn(&CStr) -> *mut c_void) -> Result<Self, Missing> {
+                Ok(Self {$(
+                    $field: {
+                        let address = find($name);
+                        if address.is_null() {
+                            return Err(Missing($name));
+                        }
+                        // SAFETY: by this function's contract; all fields are of pointer size,
+                        // which `transmute` checks.
+                        unsafe { mem::transmute::<*mut c_void, $type>(address) }
+                    },
+                )*})
+            }
+        }
+    };
+}
+
+symbols! {
+    /// Parses a format string; keeps pointers into it.
+    pv_parse_format = c"pv_parse_format":
+        unsafe extern "C" fn(text: *mut Str, elements: *mut *mut PvElem) -> c_int;
+    /// Prints a format string into a buffer.
+    pv_printf = c"pv_printf":
+        unsafe extern "C" fn(*mut SipMsg, *mut PvElem, *mut c_char, len: *mut c_int) -> c_int;
+    /// Frees a parsed format string.
+    pv_elem_free_all = c"pv_elem_free_all": unsafe extern "C" fn(*mut PvElem) -> c_int;
+    /// The log level that holds for a module.
+    get_debug_level = c"get_debug_level": unsafe extern "C" fn(*const c_char, c_int) -> c_int;
+    /// The log facility that holds for a module.
+    get_debug_facility = c"get_debug_facility": unsafe extern "C" fn(*const c_char, c_int) -> c_int;
+    /// This process's id.
+    my_pid = c"my_pid": unsafe extern "C" fn() -> c_int;
+    /// Switches the terminal's colour to that of a level.
+    dprint_color = c"dprint_color": unsafe extern "C" fn(level: c_int);
+    /// Switches it back.
+    dprint_color_reset = c"dprint_color_reset": unsafe extern "C" fn();
+    /// This process's number.
+    process_no = c"process_no": *const c_int;
+    /// Whether the log goes to stderr.
+    log_stderr = c"log_stderr": *const c_int;
+    /// Whether it is coloured there.
+    log_color = c"log_color": *const c_int;
+    /// What the script has put before each line, or NULL.
+    log_prefix_val = c"log_prefix_val": *const *const Str;
+    /// The levels, from -5 on.
+    log_level_info = c"log_level_info": *const LogLevelInfo;
+    /// Writes to syslog, or where a module has turned it to.
+    km_log_func = c"_km_log_func": *const unsafe extern "C" fn(c_int, *const c_char, ...);
+}
+
+/// The structured log function; a module or an option sets it.
+pub type SlogFunction = Option<unsafe extern "C" fn(*mut KsrLogData, *const c_char, ...)>;
+
+/// The core that loaded us.
+pub struct Host {
+    /// What every core has.
+    pub symbols: Symbols,
+    /// `_ksr_slog_func`, from 5.4 on.
+    pub slog_func: Option<*const SlogFunction>,
+    /// `dprint_crit`, the guard against log lines from within a log line; some builds have none.
+    pub dprint_crit: Option<*mut c_int>,
+    /// Its layouts.
+    pub family: Family,
+}
+
+// SAFETY: the pointers are to functions and variables of the program itself, which stay where they
+// are; the variables are used by one thread (the fence's rule "one thread").
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+static HOST: OnceCell<Host> = OnceCell::new();
+
+/// The host; there is one from the load-time constructor on, in tests from [`install`] on.
+pub fn host() -> &'static Host {
+    HOST.get()
+        .expect("callbacks are called by a host that was recognised")
+}
+
+/// The host, if there is one yet.
+pub fn try_host() -> Option<&'static Host> {
+    HOST.get()
+}
+
+/// Makes `host` the one for the rest of the program's life; a second one is ignored.
+pub fn install(host: Host) {
+    let _ = HOST.set(host);
+}

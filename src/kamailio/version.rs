@@ -1,0 +1,212 @@
+//! Version: which host is this, before it asks us the same.
+//!
+//! Kamailio loads a module only if two strings, compiled into the core, are equal to two that the
+//! module exports. A constructor runs inside `dlopen`, before that check: it reads the
+//! core's version from the core itself, chooses the layouts, and writes the two strings
+//! (`core/sr_module.c`: `version_control`). A host that it does not know gets a text instead,
+//! which the loader prints when it refuses the module.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ptr;
+use std::sync::atomic::Ordering;
+
+use super::abi::{ExportedText, LoadedModule};
+use super::guard::guard;
+use super::sys::{self, Host, Missing, Symbols};
+
+/// What the loader compares with its own version.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static module_version: ExportedText = ExportedText::new(ptr::null_mut());
+
+/// What the loader compares with its own compile flags.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static module_flags: ExportedText = ExportedText::new(ptr::null_mut());
+
+#[used]
+#[cfg(not(miri))]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+#[cfg(not(miri))]
+extern "C" fn construct() {
+    guard((), || {
+        // SAFETY: RTLD_DEFAULT and a C string; dlsym only looks up.
+        let find = |name: &CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        if find(c"ver_name").is_null() {
+            // Not a Kamailio: one of our own test programs.
+            return;
+        }
+        // SAFETY: these are a Kamailio core's symbols.
+        let (version, flags) = match unsafe { recognise(find) } {
+            Ok((host, identity)) => {
+                sys::install(host);
+                identity
+            }
+            Err(refusal) => (refusal.clone(), refusal),
+        };
+        module_version.store(version.into_raw(), Ordering::Relaxed);
+        module_flags.store(flags.into_raw(), Ordering::Relaxed);
+    });
+}
+
+/// The hosts that differ in nothing that we use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// 5.3
+    F53,
+    /// 5.4, 5.5, 5.6
+    F54,
+    /// 5.7, 5.8, 6.0: 64-bit integers
+    F57,
+    /// 6.1: `ver_flags` has words that the loader's string has not
+    F61,
+}
+
+/// What a refusal says is known.
+const KNOWN: &str = "Kamailio 5.3 to 6.1";
+
+impl Family {
+    fn of(version: &str) -> Option<Self> {
+        let mut numbers = version.split('.').map(leading_number);
+        match (numbers.next()??, numbers.next()??) {
+            (5, 3) => Some(Self::F53),
+            (5, 4..=6) => Some(Self::F54),
+            (5, 7 | 8) | (6, 0) => Some(Self::F57),
+            (6, 1) => Some(Self::F61),
+            _ => None,
+        }
+    }
+
+    /// Whether an integer of a script has 64 bits.
+    pub fn has_long_integers(self) -> bool {
+        self >= Self::F57
+    }
+
+    /// The number of `PVT_OTHER` in `enum _pv_type` (`core/pvar.h`).
+    pub fn pvt_other(self) -> i32 {
+        if self == Self::F53 { 20 } else { 22 }
+    }
+}
+
+fn leading_number(part: &str) -> Option<u32> {
+    let end = part
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(part.len());
+    part[..end].parse().ok()
+}
+
+/// Recognises the core whose symbols `find` finds: the host, and the two strings that its loader
+/// wants to see. The error is the text to show in their place.
+///
+/// # Safety
+/// As for [`Symbols::find`].
+unsafe fn recognise(
+    find: impl Fn(&CStr) -> *mut c_void,
+) -> Result<(Host, (CString, CString)), CString> {
+    let text = |name: &CStr| {
+        let address: *const c_char = find(name).cast_const().cast();
+        // SAFETY: the core's `ver_*` are NUL-terminated arrays (`core/ver.c`).
+        let found = (!address.is_null()).then(|| unsafe { CStr::from_ptr(address) });
+        found.map_or_else(String::new, |found| found.to_string_lossy().into_owned())
+    };
+    let (name, number, arch, os) = (
+        text(c"ver_name"),
+        text(c"ver_version"),
+        text(c"ver_arch"),
+        text(c"ver_os"),
+    );
+    let version = format!("{name} {number} ({arch}/{os})");
+    let refuse = |why: String| {
+        let advice = "use a kamailio-memcached made for this host, or one of these hosts";
+        let line = format!(
+            "{why}; known: {KNOWN} on {}; {advice}",
+            std::env::consts::ARCH
+        );
+        CString::new(line.replace('\0', "?")).unwrap_or_default()
+    };
+    if !same_arch(&arch) {
+        return Err(refuse(format!(
+            "host '{version}' is of another architecture"
+        )));
+    }
+    let Some(family) = Family::of(&number) else {
+        return Err(refuse(format!(
+            "host '{version}' is not known to this module"
+        )));
+    };
+    // SAFETY: by this function's contract.
+    let symbols = unsafe { Symbols::find(&find) }.map_err(|Missing(symbol)| {
+        refuse(format!(
+            "host '{version}' has no symbol '{}'",
+            symbol.to_string_lossy()
+        ))
+    })?;
+    // SAFETY: as above; the function's signature is the same in all known versions.
+    let flags = unsafe { flags_of_a_loaded_module(find(c"get_loaded_modules")) }
+        .unwrap_or_else(|| flags_for_loader(family, &text(c"ver_flags")));
+    let optional = |name: &CStr| Some(find(name)).filter(|address| !address.is_null());
+    let host = Host {
+        symbols,
+        slog_func: optional(c"_ksr_slog_func").map(|address| address.cast_const().cast()),
+        dprint_crit: optional(c"dprint_crit").map(|address| address.cast()),
+        family,
+    };
+    let version = CString::new(version).unwrap_or_default();
+    Ok((host, (version, CString::new(flags).unwrap_or_default())))
+}
+
+fn same_arch(arch: &str) -> bool {
+    match std::env::consts::ARCH {
+        "aarch64" => matches!(arch, "aarch64" | "arm64"),
+        "x86_64" => matches!(arch, "x86_64" | "amd64"),
+        ours => ours == arch,
+    }
+}
+
+/// The flags of a module that has passed the loader's check already: exactly what it wants.
+///
+/// # Safety
+/// `get_loaded_modules` is NULL or the core's function of that name.
+unsafe fn flags_of_a_loaded_module(get_loaded_modules: *mut c_void) -> Option<String> {
+    if get_loaded_modules.is_null() {
+        return None;
+    }
+    // SAFETY: by this function's contract; it takes nothing and returns the list's head.
+    let first = unsafe {
+        let function: extern "C" fn() -> *const LoadedModule =
+            std::mem::transmute(get_loaded_modules);
+        function().as_ref()?
+    };
+    if first.handle.is_null() {
+        return None;
+    }
+    // SAFETY: the handle of a module that stays loaded; its `module_flags` is a `char *` variable
+    // that the loader has compared, so it points to a NUL-terminated string.
+    unsafe {
+        let variable: *const *const c_char =
+            libc::dlsym(first.handle, c"module_flags".as_ptr()).cast();
+        let flags = variable.as_ref().filter(|flags| !flags.is_null())?;
+        Some(CStr::from_ptr(*flags).to_string_lossy().into_owned())
+    }
+}
+
+/// The flags as the loader's source file sees them: from 6.1 on the core's version file sees
+/// macros of the memory managers too.
+fn flags_for_loader(family: Family, ver_flags: &str) -> String {
+    const NOT_SEEN_BY_LOADER: [&str; 5] = [
+        "DBG_QM_MALLOC",
+        "DBG_F_MALLOC",
+        "DBG_TLSF_MALLOC",
+        "DBG_SF_MALLOC",
+        "DBG_LL_MALLOC",
+    ];
+    if family < Family::F61 {
+        return ver_flags.to_owned();
+    }
+    let words = ver_flags
+        .split(", ")
+        .filter(|word| !NOT_SEEN_BY_LOADER.contains(word));
+    words.collect::<Vec<_>>().join(", ")
+}
