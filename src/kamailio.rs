@@ -25,3 +25,6 @@ mod pv_value;
 mod sys;
 mod text;
 pub mod version;
+
+#[cfg(test)]
+mod fake;

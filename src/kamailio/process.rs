@@ -111,13 +111,20 @@ mod tests {
     #[test]
     fn results_stay_until_their_turn_comes_again() {
         let mut results = Results::default();
-        let first = results.next().as_ptr();
-        results.next().extend_from_slice(b"x");
-        for _ in 0..RESULTS - 2 {
-            assert!(results.next().is_empty());
+        results.next().extend_from_slice(b"first");
+        let first = results.next;
+        for _ in 0..RESULTS - 1 {
+            results.next().extend_from_slice(b"other");
+            assert_eq!(results.buffers[first], b"first");
         }
+        assert_eq!(results.next(), b"");
+        assert_eq!(results.next, first);
+    }
+
+    #[test]
+    fn large_results_give_their_memory_back() {
+        let mut results = Results::default();
         results.next().resize(KEEP * 4, 0);
-        let _ = first;
         for _ in 0..RESULTS {
             results.next();
         }

@@ -16,6 +16,7 @@ use super::format::Text;
 use super::guard::guard;
 use super::process::{self, Process, SCRATCH_BUFFERS};
 use super::pv_value::{Assigned, HostValue};
+use super::sys::host;
 use super::version::Family;
 use crate::cache::Key;
 use crate::error::Refusal;
@@ -242,7 +243,7 @@ unsafe extern "C" fn free_name(name: *mut PvName) {
 
 unsafe extern "C" fn get_item(msg: *mut SipMsg, param: *mut PvParam, value: *mut c_void) -> c_int {
     // SAFETY: the fence's rule "live arguments".
-    let mut answer = unsafe { HostValue::new(value) };
+    let mut answer = unsafe { HostValue::new(host().family, value) };
     answer.set_null();
     guard(0, || {
         // SAFETY: as above.
@@ -260,13 +261,13 @@ unsafe extern "C" fn get_item(msg: *mut SipMsg, param: *mut PvParam, value: *mut
 
 unsafe extern "C" fn get_null(_: *mut SipMsg, _: *mut PvParam, value: *mut c_void) -> c_int {
     // SAFETY: the fence's rule "live arguments".
-    unsafe { HostValue::new(value) }.set_null();
+    unsafe { HostValue::new(host().family, value) }.set_null();
     0
 }
 
 unsafe extern "C" fn get_status(_: *mut SipMsg, _: *mut PvParam, value: *mut c_void) -> c_int {
     // SAFETY: the fence's rule "live arguments".
-    let mut answer = unsafe { HostValue::new(value) };
+    let mut answer = unsafe { HostValue::new(host().family, value) };
     answer.set_null();
     guard(0, || {
         process::with(|process| {
@@ -355,7 +356,8 @@ unsafe fn assign(
 ) -> c_int {
     guard(-1, || {
         // SAFETY: by this function's contract.
-        let (variable, assigned) = unsafe { (Variable::of(param), Assigned::read(value)) };
+        let (variable, assigned) =
+            unsafe { (Variable::of(param), Assigned::read(host().family, value)) };
         variable.with_key(msg, |process, key| operation(process, key, assigned));
         let last = process::with(|process| process.cache.last()).flatten();
         if last.is_none_or(|status| status.fails_assignment()) {
@@ -365,3 +367,6 @@ unsafe fn assign(
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

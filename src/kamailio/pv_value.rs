@@ -4,12 +4,15 @@ use std::ffi::{c_int, c_void};
 use std::sync::atomic::AtomicI8;
 
 use super::abi::{PV_INT, PV_NULL, PV_STR, PV_TYPE_INT, PvValue32, PvValue64, Str};
-use super::sys::host;
 use super::text::length;
+use super::version::Family;
 use crate::value::Value;
 
 /// A value that a getter fills.
-pub struct HostValue(*mut c_void);
+pub struct HostValue {
+    value: *mut c_void,
+    family: Family,
+}
 
 /// What a setter is given.
 pub enum Assigned<'a> {
@@ -26,9 +29,9 @@ impl HostValue {
     /// The value behind a getter's pointer.
     ///
     /// # Safety
-    /// `value` points to a `pv_value_t` of this host that is ours to write.
-    pub unsafe fn new(value: *mut c_void) -> Self {
-        Self(value)
+    /// `value` points to a `pv_value_t` of a host of `family` that is ours to write.
+    pub unsafe fn new(family: Family, value: *mut c_void) -> Self {
+        Self { value, family }
     }
 
     /// Makes it `$null`.
@@ -57,12 +60,12 @@ impl HostValue {
     fn fill(&mut self, rs: Str, ri: i64, flags: c_int) {
         // SAFETY: by the contract of `new`, with the layout of this host's family.
         unsafe {
-            if host().family.has_long_integers() {
-                self.0
+            if self.family.has_long_integers() {
+                self.value
                     .cast::<PvValue64>()
                     .write(PvValue64 { rs, ri, flags });
             } else {
-                self.0.cast::<PvValue32>().write(PvValue32 {
+                self.value.cast::<PvValue32>().write(PvValue32 {
                     rs,
                     ri: ri as i32,
                     flags,
@@ -87,14 +90,15 @@ impl Assigned<'_> {
     /// carries, as in the C module.
     ///
     /// # Safety
-    /// `value` is NULL or points to a `pv_value_t` of this host that stays as it is for `'a`.
-    pub unsafe fn read<'a>(value: *mut c_void) -> Assigned<'a> {
+    /// `value` is NULL or points to a `pv_value_t` of a host of `family` that stays as it is
+    /// for `'a`.
+    pub unsafe fn read<'a>(family: Family, value: *mut c_void) -> Assigned<'a> {
         if value.is_null() {
             return Assigned::Null;
         }
         // SAFETY: by this function's contract, with the layout of this host's family.
         let (rs, ri, flags) = unsafe {
-            if host().family.has_long_integers() {
+            if family.has_long_integers() {
                 let value = &*value.cast::<PvValue64>();
                 (value.rs, value.ri, value.flags)
             } else {
@@ -110,5 +114,98 @@ impl Assigned<'_> {
             // SAFETY: a value with a string flag has a string.
             Assigned::Value(Value::Text(unsafe { rs.bytes() }))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr;
+
+    /// What a core of either layout finds after `fill`: text with its NUL, integer, flags.
+    fn filled(family: Family, fill: impl FnOnce(&mut HostValue)) -> (Vec<u8>, i64, c_int) {
+        let mut room = [0x5a5a_5a5a_5a5a_5a5au64; 5];
+        // SAFETY: the room is large and aligned enough for either layout.
+        fill(&mut unsafe { HostValue::new(family, room.as_mut_ptr().cast()) });
+        let used = if family.has_long_integers() { 4 } else { 3 };
+        assert_eq!(room[used], 0x5a5a_5a5a_5a5a_5a5a, "written past the value");
+        // SAFETY: what `fill` has written; the texts of these tests outlive it.
+        let (rs, ri, flags) = unsafe {
+            if family.has_long_integers() {
+                let value = &*room.as_ptr().cast::<PvValue64>();
+                (value.rs, value.ri, value.flags)
+            } else {
+                let value = &*room.as_ptr().cast::<PvValue32>();
+                (value.rs, i64::from(value.ri), value.flags)
+            }
+        };
+        // SAFETY: every text is followed by a NUL, in memory that may be written.
+        let text = unsafe {
+            assert_eq!(*rs.s.offset(rs.len as isize), 0);
+            rs.s.offset(rs.len as isize).write(0);
+            rs.bytes().to_vec()
+        };
+        (text, ri, flags)
+    }
+
+    #[test]
+    fn values_are_written_in_both_layouts() {
+        for family in [Family::F53, Family::F54, Family::F57, Family::F61] {
+            assert_eq!(filled(family, HostValue::set_null), (vec![], 0, 1));
+            let mut buffer = b"a\0b".to_vec();
+            assert_eq!(
+                filled(family, |value| value.set_text(&mut buffer)),
+                (b"a\0b".into(), 0, 4)
+            );
+            let mut buffer = b"-7".to_vec();
+            let number = filled(family, |value| value.set_integer(-7, &mut buffer));
+            assert_eq!(number, (b"-7".to_vec(), -7, 4 | 8 | 16));
+        }
+        let mut buffer = i64::MIN.to_string().into_bytes();
+        let number = filled(Family::F57, |value| {
+            value.set_integer(i64::MIN, &mut buffer)
+        });
+        assert_eq!(number.1, i64::MIN);
+    }
+
+    fn read(family: Family, text: &[u8], number: i64, flags: c_int) -> String {
+        let rs = Str::borrowed(text);
+        let mut long = PvValue64 {
+            rs,
+            ri: number,
+            flags,
+        };
+        let mut short = PvValue32 {
+            rs,
+            ri: number as i32,
+            flags,
+        };
+        let value: *mut c_void = if family.has_long_integers() {
+            (&raw mut long).cast()
+        } else {
+            (&raw mut short).cast()
+        };
+        // SAFETY: a value in the layout of the family, alive until the end of this function.
+        match unsafe { Assigned::read(family, value) } {
+            Assigned::Null => "null".into(),
+            Assigned::Value(value) => format!("{value:?}"),
+        }
+    }
+
+    #[test]
+    fn values_are_read_in_both_layouts() {
+        for family in [Family::F54, Family::F57] {
+            assert_eq!(read(family, b"", 0, 1), "null");
+            assert_eq!(read(family, b"x", 0, 4), "Text([120])");
+            assert_eq!(read(family, b"", -5, 8 | 16), "Integer(-5)");
+            assert_eq!(
+                read(family, b"17", 17, 4 | 8),
+                "Integer(17)",
+                "text that carries a number"
+            );
+        }
+        // SAFETY: NULL is what `pv_unset` gives.
+        let unset = unsafe { Assigned::read(Family::F57, ptr::null_mut()) };
+        assert!(matches!(unset, Assigned::Null));
     }
 }

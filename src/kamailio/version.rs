@@ -29,7 +29,7 @@ pub static module_flags: ExportedText = ExportedText::new(ptr::null_mut());
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = construct;
 
-#[cfg(not(miri))]
+#[cfg_attr(miri, allow(dead_code))] // Miri has no `dlsym`
 extern "C" fn construct() {
     guard((), || {
         // SAFETY: RTLD_DEFAULT and a C string; dlsym only looks up.
@@ -210,3 +210,6 @@ fn flags_for_loader(family: Family, ver_flags: &str) -> String {
         .filter(|word| !NOT_SEEN_BY_LOADER.contains(word));
     words.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! A host for unit tests: the symbols we need, so that callbacks run without a Kamailio.
+//!
+//! Its format strings know one variable, `$v`, and `$$`. It keeps the log lines. The module's state
+//! belongs to one script thread, so tests take turns: each holds a [`Turn`].
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use super::abi::{LogLevelInfo, PvElem, SipMsg, Str};
+use super::sys::{self, Host, Symbols};
+use super::version::Family;
+use super::{log, process};
+use crate::config::{Given, Parameters};
+use crate::value::Numbers;
+
+thread_local! {
+    static VARIABLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+static TURNS: Mutex<()> = Mutex::new(());
+
+/// One test's use of the module.
+pub struct Turn {
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Turn {
+    /// Waits for this test's turn; the module then has a fresh cache, whose server is `servers`.
+    pub fn with_servers(servers: &str) -> Self {
+        static INSTALLED: Once = Once::new();
+        let turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        INSTALLED.call_once(|| {
+            // SAFETY: functions and variables of the types that `Symbols` declares.
+            let symbols = unsafe { Symbols::find(find) }.unwrap_or_else(|_| unreachable!());
+            sys::install(Host {
+                symbols,
+                slog_func: None,
+                dprint_crit: None,
+                family: Family::F57,
+            });
+            log::install();
+        });
+        let mut parameters = Parameters::default();
+        parameters.set("servers", Given::Text(servers)).unwrap();
+        parameters.set("timeout", Given::Number(2000)).unwrap();
+        process::start(parameters.settle(), Numbers::Bits64);
+        LINES.take();
+        Self { _turn: turn }
+    }
+
+    /// A turn without a server: nothing listens on this port.
+    pub fn without_server() -> Self {
+        Self::with_servers("127.0.0.1:1")
+    }
+
+    /// Sets what `$v` expands to.
+    pub fn set_variable(&self, bytes: &[u8]) {
+        VARIABLE.replace(bytes.to_vec());
+    }
+
+    /// The log lines since the last call.
+    pub fn lines(&self) -> Vec<String> {
+        LINES.take()
+    }
+}
+
+/// The address of the fake's symbol called `name`, or NULL.
+pub fn find(name: &CStr) -> *mut c_void {
+    match name.to_bytes() {
+        b"pv_parse_format" => pv_parse_format as *mut c_void,
+        b"pv_printf" => pv_printf as *mut c_void,
+        b"pv_elem_free_all" => pv_elem_free_all as *mut c_void,
+        b"get_debug_level" => get_debug_level as *mut c_void,
+        b"get_debug_facility" => get_debug_facility as *mut c_void,
+        b"my_pid" => my_pid as *mut c_void,
+        b"dprint_color" => dprint_color as *mut c_void,
+        b"dprint_color_reset" => dprint_color_reset as *mut c_void,
+        b"process_no" => (&raw const PROCESS_NO).cast_mut().cast(),
+        b"log_stderr" | b"log_color" => (&raw const ZERO).cast_mut().cast(),
+        b"log_prefix_val" => (&raw const LOG_PREFIX).cast_mut().cast(),
+        b"log_level_info" => (&raw const LEVELS).cast_mut().cast(),
+        b"_km_log_func" => (&raw const KM_LOG).cast_mut().cast(),
+        _ => ptr::null_mut(),
+    }
+}
+
+static PROCESS_NO: c_int = 3;
+static ZERO: c_int = 0;
+static LOG_PREFIX: usize = 0;
+static KM_LOG: extern "C" fn(c_int, *const c_char, *const c_char) = km_log;
+static LEVELS: Levels = Levels({
+    const fn level(name: &'static CStr, syslog_level: c_int) -> LogLevelInfo {
+        LogLevelInfo {
+            name: name.as_ptr(),
+            syslog_level,
+        }
+    }
+    [
+        level(c"ALERT", 1),
+        level(c"BUG", 2),
+        level(c"CRITICAL", 2),
+        level(c"CRITICAL", 2),
+        level(c"ERROR", 3),
+        level(c"WARNING", 4),
+        level(c"NOTICE", 5),
+        level(c"INFO", 6),
+        level(c"DEBUG", 7),
+    ]
+});
+
+#[repr(transparent)]
+struct Levels([LogLevelInfo; 9]);
+
+// SAFETY: constant text.
+unsafe impl Sync for Levels {}
+
+extern "C" fn get_debug_level(_: *const c_char, _: c_int) -> c_int {
+    // Miri cannot call variadic functions, which every log line ends in.
+    if cfg!(miri) { -9 } else { 3 }
+}
+
+extern "C" fn get_debug_facility(_: *const c_char, _: c_int) -> c_int {
+    0
+}
+
+extern "C" fn my_pid() -> c_int {
+    4711
+}
+
+extern "C" fn dprint_color(_: c_int) {}
+
+extern "C" fn dprint_color_reset() {}
+
+extern "C" fn km_log(_: c_int, format: *const c_char, text: *const c_char) {
+    // SAFETY: the one format the module uses, and its one argument.
+    let (format, text) = unsafe { (CStr::from_ptr(format), CStr::from_ptr(text)) };
+    assert_eq!(format, c"%s\n");
+    LINES.with_borrow_mut(|lines| lines.push(text.to_string_lossy().into_owned()));
+}
+
+/// One element for the whole text; it has a variable when the text has `$v`.
+unsafe extern "C" fn pv_parse_format(text: *mut Str, elements: *mut *mut PvElem) -> c_int {
+    // SAFETY: the caller's text, and room for a pointer.
+    unsafe {
+        let bytes = (*text).bytes();
+        if bytes.ends_with(b"$") && !bytes.ends_with(b"$$") {
+            return -1;
+        }
+        let has_variable = bytes.windows(2).any(|pair| pair == b"$v");
+        let spec = if has_variable {
+            ptr::dangling_mut()
+        } else {
+            ptr::null_mut()
+        };
+        let plain = String::from_utf8_lossy(bytes).replace("$$", "$");
+        let text = CString::new(plain).unwrap_or_default().into_raw();
+        let text = Str {
+            s: text,
+            len: CStr::from_ptr(text).count_bytes() as c_int,
+        };
+        *elements = Box::into_raw(Box::new(PvElem {
+            text,
+            spec,
+            next: ptr::null_mut(),
+        }));
+    }
+    0
+}
+
+unsafe extern "C" fn pv_printf(
+    _: *mut SipMsg,
+    elements: *mut PvElem,
+    buffer: *mut c_char,
+    len: *mut c_int,
+) -> c_int {
+    // SAFETY: an element from above, a buffer of `*len` bytes.
+    unsafe {
+        let text = (*elements).text.bytes();
+        let mut printed = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.windows(2).position(|pair| pair == b"$v") {
+            printed.extend_from_slice(&rest[..at]);
+            VARIABLE.with_borrow(|value| printed.extend_from_slice(value));
+            rest = &rest[at + 2..];
+        }
+        printed.extend_from_slice(rest);
+        if printed.len() >= *len as usize {
+            return -2;
+        }
+        ptr::copy_nonoverlapping(printed.as_ptr().cast(), buffer, printed.len());
+        *len = printed.len() as c_int;
+    }
+    0
+}
+
+unsafe extern "C" fn pv_elem_free_all(elements: *mut PvElem) -> c_int {
+    // SAFETY: made by `pv_parse_format`.
+    unsafe {
+        let element = Box::from_raw(elements);
+        drop(CString::from_raw(element.text.s));
+    }
+    0
+}
