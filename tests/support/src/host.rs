@@ -1,0 +1,141 @@
+//! Where Kamailio comes from: this machine, or the slim root that `MCT_ROOT` names.
+//!
+//! A slim root is another Debian's Kamailio, unpacked. It is entered by chroot and
+//! shares network and processes with us; only paths differ, and this file knows how.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::scratch::Scratch;
+
+/// `(major, minor, patch)`; compares as one expects.
+pub type Version = (u32, u32, u32);
+
+/// The machine, or the slim root, whose Kamailio is tested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    root: Option<PathBuf>,
+}
+
+impl Host {
+    /// The one this test run is for: `MCT_ROOT`, else this machine.
+    pub fn current() -> Host {
+        let root = std::env::var_os("MCT_ROOT").filter(|root| !root.is_empty());
+        let root = root.map(|root| {
+            std::fs::canonicalize(&root)
+                .unwrap_or_else(|error| panic!("MCT_ROOT={}: {error}", root.display()))
+        });
+        Host { root }
+    }
+
+    /// Whether it is this machine itself, not a slim root.
+    pub fn is_local(&self) -> bool {
+        self.root.is_none()
+    }
+
+    /// A command to run one of its programs from `sbin`: `kamailio`, `kamcmd`.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = match &self.root {
+            None => Command::new(program),
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg(format!("/usr/sbin/{program}"));
+                command
+            }
+        };
+        // An ordinary user's PATH may lack the folder Kamailio is in.
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+        command
+    }
+
+    /// A scratch folder that its programs can see.
+    pub fn scratch(&self) -> Scratch {
+        match &self.root {
+            None => Scratch::new(),
+            Some(root) => Scratch::below(&root.join("tmp")),
+        }
+    }
+
+    /// How its programs call what we call `path`.
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        match &self.root {
+            None => path.to_owned(),
+            Some(root) => {
+                let inner = path.strip_prefix(root).unwrap_or_else(|_| {
+                    panic!("{} is not inside {}", path.display(), root.display())
+                });
+                Path::new("/").join(inner)
+            }
+        }
+    }
+
+    /// Its folder of Kamailio modules, as its programs call it.
+    pub fn modules(&self) -> PathBuf {
+        let root = self.root.as_deref().unwrap_or(Path::new("/"));
+        let lib = root.join("usr/lib");
+        let multiarch = std::fs::read_dir(&lib).into_iter().flatten().flatten();
+        let mut folders = multiarch
+            .map(|entry| entry.path())
+            .chain([
+                lib.clone(),
+                root.join("usr/lib64"),
+                root.join("usr/local/lib"),
+            ])
+            .map(|folder| folder.join("kamailio/modules"));
+        let found = folders.find(|folder| folder.join("pv.so").exists());
+        let found = found.unwrap_or_else(|| panic!("no Kamailio modules below {}", lib.display()));
+        self.inside(&found)
+    }
+
+    /// The version of its Kamailio, such as `(5, 6, 3)`.
+    pub fn version(&self) -> Version {
+        static CURRENT: OnceLock<Version> = OnceLock::new();
+        *CURRENT.get_or_init(|| {
+            let mut command = self.command("kamailio");
+            let output = command.arg("-v").output();
+            let output = output.unwrap_or_else(|error| panic!("cannot run `kamailio -v`: {error}"));
+            let text = String::from_utf8_lossy(&output.stdout);
+            parse_version(&text).unwrap_or_else(|| panic!("no version in {text:?}"))
+        })
+    }
+}
+
+/// Reads `version: kamailio 5.6.3 (x86_64/linux)`; what follows the digits of a
+/// number, as in `6.2.0-dev1`, is ignored.
+fn parse_version(text: &str) -> Option<Version> {
+    let word = text.split_once("version: ")?.1.split_whitespace().nth(1)?;
+    let mut numbers = word.split('.').map(|part| {
+        let digits = part.find(|c: char| !c.is_ascii_digit());
+        part[..digits.unwrap_or(part.len())].parse().ok()
+    });
+    let major = numbers.next()??;
+    let minor = numbers.next()??;
+    Some((major, minor, numbers.next().flatten().unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_with_any_suffix() {
+        let read = |version| parse_version(&format!("version: kamailio {version} (x86_64/Linux)"));
+        assert_eq!(read("5.6.3"), Some((5, 6, 3)));
+        assert_eq!(read("6.2.0-dev1"), Some((6, 2, 0)));
+        assert_eq!(read("6.0"), Some((6, 0, 0)));
+        assert_eq!(parse_version("kamailio: not found"), None);
+    }
+
+    #[test]
+    fn a_root_is_left_out_of_inner_paths() {
+        let host = Host {
+            root: Some("/srv/root".into()),
+        };
+        assert_eq!(
+            host.inside(Path::new("/srv/root/tmp/a")),
+            Path::new("/tmp/a")
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! A running Kamailio with the module under test.
+//!
+//! `Kamailio::builder()` collects a configuration and starts it; the handle sends SIP
+//! and RPC, reads the log and knows the processes. Dropped, it is killed with all its
+//! processes; `stop` ends it in the proper way and tells how that went.
+
+mod answer;
+mod builder;
+
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+pub use answer::{Answer, Value};
+pub use builder::{Builder, Check, Failure, Param};
+
+use crate::host::Host;
+use crate::port::Port;
+use crate::process::{Pid, Process};
+use crate::scratch::Scratch;
+use crate::sip::{Pending, Request, Response};
+use crate::wait;
+
+/// A running Kamailio; killed on drop.
+#[derive(Debug)]
+pub struct Kamailio {
+    process: Process,
+    host: Host,
+    port: Port,
+    children: usize,
+    scripts: Vec<Script>,
+    scratch: Scratch,
+}
+
+/// Statements of the script language, and what to report after them.
+#[derive(Debug, Clone)]
+struct Script {
+    name: String,
+    statements: String,
+    expressions: Vec<String>,
+}
+
+impl Kamailio {
+    /// Collects a configuration.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Runs the script of that name in a SIP worker, and tells what its expressions
+    /// came to.
+    #[track_caller]
+    pub fn run(&self, script: &str) -> Answer {
+        self.run_with(script, Request::options())
+    }
+
+    /// The same with a request of one's own, for scripts that look at it.
+    #[track_caller]
+    pub fn run_with(&self, script: &str, request: Request) -> Answer {
+        self.launch(script, request).wait()
+    }
+
+    /// Sends the request for a script and returns at once, for many at a time.
+    #[track_caller]
+    pub fn launch(&self, script: &str, request: Request) -> Run<'_> {
+        let known = self.scripts.iter().find(|known| known.name == script);
+        let script = known.unwrap_or_else(|| panic!("no script called {script:?}"));
+        Run {
+            kamailio: self,
+            script,
+            pending: self.send(request.user(&script.name)),
+        }
+    }
+
+    /// Sends a request and waits for its response.
+    #[track_caller]
+    pub fn sip(&self, request: Request) -> Response {
+        match request.exchange(self.address()) {
+            Ok(response) => response,
+            Err(error) => self.fail(&format!("no response to {request:?}: {error}")),
+        }
+    }
+
+    /// Sends a request and returns at once; `Pending::wait` has its response.
+    pub fn send(&self, request: Request) -> Pending {
+        request.send(self.address())
+    }
+
+    /// Where it listens, for UDP and (if asked for) TCP.
+    pub fn address(&self) -> SocketAddr {
+        self.port.v4()
+    }
+
+    /// Calls an RPC command with kamcmd; the builder must have been asked for `rpc`.
+    #[track_caller]
+    pub fn rpc(&self, command: &str, args: &[&str]) -> String {
+        match self.try_rpc(command, args) {
+            Ok(text) => text,
+            Err(text) => self.fail(&format!("RPC {command} {args:?}: {text}")),
+        }
+    }
+
+    /// The same; `Err` holds what kamcmd says when the command answers with a fault,
+    /// such as `error: 500 - text`.
+    pub fn try_rpc(&self, command: &str, args: &[&str]) -> Result<String, String> {
+        let socket = self.host.inside(&self.scratch.join(builder::CTL));
+        let mut kamcmd = self.host.command("kamcmd");
+        kamcmd.arg("-s").arg(format!("unix:{}", socket.display()));
+        let output = kamcmd.arg(command).args(args).output();
+        let output = output.unwrap_or_else(|error| panic!("cannot run kamcmd: {error}"));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        if text.starts_with("error:") || !output.status.success() {
+            Err([text, errors].concat().trim_end().into())
+        } else {
+            Ok(text)
+        }
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The lines of the log that hold `text`.
+    pub fn log_lines(&self, text: &str) -> Vec<String> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Waits until the log has a line that holds `text`, and returns that line.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str, limit: Duration) -> String {
+        let line = wait::poll(limit, || self.log_lines(text).into_iter().next());
+        line.unwrap_or_else(|| self.fail(&format!("no log line with {text:?} within {limit:?}")))
+    }
+
+    /// The main process.
+    pub fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    /// All processes below the main one, in the order in which they were forked.
+    pub fn processes(&self) -> Vec<Pid> {
+        self.pid().children()
+    }
+
+    /// The UDP workers: the first processes that Kamailio forks.
+    pub fn workers(&self) -> Vec<Pid> {
+        let mut processes = self.processes();
+        processes.truncate(self.children);
+        processes
+    }
+
+    /// Whether it still runs.
+    pub fn alive(&self) -> bool {
+        self.process.alive()
+    }
+
+    /// Its scratch folder: configuration, log, sockets, runtime folder.
+    pub fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
+    /// Asks it to end and waits; a clean shutdown is `success()`.
+    #[track_caller]
+    pub fn stop(&self) -> ExitStatus {
+        if self.alive() {
+            self.pid().terminate();
+        }
+        let ended = self.process.wait(wait::PATIENCE);
+        ended.unwrap_or_else(|| self.fail("it does not end after SIGTERM"))
+    }
+
+    /// Fails the test, with the end of the log.
+    #[track_caller]
+    pub fn fail(&self, what: &str) -> ! {
+        panic!("{what}\n{}", self.process.account())
+    }
+}
+
+/// A script on its way.
+#[derive(Debug)]
+pub struct Run<'a> {
+    kamailio: &'a Kamailio,
+    script: &'a Script,
+    pending: Pending,
+}
+
+impl Run<'_> {
+    /// What its expressions came to.
+    #[track_caller]
+    pub fn wait(self) -> Answer {
+        let name = &self.script.name;
+        let answer = self.pending.wait().map_err(|error| error.to_string());
+        let answer = answer.and_then(|response| Answer::read(&self.script.expressions, response));
+        match answer {
+            Ok(answer) => answer,
+            Err(error) => self.kamailio.fail(&format!("script {name:?}: {error}")),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What a script's expressions came to: null, a number, or bytes.
+//!
+//! A reply header can carry neither line ends nor NUL, and says `<null>` for null. So
+//! each value travels as one word, with its type before it and strings in hex digits.
+//! `route` writes that in the script language, `Answer::read` undoes it.
+
+use std::fmt;
+use std::ops::Index;
+use std::time::Duration;
+
+use super::Script;
+use crate::sip::Response;
+
+/// A value of the script language.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// `$null`.
+    Null,
+    /// A number.
+    Int(i64),
+    /// A string: any bytes.
+    Str(Vec<u8>),
+}
+
+impl Value {
+    /// The bytes of a string, else nothing.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Str(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The number, else nothing.
+    pub fn int(&self) -> Option<i64> {
+        match *self {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Whether it is `$null`.
+    pub fn is_null(&self) -> bool {
+        *self == Value::Null
+    }
+
+    fn decode(word: &str) -> Option<Value> {
+        let (kind, text) = word.split_once(':')?;
+        match kind {
+            "null" => Some(Value::Null),
+            "int" => Some(Value::Int(text.parse().ok()?)),
+            "str" if text.len().is_multiple_of(2) => {
+                let digits = (0..text.len()).step_by(2);
+                let bytes = digits.map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+                Some(Value::Str(bytes.collect::<Option<_>>()?))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => formatter.write_str("$null"),
+            Value::Int(number) => number.fmt(formatter),
+            Value::Str(bytes) => write!(formatter, "\"{}\"", bytes.escape_ascii()),
+        }
+    }
+}
+
+impl PartialEq<&str> for Value {
+    fn eq(&self, other: &&str) -> bool {
+        self.bytes() == Some(other.as_bytes())
+    }
+}
+
+impl PartialEq<String> for Value {
+    fn eq(&self, other: &String) -> bool {
+        self.bytes() == Some(other.as_bytes())
+    }
+}
+
+impl PartialEq<&[u8]> for Value {
+    fn eq(&self, other: &&[u8]) -> bool {
+        self.bytes() == Some(other)
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Value {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        self.bytes() == Some(&other[..])
+    }
+}
+
+impl PartialEq<i64> for Value {
+    fn eq(&self, other: &i64) -> bool {
+        self.int() == Some(*other)
+    }
+}
+
+/// The values of a script's expressions, found by their text:
+/// `answer["$mct(a)"]`.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    values: Vec<(String, Value)>,
+    response: Response,
+}
+
+impl Answer {
+    /// The response that carried the values.
+    pub fn response(&self) -> &Response {
+        &self.response
+    }
+
+    /// How long the whole request took.
+    pub fn elapsed(&self) -> Duration {
+        self.response.elapsed
+    }
+
+    /// All values, in the order of the expressions.
+    pub fn values(&self) -> Vec<Value> {
+        self.values.iter().map(|(_, value)| value.clone()).collect()
+    }
+
+    pub(super) fn read(expressions: &[String], response: Response) -> Result<Answer, String> {
+        if response.code != 200 {
+            return Err(format!("not a 200: {response:?}"));
+        }
+        let value = |(index, expression): (usize, &String)| {
+            let word = response.text(&header(index)).unwrap_or("nothing");
+            let value = Value::decode(word);
+            let value = value.ok_or_else(|| format!("{expression} came back as {word:?}"))?;
+            Ok((expression.clone(), value))
+        };
+        let values = expressions.iter().enumerate().map(value);
+        Ok(Answer {
+            values: values.collect::<Result<_, String>>()?,
+            response,
+        })
+    }
+}
+
+impl Index<&str> for Answer {
+    type Output = Value;
+
+    #[track_caller]
+    fn index(&self, expression: &str) -> &Value {
+        let found = self.values.iter().find(|(text, _)| text == expression);
+        match found {
+            Some((_, value)) => value,
+            None => panic!("{expression:?} was not asked for, only {:?}", self.values),
+        }
+    }
+}
+
+fn header(index: usize) -> String {
+    format!("X-Value-{index}")
+}
+
+/// The routes that run a script, called `RUN_n` and `TELL_n`.
+///
+/// Statements stand in a route of their own, so that `return` in them is harmless.
+/// Each expression is evaluated once, into an AVP, which keeps type, null and every
+/// byte.
+pub(super) fn routes(index: usize, script: &Script) -> String {
+    let mut text = String::new();
+    if !script.statements.trim().is_empty() {
+        text += &format!("route[RUN_{index}] {{\n{}\n}}\n", script.statements);
+    }
+    text += &format!("route[TELL_{index}] {{\n");
+    for (at, expression) in script.expressions.iter().enumerate() {
+        let name = header(at);
+        text += &format!("    $avp(v{at}) = {expression};\n");
+        text += &format!(
+            "    if ($avp(v{at}) == $null) append_to_reply(\"{name}: null:\\r\\n\");\n    \
+             else if (is_int(\"$avp(v{at})\")) append_to_reply(\"{name}: int:$avp(v{at})\\r\\n\");\n    \
+             else append_to_reply(\"{name}: str:$(avp(v{at}){{s.encode.hexa}})\\r\\n\");\n"
+        );
+    }
+    text += "    sl_send_reply(\"200\", \"OK\");\n}\n";
+    text
+}
+
+/// The lines of the request route that lead to it.
+pub(super) fn branch(index: usize, script: &Script) -> String {
+    let run = match script.statements.trim() {
+        "" => String::new(),
+        _ => format!("route(RUN_{index}); "),
+    };
+    format!(
+        "    if ($rU == \"{}\") {{ {run}route(TELL_{index}); exit; }}\n",
+        script.name
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_decoded() {
+        assert_eq!(Value::decode("null:"), Some(Value::Null));
+        assert_eq!(Value::decode("int:-5"), Some(Value::Int(-5)));
+        assert_eq!(Value::decode("str:"), Some(Value::Str(vec![])));
+        assert_eq!(Value::decode("str:610d00").unwrap(), b"a\r\0");
+        assert_eq!(Value::decode("str:6"), None);
+        assert_eq!(Value::decode("nothing"), None);
+    }
+}

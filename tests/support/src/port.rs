@@ -1,0 +1,108 @@
+//! A loopback port nobody else will take.
+//!
+//! Asking the kernel for port 0 and giving it back is a race: it may go to the next
+//! caller before the server has bound it. Here numbers come from below the range the
+//! kernel gives out by itself, and each is held by an abstract unix socket named
+//! after it. That name is unique in the network namespace, as the port is, so test
+//! processes that run at the same time stay apart, too, and it vanishes with them.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{self, UnixListener};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 12_000;
+
+/// A reserved number: free for TCP and UDP on `127.0.0.1` and `[::1]` when it was
+/// taken, and not given to anybody else as long as this value lives.
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    _reservation: UnixListener,
+}
+
+impl Port {
+    /// Reserves a free one.
+    pub fn free() -> Port {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Processes begin at different places, so that they seldom ask for the same.
+        let start = std::process::id().wrapping_mul(97);
+        for _ in 0..COUNT {
+            let step = NEXT.fetch_add(1, Ordering::Relaxed);
+            let offset = start.wrapping_add(step) % u32::from(COUNT);
+            let number = FIRST + u16::try_from(offset).expect("less than COUNT");
+            if let Some(reservation) = reserve(number)
+                && is_free(number)
+            {
+                return Port {
+                    number,
+                    _reservation: reservation,
+                };
+            }
+        }
+        panic!(
+            "no free loopback port between {FIRST} and {}",
+            FIRST + COUNT
+        );
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// `127.0.0.1` with this port.
+    pub fn v4(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))
+    }
+
+    /// `[::1]` with this port.
+    pub fn v6(&self) -> SocketAddr {
+        SocketAddr::from((Ipv6Addr::LOCALHOST, self.number))
+    }
+}
+
+fn reserve(number: u16) -> Option<UnixListener> {
+    let name = format!("kamailio-memcached-test-port-{number}");
+    let address = net::SocketAddr::from_abstract_name(name).expect("a short name");
+    UnixListener::bind_addr(&address).ok()
+}
+
+fn is_free(number: u16) -> bool {
+    let taken = |error: std::io::Error| error.kind() == ErrorKind::AddrInUse;
+    [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ]
+    .into_iter()
+    .all(|ip| {
+        // Other errors, such as a machine without IPv6, say nothing against the number.
+        !TcpListener::bind((ip, number)).is_err_and(taken)
+            && !UdpSocket::bind((ip, number)).is_err_and(taken)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_not_given_twice() {
+        let ports: Vec<Port> = (0..50).map(|_| Port::free()).collect();
+        let mut numbers: Vec<u16> = ports.iter().map(Port::number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 50);
+    }
+
+    #[test]
+    fn is_reserved_until_the_drop() {
+        let port = Port::free();
+        assert!(reserve(port.number()).is_none());
+        let number = port.number();
+        drop(port);
+        assert!(reserve(number).is_some());
+    }
+}

@@ -1,0 +1,261 @@
+//! A child process: started in a group of its own, with its output in a file, and
+//! ended by its id, also when a test panics or the whole test run is killed.
+//!
+//! The kernel's parent-death signal belongs to the *thread* that forked, and test
+//! threads end long before a shared server may. All children are therefore forked by
+//! one keeper thread that lives as long as the test process.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::wait;
+
+/// A running (or ended) child process that we started.
+#[derive(Debug)]
+pub struct Process {
+    pid: Pid,
+    command: String,
+    log: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    child: Child,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts `command` with its output and errors appended to `log`.
+    ///
+    /// Should the test process die, the child gets `on_orphan`.
+    pub fn spawn(mut command: Command, log: &Path, on_orphan: i32) -> Process {
+        let text = line(&command);
+        let output = File::options().create(true).append(true).open(log);
+        let output = output.and_then(|file| Ok((file.try_clone()?, file)));
+        let (stdout, stderr) =
+            output.unwrap_or_else(|error| panic!("cannot write {}: {error}", log.display()));
+        command
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .process_group(0);
+        // SAFETY: the closure runs between fork and exec and does one
+        // async-signal-safe system call; it touches no memory of the parent.
+        unsafe {
+            command.pre_exec(move || {
+                if libc::prctl(libc::PR_SET_PDEATHSIG, on_orphan) == -1 {
+                    return Err(io::Error::last_os_error());
+                }
+                Ok(())
+            });
+        }
+        let child =
+            keeper_spawn(command).unwrap_or_else(|error| panic!("cannot start `{text}`: {error}"));
+        Process {
+            pid: Pid(i32::try_from(child.id()).expect("process ids are small")),
+            command: text,
+            log: log.to_owned(),
+            state: Mutex::new(State { child, ended: None }),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The command line, as a shell would take it.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Whether it still runs.
+    pub fn alive(&self) -> bool {
+        self.ended().is_none()
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ended.is_none() {
+            state.ended = state.child.try_wait().expect("it is our child");
+        }
+        state.ended
+    }
+
+    /// Waits for its end.
+    pub fn wait(&self, limit: Duration) -> Option<ExitStatus> {
+        wait::poll(limit, || self.ended())
+    }
+
+    /// Kills it, and whatever is left of its process group, and waits for its end.
+    pub fn kill(&self) {
+        if self.alive() {
+            // The group is ours (`process_group(0)`), and its number cannot be
+            // anybody else's before its leader has been waited for.
+            signal(-self.pid.0, libc::SIGKILL);
+            self.wait(wait::PATIENCE);
+        }
+    }
+
+    /// Everything it has written so far.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// For failure messages: the command, whether it runs, and the end of its log.
+    pub fn account(&self) -> String {
+        let state = match self.ended() {
+            None => format!("still running as process {}", self.pid),
+            Some(status) => format!("ended with {status}"),
+        };
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(40)..].join("\n");
+        format!(
+            "command: {}\n{state}; the end of its log:\n{tail}",
+            self.command
+        )
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A process id, and what can be seen and done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(pub i32);
+
+impl Pid {
+    /// Whether such a process exists and is not merely waiting to be collected.
+    pub fn alive(self) -> bool {
+        !matches!(self.state(), None | Some('Z' | 'X'))
+    }
+
+    /// Stops it (`SIGSTOP`) and returns when it has stopped.
+    pub fn pause(self) {
+        signal(self.0, libc::SIGSTOP);
+        wait::until("a process to stop", wait::PATIENCE, || {
+            self.state() == Some('T')
+        });
+    }
+
+    /// Lets it go on (`SIGCONT`).
+    pub fn resume(self) {
+        signal(self.0, libc::SIGCONT);
+    }
+
+    /// Kills it (`SIGKILL`) without waiting.
+    pub fn kill(self) {
+        signal(self.0, libc::SIGKILL);
+    }
+
+    /// Asks it to end (`SIGTERM`) without waiting.
+    pub fn terminate(self) {
+        signal(self.0, libc::SIGTERM);
+    }
+
+    /// Its children, in the order in which they were forked.
+    pub fn children(self) -> Vec<Pid> {
+        let text = self.read(&format!("task/{self}/children"));
+        text.split_whitespace()
+            .map(|pid| Pid(pid.parse().expect("the kernel writes numbers")))
+            .collect()
+    }
+
+    /// Resident memory in KiB (`VmRSS`).
+    pub fn resident_kib(self) -> u64 {
+        self.status_number("VmRSS:")
+    }
+
+    /// Resident memory in KiB that is shared with nobody's files (`RssAnon`).
+    pub fn anonymous_kib(self) -> u64 {
+        self.status_number("RssAnon:")
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(self) -> usize {
+        fs::read_dir(format!("/proc/{self}/fd"))
+            .unwrap_or_else(|error| panic!("no process {self}: {error}"))
+            .count()
+    }
+
+    /// In which kernel function it sleeps; empty when the kernel does not tell.
+    pub fn sleeps_in(self) -> String {
+        self.read("wchan")
+    }
+
+    fn state(self) -> Option<char> {
+        // The command name in parentheses may hold anything: count from its end.
+        let stat = self.read("stat");
+        let rest = &stat[stat.rfind(')')? + 1..];
+        rest.trim_start().chars().next()
+    }
+
+    fn status_number(self, name: &str) -> u64 {
+        let status = self.read("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.split_whitespace().next());
+        number
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_else(|| panic!("no {name} for process {self}"))
+    }
+
+    fn read(self, name: &str) -> String {
+        fs::read_to_string(format!("/proc/{self}/{name}")).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: kill takes two integers and touches no memory of ours.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// The command line of `command`, as a shell would take it.
+pub fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into()).collect();
+    words.join(" ")
+}
+
+type Job = (Command, Sender<io::Result<Child>>);
+
+fn keeper_spawn(command: Command) -> io::Result<Child> {
+    static KEEPER: OnceLock<Mutex<Sender<Job>>> = OnceLock::new();
+    let keeper = KEEPER.get_or_init(|| {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let work = move || {
+            for (mut command, answer) in queue {
+                // A caller that is gone does not need its answer.
+                let _ = answer.send(command.spawn());
+            }
+        };
+        let thread = thread::Builder::new().name("keeper".into());
+        thread.spawn(work).expect("a thread");
+        Mutex::new(jobs)
+    });
+    let (answer, child) = mpsc::channel();
+    let jobs = keeper.lock().unwrap_or_else(PoisonError::into_inner);
+    jobs.send((command, answer)).expect("the keeper never ends");
+    drop(jobs);
+    child.recv().expect("the keeper answers")
+}

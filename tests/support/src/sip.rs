@@ -1,0 +1,287 @@
+//! A minimal SIP client: one request, one response, no retransmission.
+//!
+//! Header values are bytes and go out as they are, so a test can fold them or put
+//! into them what no polite client would send.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long `Kamailio::sip` waits for a response.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A request to be sent.
+#[derive(Debug, Clone)]
+pub struct Request {
+    method: String,
+    user: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+    transport: Transport,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Udp,
+    Tcp,
+}
+
+impl Request {
+    /// An OPTIONS request over UDP.
+    pub fn options() -> Request {
+        Request::new("OPTIONS")
+    }
+
+    /// A request of any method over UDP.
+    pub fn new(method: &str) -> Request {
+        Request {
+            method: method.into(),
+            user: "test".into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            transport: Transport::Udp,
+        }
+    }
+
+    /// The user part of the request URI, `$rU` in the script.
+    pub fn user(mut self, user: &str) -> Request {
+        self.user = user.into();
+        self
+    }
+
+    /// One more header; the value goes out byte for byte.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Request {
+        self.headers.push((name.into(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// The body, `$rb` in the script.
+    pub fn body(mut self, content_type: &str, body: impl AsRef<[u8]>) -> Request {
+        self.body = body.as_ref().to_vec();
+        self.header("Content-Type", content_type)
+    }
+
+    /// Goes over TCP instead of UDP.
+    pub fn tcp(mut self) -> Request {
+        self.transport = Transport::Tcp;
+        self
+    }
+
+    /// Sends it to `to` on a socket of its own; the response is collected behind the
+    /// scenes, so many requests can be on their way at once.
+    pub fn send(&self, to: SocketAddr) -> Pending {
+        let (request, begun) = (self.clone(), Instant::now());
+        let exchange = move || match request.transport {
+            Transport::Udp => request.over_udp(to, begun),
+            Transport::Tcp => request.over_tcp(to, begun),
+        };
+        let thread = thread::Builder::new().name("sip".into());
+        Pending {
+            thread: thread.spawn(exchange).expect("a thread"),
+        }
+    }
+
+    /// Sends it and waits for its response.
+    pub fn exchange(&self, to: SocketAddr) -> io::Result<Response> {
+        match self.transport {
+            Transport::Udp => self.over_udp(to, Instant::now()),
+            Transport::Tcp => self.over_tcp(to, Instant::now()),
+        }
+    }
+
+    fn over_udp(&self, to: SocketAddr, begun: Instant) -> io::Result<Response> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(to)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.send(&self.encode(socket.local_addr()?))?;
+        let mut buffer = vec![0; 65536];
+        loop {
+            let size = socket.recv(&mut buffer)?;
+            let response = Response::parse(&buffer[..size], begun.elapsed())?;
+            if response.code >= 200 {
+                return Ok(response);
+            }
+        }
+    }
+
+    fn over_tcp(&self, to: SocketAddr, begun: Instant) -> io::Result<Response> {
+        let mut stream = TcpStream::connect(to)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&self.encode(stream.local_addr()?))?;
+        let mut bytes = Vec::new();
+        let mut part = [0; 16384];
+        loop {
+            match stream.read(&mut part)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                size => bytes.extend_from_slice(&part[..size]),
+            }
+            if let Some(end) = find(&bytes, b"\r\n\r\n") {
+                let response = Response::parse(&bytes, begun.elapsed())?;
+                let length = response.text("Content-Length");
+                let length: usize = length.and_then(|text| text.parse().ok()).unwrap_or(0);
+                if bytes.len() >= end + 4 + length {
+                    return Ok(response);
+                }
+            }
+        }
+    }
+
+    /// The bytes on the wire, when sent from `from`.
+    pub fn encode(&self, from: SocketAddr) -> Vec<u8> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{count}-{}", std::process::id(), from.port());
+        let transport = match self.transport {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+        };
+        let Request { method, user, .. } = self;
+        let mut bytes = format!(
+            "{method} sip:{user}@127.0.0.1 SIP/2.0\r\n\
+             Via: SIP/2.0/{transport} {from};branch=z9hG4bK{id};rport\r\n\
+             From: <sip:caller@127.0.0.1>;tag={id}\r\n\
+             To: <sip:{user}@127.0.0.1>\r\n\
+             Call-ID: {id}\r\n\
+             CSeq: 1 {method}\r\n\
+             Max-Forwards: 70\r\n"
+        )
+        .into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        bytes.extend(format!("Content-Length: {}\r\n\r\n", self.body.len()).bytes());
+        bytes.extend(&self.body);
+        bytes
+    }
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub struct Pending {
+    thread: JoinHandle<io::Result<Response>>,
+}
+
+impl Pending {
+    /// Its response, as soon as there is one.
+    pub fn wait(self) -> io::Result<Response> {
+        self.thread.join().expect("no panic in the exchange")
+    }
+
+    /// Whether the response, or the failure, is there already.
+    pub fn is_done(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+/// A response.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code, 200 for example.
+    pub code: u16,
+    /// The reason phrase.
+    pub reason: String,
+    /// All headers in order; values as they came, without the blanks around them.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// What follows the headers.
+    pub body: Vec<u8>,
+    /// From just before the request was sent until the response was there.
+    pub elapsed: Duration,
+}
+
+impl Response {
+    /// The value of the first header called `name`, in any case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let found = |(other, _): &&(String, Vec<u8>)| other.eq_ignore_ascii_case(name);
+        self.headers.iter().find(found).map(|(_, value)| &value[..])
+    }
+
+    /// The same as text, for values that are.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.header(name)?).ok()
+    }
+
+    fn parse(bytes: &[u8], elapsed: Duration) -> io::Result<Response> {
+        let wrong = || {
+            let text = format!("not a SIP response: \"{}\"", bytes.escape_ascii());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        let end = find(bytes, b"\r\n\r\n").ok_or_else(wrong)?;
+        let mut head = &bytes[..end + 2];
+        let status = next_line(&mut head).ok_or_else(wrong)?;
+        let status = String::from_utf8_lossy(status);
+        let mut words = status.splitn(3, ' ');
+        let code = words
+            .next()
+            .filter(|&version| version == "SIP/2.0")
+            .and_then(|_| words.next()?.parse().ok())
+            .ok_or_else(wrong)?;
+        let reason = words.next().unwrap_or("").into();
+        let mut headers = Vec::new();
+        while let Some(line) = next_line(&mut head) {
+            let colon = find(line, b":").ok_or_else(wrong)?;
+            let name = String::from_utf8_lossy(line[..colon].trim_ascii()).into_owned();
+            headers.push((name, line[colon + 1..].trim_ascii().to_vec()));
+        }
+        Ok(Response {
+            code,
+            reason,
+            headers,
+            body: bytes[end + 4..].to_vec(),
+            elapsed,
+        })
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            formatter,
+            "{} {} ({:?})",
+            self.code, self.reason, self.elapsed
+        )?;
+        for (name, value) in &self.headers {
+            writeln!(formatter, "{name}: {}", value.escape_ascii())?;
+        }
+        write!(formatter, "\n{}", self.body.escape_ascii())
+    }
+}
+
+/// Takes one header line, with the lines that are folded into it.
+fn next_line<'a>(head: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let mut end = find(head, b"\r\n")?;
+    while matches!(head.get(end + 2), Some(b' ' | b'\t')) {
+        end += 2 + find(&head[end + 2..], b"\r\n")?;
+    }
+    let line = &head[..end];
+    *head = &head[end + 2..];
+    Some(line)
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|part| part == what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_taken_apart() {
+        let bytes = b"SIP/2.0 404 Not Found\r\nX-A:  one\r\n two \r\nX-B:\r\n\r\nbody";
+        let response = Response::parse(bytes, Duration::ZERO).unwrap();
+        assert_eq!((response.code, &response.reason[..]), (404, "Not Found"));
+        assert_eq!(response.header("x-a"), Some(&b"one\r\n two"[..]));
+        assert_eq!(response.text("X-B"), Some(""));
+        assert_eq!(response.body, b"body");
+    }
+
+    #[test]
+    fn headers_go_out_byte_for_byte() {
+        let request = Request::options().header("X-Key", b"a\r\n b\0\xff");
+        let bytes = request.encode("127.0.0.1:5060".parse().unwrap());
+        assert!(find(&bytes, b"\r\nX-Key: a\r\n b\0\xff\r\n").is_some());
+    }
+}

@@ -1,0 +1,79 @@
+//! The C module that ours replaces, as Debian ships it: fetched and unpacked, never
+//! installed.
+//!
+//! `MCT_STOCK_MODULE` names another one. Else the package is taken apart in
+//! `target/stock`, once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::host::Host;
+
+const PACKAGES: [&str; 3] = [
+    "kamailio-memcached-modules",
+    "libmemcached11",
+    "libhashkit2",
+];
+
+/// Where the C module is.
+///
+/// # Panics
+/// When it cannot be fetched, and when the tests run in a slim root without
+/// `MCT_STOCK_MODULE`: the module must fit the root's Kamailio.
+pub fn module() -> PathBuf {
+    if let Some(path) = std::env::var_os("MCT_STOCK_MODULE") {
+        return PathBuf::from(path);
+    }
+    assert!(
+        Host::current().is_local(),
+        "set MCT_STOCK_MODULE to the C module that fits MCT_ROOT"
+    );
+    let modules = libraries().join("kamailio/modules");
+    modules.join("memcached.so")
+}
+
+/// The folder of the libraries it needs, for `LD_LIBRARY_PATH`.
+pub fn libraries() -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = crate::target().join("stock");
+        if !folder.exists() {
+            fetch(&folder);
+        }
+        folder
+    });
+    let arch = std::env::consts::ARCH;
+    folder.join(format!("usr/lib/{arch}-linux-gnu"))
+}
+
+/// Unpacks the packages beside `folder` first, so that what stands there is whole.
+fn fetch(folder: &Path) {
+    let beside = folder.with_extension(std::process::id().to_string());
+    let debs = beside.join("debs");
+    std::fs::create_dir_all(&debs)
+        .unwrap_or_else(|error| panic!("cannot make {}: {error}", debs.display()));
+    let mut download = Command::new("apt-get");
+    download.args(["-o", "APT::Sandbox::User=root", "download"]);
+    run(download.args(PACKAGES).current_dir(&debs));
+    for entry in std::fs::read_dir(&debs).expect("just made") {
+        let deb = entry.expect("readable").path();
+        run(Command::new("dpkg-deb").arg("-x").arg(deb).arg(&beside));
+    }
+    // Somebody else may have been faster; then theirs is as good.
+    if std::fs::rename(&beside, folder).is_err() {
+        let _ = std::fs::remove_dir_all(&beside);
+    }
+}
+
+fn run(command: &mut Command) {
+    let text = crate::process::line(command);
+    let output = command.output();
+    let output = output.unwrap_or_else(|error| panic!("cannot start `{text}`: {error}"));
+    assert!(
+        output.status.success(),
+        "`{text}` failed, {}:\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

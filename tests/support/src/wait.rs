@@ -1,0 +1,57 @@
+//! The one place that waits: ask again every few milliseconds until the answer is
+//! there or the time is up. No test sleeps for a fixed time.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to start, or to end, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks `probe` until it answers `Some`; `None` when `limit` has passed.
+///
+/// The probe is always asked at least once, and once more at the very end.
+pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    let mut pause = Duration::from_micros(500);
+    loop {
+        let last = Instant::now() >= end;
+        if let Some(answer) = probe() {
+            return Some(answer);
+        }
+        if last {
+            return None;
+        }
+        thread::sleep(pause.min(end.saturating_duration_since(Instant::now())));
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}
+
+/// Waits until `probe` holds; panics with `what` was waited for when it does not.
+#[track_caller]
+pub fn until(what: &str, limit: Duration, mut probe: impl FnMut() -> bool) {
+    if poll(limit, || probe().then_some(())).is_none() {
+        panic!("waited {limit:?} in vain for {what}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_until_the_answer_is_there() {
+        let mut asked = 0;
+        let answer = poll(PATIENCE, || {
+            asked += 1;
+            (asked == 3).then_some(asked)
+        });
+        assert_eq!(answer, Some(3));
+    }
+
+    #[test]
+    fn gives_up_after_the_limit() {
+        let begun = Instant::now();
+        assert_eq!(poll(Duration::from_millis(20), || None::<()>), None);
+        assert!(begun.elapsed() >= Duration::from_millis(20));
+    }
+}
