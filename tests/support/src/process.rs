@@ -193,9 +193,17 @@ impl Pid {
             .count()
     }
 
-    /// In which kernel function it sleeps; empty when the kernel does not tell.
-    pub fn sleeps_in(self) -> String {
-        self.read("wchan")
+    /// Whether it sleeps, waiting for something to happen.
+    pub fn sleeps(self) -> bool {
+        self.state() == Some('S')
+    }
+
+    /// Whether it sleeps until a signal comes; where the kernel does not tell for what
+    /// it sleeps, whether it sleeps.
+    pub fn sleeps_in_pause(self) -> bool {
+        let channel = self.read("wchan");
+        let untold = channel.is_empty() || channel == "0";
+        self.sleeps() && (untold || channel.contains("pause"))
     }
 
     fn state(self) -> Option<char> {

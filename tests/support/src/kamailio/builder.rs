@@ -15,7 +15,7 @@ use super::{Kamailio, Script};
 use crate::host::Host;
 use crate::memcached::Memcached;
 use crate::port::Port;
-use crate::process::{self, Process};
+use crate::process::{self, Pid, Process};
 use crate::scratch::Scratch;
 use crate::sip::Request;
 use crate::{stock, wait};
@@ -456,10 +456,11 @@ impl Builder {
                 TcpStream::connect(kamailio.address()).is_ok()
             });
         }
-        // When all is forked, the main process waits for signals. Where the kernel
-        // does not tell, the steps above have to do.
-        let settled = || (ended() || kamailio.pid().sleeps_in().contains("pause")).then_some(());
-        wait::poll(Duration::from_millis(300), settled);
+        // A child that has just been forked still takes itself for the main process,
+        // and would swallow the SIGTERM of an early shutdown.
+        step("its processes do not come to rest", &mut || {
+            kamailio.pid().sleeps_in_pause() && kamailio.processes().into_iter().all(Pid::sleeps)
+        });
     }
 }
 
