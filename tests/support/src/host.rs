@@ -44,9 +44,7 @@ impl Host {
                 command
             }
         };
-        // An ordinary user's PATH may lack the folder Kamailio is in.
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
+        command.env("PATH", path());
         command
     }
 
@@ -100,6 +98,12 @@ impl Host {
             parse_version(&text).unwrap_or_else(|| panic!("no version in {text:?}"))
         })
     }
+}
+
+/// `PATH` with the folders of servers, which an ordinary user's may lack.
+pub(crate) fn path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")
 }
 
 /// Reads `version: kamailio 5.6.3 (x86_64/linux)`; what follows the digits of a

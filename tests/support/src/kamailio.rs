@@ -6,8 +6,11 @@
 
 mod answer;
 mod builder;
+mod config;
+mod ready;
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -102,7 +105,7 @@ impl Kamailio {
     /// The same; `Err` holds what kamcmd says when the command answers with a fault,
     /// such as `error: 500 - text`.
     pub fn try_rpc(&self, command: &str, args: &[&str]) -> Result<String, String> {
-        let socket = self.host.inside(&self.scratch.join(builder::CTL));
+        let socket = self.host.inside(&self.scratch.join(config::CTL));
         let mut kamcmd = self.host.command("kamcmd");
         kamcmd.arg("-s").arg(format!("unix:{}", socket.display()));
         let output = kamcmd.arg(command).args(args).output();
@@ -113,6 +116,30 @@ impl Kamailio {
             Err([text, errors].concat().trim_end().into())
         } else {
             Ok(text)
+        }
+    }
+
+    /// Calls an RPC command as JSON; `params` is a JSON array or object, and so is what
+    /// comes back: the whole response, with `result` or `error`.
+    #[track_caller]
+    pub fn jsonrpc(&self, method: &str, params: &str) -> String {
+        let exchange = || {
+            // The server answers to the address of the client, which must have one.
+            let folder = self.host.scratch();
+            let own = folder.join("client");
+            let socket = UnixDatagram::bind(&own)?;
+            socket.set_read_timeout(Some(wait::PATIENCE))?;
+            socket.connect(self.scratch.join(config::JSONRPC))?;
+            let head = r#"{"jsonrpc": "2.0", "id": 1, "method":"#;
+            socket.send(format!("{head} \"{method}\", \"params\": {params}}}").as_bytes())?;
+            let mut buffer = vec![0; 1 << 20];
+            let size = socket.recv(&mut buffer)?;
+            buffer.truncate(size);
+            std::io::Result::Ok(buffer)
+        };
+        match exchange() {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => self.fail(&format!("JSON-RPC {method} {params}: {error}")),
         }
     }
 
@@ -133,6 +160,16 @@ impl Kamailio {
     pub fn wait_for_log(&self, text: &str, limit: Duration) -> String {
         let line = wait::poll(limit, || self.log_lines(text).into_iter().next());
         line.unwrap_or_else(|| self.fail(&format!("no log line with {text:?} within {limit:?}")))
+    }
+
+    /// Its configuration with line numbers, unless that is a file of the test's own.
+    pub fn config(&self) -> String {
+        let text = std::fs::read_to_string(self.scratch.join("kamailio.cfg"));
+        let text = text.unwrap_or_default();
+        let lines = text.lines().enumerate();
+        lines
+            .map(|(at, line)| format!("{:3} {line}\n", at + 1))
+            .collect()
     }
 
     /// The main process.

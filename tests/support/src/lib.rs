@@ -8,6 +8,9 @@
 //! kamailio    a Kamailio with the module under test, and its builder
 //! sip         requests to it, and its responses
 //! memcached   a memcached, and what it holds
+//! faulty      a server that misbehaves to order
+//! deaf        a port that swallows connection requests
+//! twemproxy   a proxy, to compare where keys go
 //! stock       the C module that ours replaces
 //!
 //! host        this machine, or the slim root named by MCT_ROOT
@@ -17,6 +20,8 @@
 //! wait        the one place that waits
 //! ```
 
+pub mod deaf;
+pub mod faulty;
 pub mod host;
 pub mod kamailio;
 pub mod memcached;
@@ -25,15 +30,19 @@ pub mod process;
 pub mod scratch;
 pub mod sip;
 pub mod stock;
+pub mod twemproxy;
 pub mod wait;
 
+pub use deaf::DeafServer;
+pub use faulty::{Connection, FaultyServer};
 pub use host::{Host, Version};
-pub use kamailio::{Answer, Builder, Check, Kamailio, Value};
+pub use kamailio::{Answer, Builder, Check, Failure, Kamailio, Param, Run, Value};
 pub use memcached::{Item, Memcached};
 pub use port::Port;
 pub use process::Pid;
 pub use scratch::Scratch;
-pub use sip::{Request, Response};
+pub use sip::{Pending, Request, Response};
+pub use twemproxy::Twemproxy;
 
 /// The workspace's folder for what is built: `CARGO_TARGET_DIR`, else `target`.
 pub(crate) fn target() -> std::path::PathBuf {

@@ -3,14 +3,19 @@
 //! Every look opens a connection and closes it again, so a server that was paused,
 //! killed or restarted in between needs no special care.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+mod item;
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use item::Item;
+
+use self::item::{legal, unescape};
 use crate::host::Host;
 use crate::port::Port;
 use crate::process::{Pid, Process};
@@ -24,6 +29,8 @@ pub struct Memcached {
     listen: Listen,
     args: Vec<String>,
     address: String,
+    /// `user password`, when it wants them.
+    credentials: Option<String>,
     scratch: Scratch,
 }
 
@@ -34,17 +41,6 @@ enum Listen {
     Unix(PathBuf),
 }
 
-/// What memcached holds under a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// The client's flag word.
-    pub flags: u32,
-    /// Seconds left, -1 for ever.
-    pub ttl: i64,
-    /// The bytes.
-    pub value: Vec<u8>,
-}
-
 impl Memcached {
     /// On a free port of `127.0.0.1`.
     pub fn start() -> Memcached {
@@ -53,34 +49,52 @@ impl Memcached {
 
     /// On a free port of `127.0.0.1`, with further arguments such as `&["-I", "8m"]`.
     pub fn with(args: &[&str]) -> Memcached {
-        Memcached::launch(Host::current().scratch(), Listen::V4(Port::free()), args)
+        let args = args.iter().map(|&arg| arg.into()).collect();
+        let scratch = Host::current().scratch();
+        Memcached::launch(scratch, Listen::V4(Port::free()), args, None)
     }
 
     /// On a free port of `[::1]`.
     pub fn v6() -> Memcached {
-        Memcached::launch(Host::current().scratch(), Listen::V6(Port::free()), &[])
+        let scratch = Host::current().scratch();
+        Memcached::launch(scratch, Listen::V6(Port::free()), Vec::new(), None)
     }
 
     /// On a unix socket.
     pub fn unix() -> Memcached {
         let scratch = Host::current().scratch();
         let path = scratch.join("m.sock");
-        Memcached::launch(scratch, Listen::Unix(path), &[])
+        Memcached::launch(scratch, Listen::Unix(path), Vec::new(), None)
     }
 
-    fn launch(scratch: Scratch, listen: Listen, args: &[&str]) -> Memcached {
+    /// On a free port of `127.0.0.1`, for those only who know user and password.
+    pub fn authenticated(user: &str, password: &str) -> Memcached {
+        let scratch = Host::current().scratch();
+        let file = scratch.write("users", format!("{user}:{password}\n"));
+        let file = file.to_str().expect("a path we chose");
+        let args = ["-Y", file].map(String::from).to_vec();
+        let credentials = Some(format!("{user} {password}"));
+        Memcached::launch(scratch, Listen::V4(Port::free()), args, credentials)
+    }
+
+    fn launch(
+        scratch: Scratch,
+        listen: Listen,
+        args: Vec<String>,
+        credentials: Option<String>,
+    ) -> Memcached {
         let address = match &listen {
             Listen::V4(port) => port.v4().to_string(),
             Listen::V6(port) => port.v6().to_string(),
             Listen::Unix(path) => Host::current().inside(path).display().to_string(),
         };
-        let args: Vec<String> = args.iter().map(|&arg| arg.into()).collect();
         let process = Mutex::new(spawn(&listen, &args, &scratch));
         let memcached = Memcached {
             process,
             listen,
             args,
             address,
+            credentials,
             scratch,
         };
         memcached.wait_until_ready();
@@ -144,27 +158,7 @@ impl Memcached {
         if reply.starts_with(b"EN\r\n") {
             return None;
         }
-        let read = || {
-            let end = reply.windows(2).position(|two| two == b"\r\n")?;
-            let head = std::str::from_utf8(&reply[..end]).ok()?;
-            let mut words = head.strip_prefix("VA ")?.split(' ');
-            let size: usize = words.next()?.parse().ok()?;
-            let value = reply.get(end + 2..end + 2 + size)?.to_vec();
-            let mut item = Item {
-                flags: 0,
-                ttl: -1,
-                value,
-            };
-            for word in words {
-                match word.split_at_checked(1)? {
-                    ("f", flags) => item.flags = flags.parse().ok()?,
-                    ("t", ttl) => item.ttl = ttl.parse().ok()?,
-                    _ => {}
-                }
-            }
-            Some(item)
-        };
-        let item = read();
+        let item = Item::read(&reply);
         Some(item.unwrap_or_else(|| panic!("bad reply to mg: {}", reply.escape_ascii())))
     }
 
@@ -198,23 +192,32 @@ impl Memcached {
     /// closes the connection, the answer ends there.
     pub fn command(&self, bytes: impl AsRef<[u8]>) -> Vec<u8> {
         const MARK: &[u8] = b"MN\r\n";
+        let request = [bytes.as_ref(), b"mn\r\n"].concat();
+        let mut reply = self.exchange(&request, |reply| reply.ends_with(MARK));
+        if reply.ends_with(MARK) {
+            reply.truncate(reply.len() - MARK.len());
+        }
+        reply
+    }
+
+    /// Sends `request` and reads until the answer is `complete`, or the connection is
+    /// closed.
+    fn exchange(&self, request: &[u8], complete: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let mut stream = self
             .connect()
             .unwrap_or_else(|error| self.fail("cannot connect", &error));
-        let bytes = [bytes.as_ref(), b"mn\r\n"].concat();
         // Refused or over-long requests may be answered by a closed connection.
-        let _ = stream.write_all(&bytes);
+        let _ = stream.write_all(request);
         let mut reply = Vec::new();
         let mut part = [0; 16384];
-        while !reply.ends_with(MARK) {
+        while !complete(&reply) {
             match stream.read(&mut part) {
-                Ok(0) => return reply,
+                Ok(0) => break,
                 Ok(size) => reply.extend_from_slice(&part[..size]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return reply,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
                 Err(error) => self.fail("no answer", &error),
             }
         }
-        reply.truncate(reply.len() - MARK.len());
         reply
     }
 
@@ -248,7 +251,12 @@ impl Memcached {
     /// All keys it holds, sorted.
     pub fn keys(&self) -> Vec<Vec<u8>> {
         let reply = wait::poll(wait::PATIENCE, || {
-            let reply = self.command("lru_crawler metadump all\r\n");
+            // No command may follow before the end: the crawler has the connection.
+            let complete = |reply: &[u8]| {
+                reply.ends_with(b"END\r\n")
+                    || (reply.ends_with(b"\r\n") && !reply.starts_with(b"key="))
+            };
+            let reply = self.exchange(b"lru_crawler metadump all\r\n", complete);
             // Another crawl, the server's own or another test's, may be under way.
             (!reply.starts_with(b"BUSY")).then_some(reply)
         });
@@ -267,22 +275,30 @@ impl Memcached {
     }
 
     /// A connection of one's own, for exchanges that `command` does not cover.
-    pub fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
+    pub fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let limit = Some(Duration::from_secs(10));
-        Ok(match &self.listen {
-            Listen::V4(port) | Listen::V6(port) => {
-                let v4 = matches!(self.listen, Listen::V4(_));
-                let stream = TcpStream::connect(if v4 { port.v4() } else { port.v6() })?;
-                stream.set_read_timeout(limit)?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
-            }
+        let tcp = |to: SocketAddr| -> io::Result<Box<dyn Stream>> {
+            let stream = TcpStream::connect(to)?;
+            stream.set_read_timeout(limit)?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream))
+        };
+        let mut stream = match &self.listen {
+            Listen::V4(port) => tcp(port.v4())?,
+            Listen::V6(port) => tcp(port.v6())?,
             Listen::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_read_timeout(limit)?;
                 Box::new(stream)
             }
-        })
+        };
+        if let Some(words) = &self.credentials {
+            let size = words.len();
+            stream.write_all(format!("set login 0 -1 {size}\r\n{words}\r\n").as_bytes())?;
+            let mut reply = [0; b"STORED\r\n".len()];
+            stream.read_exact(&mut reply)?;
+        }
+        Ok(stream)
     }
 
     fn wait_until_ready(&self) {
@@ -294,7 +310,7 @@ impl Memcached {
         }
     }
 
-    fn fail(&self, what: &str, error: &std::io::Error) -> ! {
+    fn fail(&self, what: &str, error: &io::Error) -> ! {
         let account = self.process().account();
         panic!("{}: {what}: {error}\n{account}", self.address);
     }
@@ -307,6 +323,7 @@ impl<T: Read + Write + Send> Stream for T {}
 
 fn spawn(listen: &Listen, args: &[String], scratch: &Scratch) -> Process {
     let mut command = Command::new("memcached");
+    command.env("PATH", crate::host::path());
     command.args(["-t", "2", "-U", "0"]);
     match listen {
         Listen::V4(port) => {
@@ -325,26 +342,4 @@ fn spawn(listen: &Listen, args: &[String], scratch: &Scratch) -> Process {
     }
     command.args(args);
     Process::spawn(command, &scratch.join("memcached.log"), libc::SIGKILL)
-}
-
-fn legal(key: &[u8]) -> &[u8] {
-    let fits = !key.is_empty() && key.len() <= 250;
-    let clean = key.iter().all(|&byte| byte > b' ' && byte != 0x7f);
-    assert!(fits && clean, "not a wire key: \"{}\"", key.escape_ascii());
-    key
-}
-
-/// Undoes the percent signs of `lru_crawler metadump`.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        let code = (*first == b'%')
-            .then(|| tail.get(..2))
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &tail[2..] } else { tail };
-    }
-    bytes
 }

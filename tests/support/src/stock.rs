@@ -29,12 +29,17 @@ pub fn module() -> PathBuf {
         Host::current().is_local(),
         "set MCT_STOCK_MODULE to the C module that fits MCT_ROOT"
     );
-    let modules = libraries().join("kamailio/modules");
-    modules.join("memcached.so")
+    unpacked().join("kamailio/modules/memcached.so")
 }
 
-/// The folder of the libraries it needs, for `LD_LIBRARY_PATH`.
-pub fn libraries() -> PathBuf {
+/// The folder of the libraries it needs, for `LD_LIBRARY_PATH`; none when it is not
+/// ours.
+pub fn libraries() -> Option<PathBuf> {
+    let ours = std::env::var_os("MCT_STOCK_MODULE").is_none();
+    ours.then(unpacked)
+}
+
+fn unpacked() -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = crate::target().join("stock");

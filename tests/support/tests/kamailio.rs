@@ -1,6 +1,10 @@
 //! Kamailio starts, answers, tells and ends; the C module stands in for ours.
 
-use support::{Builder, Kamailio, Memcached, Request, Value};
+use std::time::{Duration, Instant};
+
+use support::{
+    Answer, Builder, FaultyServer, Kamailio, Memcached, Pid, Request, Run, Scratch, Value, wait,
+};
 
 fn with(memcached: &Memcached) -> Builder {
     Kamailio::builder().stock_module().memcached(memcached)
@@ -69,4 +73,170 @@ fn values_come_back_with_type_and_every_byte() {
     assert_eq!(answer["$rm"], "OPTIONS");
     assert_eq!(answer["$hdr(X-Key)"], b"one\r\n two\xff");
     assert_eq!(answer["$pp"], i64::from(kamailio.workers()[0].0));
+}
+
+#[test]
+fn a_folded_header_reaches_the_script_unharmed() {
+    let server = FaultyServer::answering("END\r\n");
+    let kamailio = Kamailio::builder()
+        .stock_module()
+        .param("servers", server.address())
+        .script("read", "", &["$mct($hdr(X-Key))"])
+        .start();
+    let request = Request::options().header("X-Key", "a\r\n b");
+    let answer = kamailio.run_with("read", request);
+    assert!(answer["$mct($hdr(X-Key))"].is_null());
+    // The C module sends on what it is given, which is why it is to be replaced.
+    let received = server.received()[0].clone();
+    assert_eq!(received, b"get a\r\n b\r\n");
+}
+
+#[test]
+fn many_requests_at_once_find_many_workers() {
+    let kamailio = Kamailio::builder()
+        .without_module()
+        .module("cfgutils")
+        .children(4)
+        .script("slow", "usleep(\"100000\");", &["$pp"])
+        .start();
+    let begun = Instant::now();
+    let runs: Vec<Run> = (0..4)
+        .map(|_| kamailio.launch("slow", Request::options()))
+        .collect();
+    let answers: Vec<Answer> = runs.into_iter().map(Run::wait).collect();
+    assert!(
+        begun.elapsed() < Duration::from_millis(390),
+        "one after the other"
+    );
+    let workers: Vec<i64> = kamailio.workers().iter().map(|pid| pid.0.into()).collect();
+    assert_eq!(workers.len(), 4);
+    for answer in answers {
+        assert!(workers.contains(&answer["$pp"].int().unwrap()));
+        assert!(answer.elapsed() >= Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn rpc_answers_in_words_and_in_json() {
+    let kamailio = Kamailio::builder().without_module().rpc().start();
+    let processes = kamailio.rpc("core.psx", &[]);
+    let worker = kamailio.workers()[0];
+    assert!(processes.contains("udp receiver"), "{processes}");
+    assert!(processes.contains(&format!("PID: {worker}")), "{processes}");
+    let fault = kamailio.try_rpc("core.nonsense", &[]).unwrap_err();
+    assert!(fault.starts_with("error: 500"), "{fault}");
+    let json = kamailio.jsonrpc("core.echo", r#"["a b", 7]"#);
+    assert!(
+        json.contains(r#""a b""#) && json.contains("\"result\""),
+        "{json}"
+    );
+    assert!(kamailio.stop().success());
+}
+
+#[test]
+fn requests_come_over_tcp_too() {
+    let kamailio = Kamailio::builder()
+        .without_module()
+        .tcp()
+        .script("proto", "", &["$proto"])
+        .start();
+    let answer = kamailio.run_with("proto", Request::options().tcp());
+    assert_eq!(answer["$proto"], "tcp");
+    assert_eq!(kamailio.run("proto")["$proto"], "udp");
+    assert!(kamailio.stop().success());
+}
+
+#[test]
+fn routes_and_the_log_are_open_to_the_test() {
+    let kamailio = Kamailio::builder()
+        .without_module()
+        .global("debug=1")
+        .request_route("route(SAY);")
+        .routes(
+            r#"route[SAY] {
+                xlog("L_WARN", "asked for $rU\n");
+                sl_send_reply("404", "Nobody");
+            }"#,
+        )
+        .start();
+    let response = kamailio.sip(Request::new("INVITE").user("alice"));
+    assert_eq!((response.code, &response.reason[..]), (404, "Nobody"));
+    let line = kamailio.wait_for_log("asked for alice", wait::PATIENCE);
+    assert!(line.contains("WARNING"), "{line}");
+    assert_eq!(kamailio.log_lines("asked for").len(), 1);
+}
+
+#[test]
+fn a_configuration_is_checked() {
+    let good = Kamailio::builder().without_module().check();
+    assert!(good.ok, "{}", good.output);
+    let bad = Kamailio::builder()
+        .without_module()
+        .request_route("nonsense(;")
+        .check();
+    assert!(!bad.ok);
+    assert_eq!(bad.code, Some(255));
+    assert!(bad.output.contains("syntax error"), "{}", bad.output);
+}
+
+#[test]
+fn a_refused_start_leaves_status_and_log() {
+    let failure = Kamailio::builder()
+        .without_module()
+        .param_of("htable", "htable", "nonsense")
+        .module("htable")
+        .try_start()
+        .unwrap_err();
+    assert!(!failure.status.success());
+    assert!(failure.log.contains("htable"), "{}", failure.log);
+}
+
+#[test]
+fn a_file_of_ones_own_is_served() {
+    let memcached = Memcached::start();
+    memcached.put("k", 1, 0, "v");
+    let scratch = Scratch::new();
+    let file = scratch.write(
+        "own.cfg",
+        r#"
+        loadmodule "pv.so"
+        loadmodule "sl.so"
+        loadmodule "textops.so"
+        loadmodule "memcached.so"
+        modparam("memcached", "servers", MEMCACHED)
+        request_route {
+            append_to_reply("X-Value: $mct(k)\r\n");
+            sl_send_reply("200", "OK");
+        }"#,
+    );
+    let kamailio = Kamailio::builder()
+        .stock_module()
+        .file(file)
+        .define("MEMCACHED", &format!("\"{}\"", memcached.address()))
+        .start();
+    let response = kamailio.sip(Request::options());
+    assert_eq!(response.text("X-Value"), Some("v"));
+}
+
+#[test]
+fn a_killed_worker_ends_it_all() {
+    let kamailio = Kamailio::builder().without_module().start();
+    kamailio.workers()[0].kill();
+    wait::until("its end", wait::PATIENCE, || !kamailio.alive());
+    assert!(!kamailio.stop().success());
+}
+
+#[test]
+fn all_processes_are_gone_after_the_drop() {
+    let kamailio = Kamailio::builder().without_module().children(2).start();
+    let mut pids = kamailio.processes();
+    assert!(pids.len() > 2);
+    pids.push(kamailio.pid());
+    assert!(
+        pids.iter()
+            .all(|pid| pid.resident_kib() > 0 && pid.descriptors() > 2)
+    );
+    drop(kamailio);
+    let gone = |pid: &Pid| !pid.alive();
+    wait::until("their end", wait::PATIENCE, || pids.iter().all(gone));
 }

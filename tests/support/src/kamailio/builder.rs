@@ -1,53 +1,40 @@
-//! What a test wants of its Kamailio, turned into a configuration file and a command.
-//!
-//! The configuration is small and always the same, but for what the test adds; it is
-//! left in the scratch folder as `kamailio.cfg`.
+//! What a test wants of its Kamailio, collected step by step; `config` writes it out,
+//! `ready` tells when it has come true.
 
-use std::io::ErrorKind;
-use std::net::{TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::ExitStatus;
 
-use super::answer::{self, Value};
+use super::answer::Value;
 use super::{Kamailio, Script};
 use crate::host::Host;
 use crate::memcached::Memcached;
 use crate::port::Port;
-use crate::process::{self, Pid, Process};
-use crate::scratch::Scratch;
-use crate::sip::Request;
-use crate::{stock, wait};
-
-/// The socket of kamcmd, in the scratch folder.
-pub(super) const CTL: &str = "ctl";
-
-const READY: &str = "support-ready";
+use crate::process::{self, Process};
 
 /// Collects a configuration; see `Kamailio::builder`.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Builder {
-    host: Host,
-    module: Module,
-    first: bool,
-    globals: String,
-    modules: Vec<String>,
-    params: Vec<(String, String, Param)>,
-    scripts: Vec<Script>,
-    request_route: String,
-    routes: String,
-    file: Option<PathBuf>,
-    children: usize,
-    tcp: bool,
-    rpc: bool,
-    args: Vec<String>,
-    environment: Vec<(String, String)>,
+    pub(super) host: Host,
+    pub(super) module: Module,
+    pub(super) first: bool,
+    pub(super) globals: String,
+    pub(super) modules: Vec<String>,
+    pub(super) params: Vec<(String, String, Param)>,
+    pub(super) scripts: Vec<Script>,
+    pub(super) request_route: String,
+    pub(super) routes: String,
+    pub(super) file: Option<PathBuf>,
+    pub(super) children: usize,
+    pub(super) tcp: bool,
+    pub(super) rpc: bool,
+    pub(super) args: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
 }
 
+/// Which module is loaded under the name `memcached`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Module {
+pub(super) enum Module {
     UnderTest,
     Stock,
     None,
@@ -98,6 +85,8 @@ pub struct Failure {
     pub status: ExitStatus,
     /// All it logged.
     pub log: String,
+    /// What it was to do, with line numbers.
+    pub config: String,
 }
 
 impl Builder {
@@ -241,7 +230,8 @@ impl Builder {
         self
     }
 
-    /// Makes `Kamailio::rpc` work: loads ctl, kex, cfg_rpc and counters.
+    /// Makes `Kamailio::rpc` and `jsonrpc` work: loads ctl, jsonrpcs, kex, cfg_rpc and
+    /// counters.
     pub fn rpc(mut self) -> Builder {
         self.rpc = true;
         self
@@ -264,8 +254,15 @@ impl Builder {
     pub fn start(self) -> Kamailio {
         match self.try_start() {
             Ok(kamailio) => kamailio,
-            Err(Failure { status, log }) => {
-                panic!("Kamailio did not start, it ended with {status}; its log:\n{log}")
+            Err(Failure {
+                status,
+                log,
+                config,
+            }) => {
+                panic!(
+                    "Kamailio did not start, it ended with {status}; its configuration:\n\
+                     {config}\nits log:\n{log}"
+                )
             }
         }
     }
@@ -292,6 +289,7 @@ impl Builder {
             Some(status) => Err(Failure {
                 status,
                 log: kamailio.log(),
+                config: kamailio.config(),
             }),
         }
     }
@@ -312,201 +310,4 @@ impl Builder {
             output: String::from_utf8_lossy(&text).into_owned(),
         }
     }
-
-    fn command(&self, scratch: &Scratch, port: &Port) -> Command {
-        let inside = |path: &Path| self.host.inside(path);
-        let run = scratch.join("run");
-        std::fs::create_dir(&run).unwrap_or_else(|error| panic!("{}: {error}", run.display()));
-        let mut command = self.host.command("kamailio");
-        match &self.file {
-            None => {
-                let path = scratch.write("kamailio.cfg", self.config(scratch, port));
-                command.arg("-f").arg(inside(&path));
-            }
-            Some(file) => {
-                self.own_file(file, scratch, port, &mut command);
-            }
-        }
-        command.arg("-Y").arg(inside(&run));
-        command.args(["-m", "32", "-M", "8"]);
-        if self.module == Module::Stock {
-            command.env("LD_LIBRARY_PATH", stock::libraries());
-        }
-        for (name, value) in &self.environment {
-            command.env(name, value);
-        }
-        command
-    }
-
-    /// The arguments for a configuration file that we did not write.
-    fn own_file(&self, file: &Path, scratch: &Scratch, port: &Port, command: &mut Command) {
-        let file = match self.host.is_local() {
-            true => file.to_owned(),
-            false => {
-                let text = std::fs::read(file);
-                let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-                self.host.inside(&scratch.write("kamailio.cfg", text))
-            }
-        };
-        let modules = scratch.join("modules");
-        std::fs::create_dir(&modules).expect("the scratch folder is writable");
-        if let Some(path) = self.module_path() {
-            copy(&path, &modules.join("memcached.so"));
-        }
-        let own = self.host.inside(&modules);
-        let search = format!("{}:{}", own.display(), self.host.modules().display());
-        command.arg("-f").arg(file).arg("-L").arg(search);
-        command.args(["-n", &self.children.to_string()]);
-        command.args(["-l", &format!("udp:{}", port.v4())]);
-    }
-
-    fn module_path(&self) -> Option<PathBuf> {
-        match self.module {
-            Module::UnderTest => Some(module_under_test()),
-            Module::Stock => Some(stock::module()),
-            Module::None => None,
-        }
-    }
-
-    fn config(&self, scratch: &Scratch, port: &Port) -> String {
-        let module = self.module_path().map(|path| {
-            let path = match self.host.is_local() {
-                true => path,
-                false => {
-                    let copied = scratch.join("memcached.so");
-                    copy(&path, &copied);
-                    self.host.inside(&copied)
-                }
-            };
-            format!("loadmodule \"{}\"\n", path.display())
-        });
-        let module = module.unwrap_or_default();
-        let mut modules: Vec<&str> = vec!["pv", "xlog", "sl", "textops"];
-        if self.rpc {
-            modules.extend(["ctl", "kex", "cfg_rpc", "counters"]);
-        }
-        modules.extend(self.modules.iter().map(String::as_str));
-
-        let mut text = String::from("#!KAMAILIO\ndebug=2\nauto_aliases=no\ndns=no\nrev_dns=no\n");
-        text += &format!("children={}\nlisten=udp:{}\n", self.children, port.v4());
-        if self.tcp {
-            text += &format!("tcp_children=1\nlisten=tcp:{}\n", port.v4());
-        } else {
-            text += "disable_tcp=yes\n";
-        }
-        text += &self.globals;
-        if self.first {
-            text += &module;
-        }
-        for name in modules {
-            text += &format!("loadmodule \"{name}.so\"\n");
-        }
-        if !self.first {
-            text += &module;
-        }
-        if self.rpc {
-            let socket = self.host.inside(&scratch.join(CTL));
-            let socket = format!("unix:{}", socket.display());
-            text += &modparam("ctl", "binrpc", &Param::Str(socket));
-        }
-        for (module, name, value) in &self.params {
-            if self.module != Module::None || module != "memcached" {
-                text += &modparam(module, name, value);
-            }
-        }
-        text += "request_route {\n";
-        text += &format!(
-            "    if ($rU == \"{READY}\") {{ sl_send_reply(\"200\", \"ready\"); exit; }}\n"
-        );
-        let scripts = || self.scripts.iter().enumerate();
-        text.extend(scripts().map(|(index, script)| answer::branch(index, script)));
-        text += match self.request_route.trim() {
-            "" => "    sl_send_reply(\"200\", \"OK\");",
-            body => body,
-        };
-        text += "\n}\n";
-        text.extend(scripts().map(|(index, script)| answer::routes(index, script)));
-        text += &self.routes;
-        text
-    }
-
-    /// Returns when the workers answer, all processes are forked and the sockets are
-    /// there, or when Kamailio has ended.
-    #[track_caller]
-    fn wait_until_ready(&self, kamailio: &Kamailio) {
-        let ended = || !kamailio.alive();
-        let step = |what: &str, done: &mut dyn FnMut() -> bool| {
-            if wait::poll(wait::PATIENCE, || (done() || ended()).then_some(())).is_none() {
-                kamailio.fail(&format!("Kamailio does not get ready: {what}"));
-            }
-        };
-        step("no answer to a SIP request", &mut || {
-            answers(kamailio).unwrap_or(false)
-        });
-        step("too few workers", &mut || {
-            kamailio.workers().len() == self.children
-        });
-        if self.file.is_none() && self.rpc {
-            step("no RPC socket", &mut || {
-                UnixStream::connect(kamailio.scratch.join(CTL)).is_ok()
-            });
-        }
-        if self.file.is_none() && self.tcp {
-            step("no TCP port", &mut || {
-                TcpStream::connect(kamailio.address()).is_ok()
-            });
-        }
-        // A child that has just been forked still takes itself for the main process,
-        // and would swallow the SIGTERM of an early shutdown.
-        step("its processes do not come to rest", &mut || {
-            kamailio.pid().sleeps_in_pause() && kamailio.processes().into_iter().all(Pid::sleeps)
-        });
-    }
-}
-
-/// Asks for a sign of life, and waits for it unless the port is still closed.
-fn answers(kamailio: &Kamailio) -> std::io::Result<bool> {
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    socket.connect(kamailio.address())?;
-    socket.set_read_timeout(Some(Duration::from_millis(500)))?;
-    let request = Request::options().user(READY);
-    socket.send(&request.encode(socket.local_addr()?))?;
-    match socket.recv(&mut [0; 4096]) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn modparam(module: &str, name: &str, value: &Param) -> String {
-    let value = match value {
-        Param::Int(number) => number.to_string(),
-        Param::Str(text) => {
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-            format!("\"{text}\"")
-        }
-    };
-    format!("modparam(\"{module}\", \"{name}\", {value})\n")
-}
-
-/// `MCT_MODULE`, else what `make build` leaves behind.
-fn module_under_test() -> PathBuf {
-    let path = match std::env::var_os("MCT_MODULE") {
-        Some(path) => PathBuf::from(path),
-        None => crate::target().join("release/memcached.so"),
-    };
-    std::path::absolute(&path)
-        .ok()
-        .filter(|path| path.exists())
-        .unwrap_or_else(|| panic!("there is no {}: run `make build`", path.display()))
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::copy(from, to).unwrap_or_else(|error| {
-        panic!(
-            "cannot copy {} to {}: {error}",
-            from.display(),
-            to.display()
-        )
-    });
 }

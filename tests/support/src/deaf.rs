@@ -1,0 +1,51 @@
+//! A port at which nobody ever answers the knock: connecting neither succeeds nor
+//! fails, as when a firewall drops packets or a machine has lost its power.
+//!
+//! The socket listens with room for one connection, which we make ourselves and leave
+//! in the queue. The kernel then drops every further SYN.
+
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use crate::port::Port;
+
+/// A port of `127.0.0.1` that swallows connection requests.
+#[derive(Debug)]
+pub struct DeafServer {
+    _queue: Vec<TcpStream>,
+    _listener: TcpListener,
+    port: Port,
+}
+
+impl DeafServer {
+    /// Occupies a free port.
+    pub fn start() -> DeafServer {
+        let port = Port::free();
+        let listener = TcpListener::bind(port.v4());
+        let listener = listener.unwrap_or_else(|error| panic!("{}: {error}", port.v4()));
+        // SAFETY: listen takes two integers; the descriptor is open.
+        let again = unsafe { libc::listen(listener.as_raw_fd(), 0) };
+        assert_eq!(again, 0, "cannot shrink the queue of {}", port.v4());
+        let mut queue = Vec::new();
+        loop {
+            match TcpStream::connect_timeout(&port.v4(), Duration::from_millis(30)) {
+                Ok(stream) => queue.push(stream),
+                Err(error) if error.kind() == ErrorKind::TimedOut => break,
+                Err(error) => panic!("{}: {error}", port.v4()),
+            }
+            assert!(queue.len() < 16, "{} goes on accepting", port.v4());
+        }
+        DeafServer {
+            _queue: queue,
+            _listener: listener,
+            port,
+        }
+    }
+
+    /// Its address as a server list takes it.
+    pub fn address(&self) -> String {
+        self.port.v4().to_string()
+    }
+}

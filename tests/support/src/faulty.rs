@@ -1,0 +1,182 @@
+//! A server that misbehaves to order: what a real memcached never does, or not when
+//! it suits a test.
+//!
+//! A closure serves each connection, in a thread of its own, with the verbs of
+//! `Connection`: read, send, drip, stay silent, close, reset. All that was received
+//! is kept. When the server is dropped, every verb fails and the threads end.
+
+mod connection;
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+pub use connection::Connection;
+
+use crate::port::Port;
+
+/// A scripted server on `127.0.0.1`; ends on drop.
+#[derive(Debug)]
+pub struct FaultyServer {
+    port: Port,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when the server ends.
+    ending: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ends: bool,
+    sockets: Vec<Weak<TcpStream>>,
+    received: Vec<Vec<u8>>,
+    sent: Vec<Vec<u8>>,
+}
+
+impl FaultyServer {
+    /// Serves each connection by `serve`. When that returns, the connection is closed
+    /// in the friendly way; its errors mean that the client or the server has gone.
+    pub fn start(
+        serve: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+    ) -> FaultyServer {
+        let port = Port::free();
+        let listener = TcpListener::bind(port.v4());
+        let listener = listener.unwrap_or_else(|error| panic!("{}: {error}", port.v4()));
+        let shared = Arc::new(Shared::default());
+        let (serve, accepting) = (Arc::new(serve), Arc::clone(&shared));
+        let accept = move || {
+            let mut threads = Vec::new();
+            for stream in listener.incoming().flatten() {
+                let Some(mut connection) = Connection::new(stream, &accepting) else {
+                    break;
+                };
+                let serve = Arc::clone(&serve);
+                threads.push(spawn(move || {
+                    if serve(&mut connection).is_ok() {
+                        connection.drain();
+                    }
+                }));
+            }
+            drop(listener);
+            // A closure that panicked has said so on stderr.
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        };
+        FaultyServer {
+            port,
+            shared,
+            acceptor: Some(spawn(accept)),
+        }
+    }
+
+    /// Answers every request with the same bytes, whatever it was.
+    pub fn answering(reply: impl AsRef<[u8]>) -> FaultyServer {
+        let reply = reply.as_ref().to_vec();
+        FaultyServer::start(move |connection| {
+            loop {
+                connection.request()?;
+                connection.send(&reply)?;
+            }
+        })
+    }
+
+    /// Accepts, reads, and never answers.
+    pub fn silent() -> FaultyServer {
+        FaultyServer::start(Connection::silence)
+    }
+
+    /// Passes everything on to the server at `address`, a port of this machine, and
+    /// back, holding each piece of the answer back for `delay`.
+    ///
+    /// With no delay, this is a way to see the very bytes of an exchange.
+    pub fn relay(address: &str, delay: Duration) -> FaultyServer {
+        let address = address.to_owned();
+        FaultyServer::start(move |connection| {
+            let server = TcpStream::connect(&address)?;
+            server.set_nodelay(true)?;
+            let mut back = connection.twin();
+            let mut answers = server.try_clone()?;
+            let backward = spawn(move || {
+                let mut part = [0; 16384];
+                while let Ok(size @ 1..) = answers.read(&mut part) {
+                    if back
+                        .wait(delay)
+                        .and_then(|()| back.send(&part[..size]))
+                        .is_err()
+                    {
+                        break;
+                    }
+                }
+                // The client sees what the server did.
+                let _ = back.hang_up();
+            });
+            while let Ok(bytes) = connection.some() {
+                (&server).write_all(&bytes)?;
+            }
+            let _ = server.shutdown(Shutdown::Both);
+            drop(backward.join());
+            Ok(())
+        })
+    }
+
+    /// Its address as a server list takes it.
+    pub fn address(&self) -> String {
+        self.port.v4().to_string()
+    }
+
+    /// How many connections were made so far.
+    pub fn connections(&self) -> usize {
+        self.shared.lock().received.len()
+    }
+
+    /// How many of them are still open on our side.
+    pub fn open(&self) -> usize {
+        let state = self.shared.lock();
+        let sockets = state.sockets.iter();
+        sockets.filter(|socket| socket.strong_count() > 0).count()
+    }
+
+    /// What came in so far, by connection.
+    pub fn received(&self) -> Vec<Vec<u8>> {
+        self.shared.lock().received.clone()
+    }
+
+    /// What was sent so far, by connection.
+    pub fn sent(&self) -> Vec<Vec<u8>> {
+        self.shared.lock().sent.clone()
+    }
+}
+
+impl Drop for FaultyServer {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.ends = true;
+        for socket in state.sockets.iter().filter_map(Weak::upgrade) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        drop(state);
+        self.shared.ending.notify_all();
+        // Wakes the acceptor, which then sees that all is over.
+        let _ = TcpStream::connect(self.port.v4());
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let thread = thread::Builder::new().name("faulty server".into());
+    thread.spawn(work).expect("a thread")
+}

@@ -1,0 +1,183 @@
+//! What the builder has collected, written out: the configuration file and the command
+//! line.
+//!
+//! The configuration is small and always the same, but for what the test adds; it
+//! stands in the scratch folder as `kamailio.cfg`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::answer;
+use super::builder::{Builder, Module, Param};
+use super::ready::READY;
+use crate::port::Port;
+use crate::scratch::Scratch;
+use crate::stock;
+
+/// The socket of kamcmd, in the scratch folder.
+pub(super) const CTL: &str = "ctl";
+
+/// The socket of JSON-RPC, there, too.
+pub(super) const JSONRPC: &str = "jsonrpc";
+
+impl Builder {
+    pub(super) fn command(&self, scratch: &Scratch, port: &Port) -> Command {
+        let inside = |path: &Path| self.host.inside(path);
+        let run = scratch.join("run");
+        std::fs::create_dir(&run).unwrap_or_else(|error| panic!("{}: {error}", run.display()));
+        let mut command = self.host.command("kamailio");
+        match &self.file {
+            None => {
+                let path = scratch.write("kamailio.cfg", self.config(scratch, port));
+                command.arg("-f").arg(inside(&path));
+            }
+            Some(file) => {
+                self.own_file(file, scratch, port, &mut command);
+            }
+        }
+        command.arg("-Y").arg(inside(&run));
+        command.args(["-m", "32", "-M", "8"]);
+        if self.module == Module::Stock
+            && let Some(folder) = stock::libraries()
+        {
+            command.env("LD_LIBRARY_PATH", folder);
+        }
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        command
+    }
+
+    /// The arguments for a configuration file that we did not write.
+    fn own_file(&self, file: &Path, scratch: &Scratch, port: &Port, command: &mut Command) {
+        let file = match self.host.is_local() {
+            true => file.to_owned(),
+            false => {
+                let text = std::fs::read(file);
+                let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+                self.host.inside(&scratch.write("kamailio.cfg", text))
+            }
+        };
+        let modules = scratch.join("modules");
+        std::fs::create_dir(&modules).expect("the scratch folder is writable");
+        if let Some(path) = self.module_path() {
+            copy(&path, &modules.join("memcached.so"));
+        }
+        let own = self.host.inside(&modules);
+        let search = format!("{}:{}", own.display(), self.host.modules().display());
+        command.arg("-f").arg(file).arg("-L").arg(search);
+        command.args(["-n", &self.children.to_string()]);
+        command.args(["-l", &format!("udp:{}", port.v4())]);
+    }
+
+    fn module_path(&self) -> Option<PathBuf> {
+        match self.module {
+            Module::UnderTest => Some(module_under_test()),
+            Module::Stock => Some(stock::module()),
+            Module::None => None,
+        }
+    }
+
+    fn config(&self, scratch: &Scratch, port: &Port) -> String {
+        let module = self.module_path().map(|path| {
+            let path = match self.host.is_local() {
+                true => path,
+                false => {
+                    let copied = scratch.join("memcached.so");
+                    copy(&path, &copied);
+                    self.host.inside(&copied)
+                }
+            };
+            format!("loadmodule \"{}\"\n", path.display())
+        });
+        let module = module.unwrap_or_default();
+        let mut modules: Vec<&str> = vec!["pv", "xlog", "sl", "textops"];
+        if self.rpc {
+            modules.extend(["ctl", "jsonrpcs", "kex", "cfg_rpc", "counters"]);
+        }
+        modules.extend(self.modules.iter().map(String::as_str));
+
+        let mut text = String::from("#!KAMAILIO\ndebug=2\nauto_aliases=no\ndns=no\nrev_dns=no\n");
+        text += &format!("children={}\nlisten=udp:{}\n", self.children, port.v4());
+        if self.tcp {
+            text += &format!("tcp_children=1\nlisten=tcp:{}\n", port.v4());
+        } else {
+            text += "disable_tcp=yes\n";
+        }
+        text += &self.globals;
+        if self.first {
+            text += &module;
+        }
+        for name in modules {
+            text += &format!("loadmodule \"{name}.so\"\n");
+        }
+        if !self.first {
+            text += &module;
+        }
+        if self.rpc {
+            let socket = self.host.inside(&scratch.join(CTL));
+            let socket = format!("unix:{}", socket.display());
+            text += &modparam("ctl", "binrpc", &Param::Str(socket));
+            let socket = self.host.inside(&scratch.join(JSONRPC));
+            let datagrams = 4;
+            text += &modparam("jsonrpcs", "transport", &Param::Int(datagrams));
+            text += &modparam(
+                "jsonrpcs",
+                "dgram_socket",
+                &socket.display().to_string().into(),
+            );
+        }
+        for (module, name, value) in &self.params {
+            if self.module != Module::None || module != "memcached" {
+                text += &modparam(module, name, value);
+            }
+        }
+        text += "request_route {\n";
+        text += &format!(
+            "    if ($rU == \"{READY}\") {{ sl_send_reply(\"200\", \"ready\"); exit; }}\n"
+        );
+        let scripts = || self.scripts.iter().enumerate();
+        text.extend(scripts().map(|(index, script)| answer::branch(index, script)));
+        text += match self.request_route.trim() {
+            "" => "    sl_send_reply(\"200\", \"OK\");",
+            body => body,
+        };
+        text += "\n}\n";
+        text.extend(scripts().map(|(index, script)| answer::routes(index, script)));
+        text += &self.routes;
+        text
+    }
+}
+
+fn modparam(module: &str, name: &str, value: &Param) -> String {
+    let value = match value {
+        Param::Int(number) => number.to_string(),
+        Param::Str(text) => {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{text}\"")
+        }
+    };
+    format!("modparam(\"{module}\", \"{name}\", {value})\n")
+}
+
+/// `MCT_MODULE`, else what `make build` leaves behind.
+fn module_under_test() -> PathBuf {
+    let path = match std::env::var_os("MCT_MODULE") {
+        Some(path) => PathBuf::from(path),
+        None => crate::target().join("release/memcached.so"),
+    };
+    std::path::absolute(&path)
+        .ok()
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| panic!("there is no {}: run `make build`", path.display()))
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::copy(from, to).unwrap_or_else(|error| {
+        panic!(
+            "cannot copy {} to {}: {error}",
+            from.display(),
+            to.display()
+        )
+    });
+}
