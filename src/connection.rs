@@ -37,6 +37,8 @@ struct Open {
     /// The process that opened it, as [`sys::process`] tells them apart.
     process: u32,
     last_used: Instant,
+    /// False from a request's first byte to its reply's last.
+    in_step: bool,
 }
 
 /// How an attempt failed: whether the server can have seen the whole request.
@@ -72,65 +74,88 @@ impl Connection {
         self.output.clear();
         self.output.shrink_to(KEEP);
         encode(request, &mut self.output);
-        let result = match self.take_usable(deadline.start()) {
-            None => self.attempt_anew(request, value, deadline),
-            Some(open) => match self.attempt(open, request, value, deadline) {
-                Err(Failure::NotSent(error)) if error.is_hangup() => {
-                    self.attempt_anew(request, value, deadline)
-                }
-                Err(Failure::Sent(error)) if error.is_hangup() && request.is_repeatable() => {
-                    self.attempt_anew(request, value, deadline)
-                }
-                result => result,
-            },
-        };
-        result.map_err(|(Failure::NotSent(error) | Failure::Sent(error))| error)
+        let reply = self.ask(request, value, deadline);
+        if self.open.as_ref().is_some_and(|open| !open.in_step) {
+            self.open = None;
+        }
+        reply
     }
 
-    fn take_usable(&mut self, now: Instant) -> Option<Open> {
-        let open = self.open.take()?;
-        let usable = open.process == sys::process()
-            && (now.duration_since(open.last_used) < IDLE || open.stream.is_idle());
-        usable.then_some(open)
-    }
-
-    fn attempt_anew(
+    fn ask(
         &mut self,
         request: &Request<'_>,
         value: &mut Vec<u8>,
         deadline: &Deadline,
-    ) -> Result<Reply, Failure> {
-        let stream = Stream::connect(&self.address, deadline).map_err(Failure::NotSent)?;
-        let open = Open {
-            stream,
+    ) -> Result<Reply, Error> {
+        if let Some(open) = self.open.as_mut().filter(|open| open.is_usable(deadline)) {
+            open.stream.begin();
+            match open.attempt(&self.output, request, value, deadline) {
+                Ok(reply) => return Ok(reply),
+                Err(failure) if failure.allows_another_attempt(request) => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        self.open = None;
+        let open = self.open.insert(Open::connect(&self.address, deadline)?);
+        Ok(open.attempt(&self.output, request, value, deadline)?)
+    }
+}
+
+impl Open {
+    fn connect(address: &Address, deadline: &Deadline) -> Result<Self, Error> {
+        Ok(Self {
+            stream: Stream::connect(address, deadline)?,
             input: Input::new(),
             process: sys::process(),
             last_used: deadline.start(),
-        };
-        self.attempt(open, request, value, deadline)
+            in_step: true,
+        })
     }
 
-    /// One exchange; the connection is kept only when it is in step afterwards.
+    /// True when it is this process's own and the server has neither closed it nor sent anything.
+    fn is_usable(&self, deadline: &Deadline) -> bool {
+        self.process == sys::process()
+            && (deadline.start() < self.last_used + IDLE || self.stream.is_idle())
+    }
+
     fn attempt(
         &mut self,
-        mut open: Open,
+        bytes: &[u8],
         request: &Request<'_>,
         value: &mut Vec<u8>,
         deadline: &Deadline,
     ) -> Result<Reply, Failure> {
-        open.stream
-            .send(&self.output, deadline)
+        self.in_step = false;
+        self.stream
+            .send(bytes, deadline)
             .map_err(Failure::NotSent)?;
         let mut source = Timed {
-            stream: &mut open.stream,
+            stream: &mut self.stream,
             deadline,
         };
-        let reply = read_reply(request, &mut open.input, &mut source, value);
-        if reply.as_ref().map_or_else(Error::in_step, |_| true) {
-            open.last_used = deadline.start();
-            self.open = Some(open);
-        }
+        let reply = read_reply(request, &mut self.input, &mut source, value);
+        self.in_step = reply.as_ref().map_or_else(Error::in_step, |_| true);
+        self.last_used = deadline.start();
         reply.map_err(Failure::Sent)
+    }
+}
+
+impl Failure {
+    /// True when the server had closed the connection and cannot have done what was asked, or
+    /// may do it again.
+    fn allows_another_attempt(&self, request: &Request<'_>) -> bool {
+        match self {
+            Self::NotSent(error) => error.is_hangup(),
+            Self::Sent(error) => error.is_hangup() && request.is_repeatable(),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotSent(error) | Failure::Sent(error) => error,
+        }
     }
 }
 

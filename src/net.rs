@@ -2,8 +2,8 @@
 //!
 //! Knows sockets and time, no protocol. A healthy exchange is one `send` and one `recv`: the
 //! socket stays blocking and carries the operation's whole timeout as its own receive timeout, so
-//! that the first wait needs no further system call. Any later wait (a slow start, a reply in
-//! pieces) polls for what is left of the deadline, so a dripping server cannot stretch it.
+//! that an operation's first wait needs no further system call. Any later wait (after connecting, a
+//! reply in pieces) polls for what is left of the deadline, so a dripping server cannot stretch it.
 
 pub mod sys;
 
@@ -16,9 +16,8 @@ use crate::clock::Deadline;
 use crate::error::{Down, Error, Waiting};
 use crate::server::Address;
 
-/// How much of the deadline may have passed for the socket's own timeout still to be used: an
-/// operation can overrun its deadline by this much.
-const SLACK: Duration = Duration::from_millis(1);
+/// The least time that one address of a name is given.
+const MIN_SHARE: Duration = Duration::from_millis(1);
 
 /// A connected stream; closed when dropped.
 #[derive(Debug)]
@@ -26,6 +25,9 @@ pub struct Stream {
     socket: OwnedFd,
     /// The receive timeout that the socket carries.
     patience: Duration,
+    /// True while the operation has not waited for anything: its whole time is still left, and
+    /// the socket's own timeout is as good as the deadline.
+    unhurried: bool,
 }
 
 impl Stream {
@@ -44,19 +46,29 @@ impl Stream {
         };
         let patience = deadline.limit();
         sys::set_receive_timeout(&socket, patience).map_err(not_connected)?;
-        Ok(Self { socket, patience })
+        Ok(Self {
+            socket,
+            patience,
+            unhurried: false,
+        })
+    }
+
+    /// An operation begins whose whole time is left.
+    pub fn begin(&mut self) {
+        self.unhurried = true;
     }
 
     /// Sends all of `bytes`.
     ///
     /// # Errors
     /// [`Down::Lost`] or [`Error::Timeout`]; the other side has then not got all of them.
-    pub fn send(&self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
+    pub fn send(&mut self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
         loop {
             match sys::send_now(&self.socket, bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.unhurried = false;
                     let time = left(deadline, Waiting::Send)?;
                     sys::wait_writable(&self.socket, time).map_err(lost)?;
                 }
@@ -76,10 +88,10 @@ impl Stream {
             sys::set_receive_timeout(&self.socket, self.patience).map_err(lost)?;
         }
         loop {
-            let time = left(deadline, Waiting::Receive)?;
-            let received = if time + SLACK >= self.patience {
+            let received = if std::mem::take(&mut self.unhurried) {
                 sys::receive(&self.socket, into)
             } else {
+                let time = left(deadline, Waiting::Receive)?;
                 sys::wait_readable(&self.socket, time)
                     .and_then(|()| sys::receive_now(&self.socket, into))
             };
@@ -108,7 +120,7 @@ fn connect_tcp(host: &str, port: u16, deadline: &Deadline) -> Result<OwnedFd, Er
     let mut failure = Error::Down(Down::Unresolved(format!("no address for {host}")));
     for (tried, address) in addresses.iter().enumerate() {
         let share = left(deadline, Waiting::Connect)? / (addresses.len() - tried) as u32;
-        match TcpStream::connect_timeout(address, share.max(SLACK)) {
+        match TcpStream::connect_timeout(address, share.max(MIN_SHARE)) {
             Ok(stream) => {
                 stream.set_nodelay(true).map_err(not_connected)?;
                 return Ok(stream.into());

@@ -52,8 +52,11 @@ pub enum Found {
 /// Reads an item by its client flags; afterwards `bytes` hold its text: a string as stored, a
 /// number in plain decimal. memcached pads a number that a decrement made shorter with blanks.
 pub fn decode(flags: u32, bytes: &mut Vec<u8>, numbers: Numbers) -> Found {
+    if flags & TEXT_FLAG != 0 {
+        return Found::Text;
+    }
     let trimmed = bytes.trim_ascii();
-    if flags & TEXT_FLAG != 0 || !is_number(trimmed) {
+    if !is_number(trimmed) {
         return Found::Text;
     }
     let fits = |number: &i64| match numbers {

@@ -41,6 +41,9 @@ fn silence_ends_at_the_deadline_and_not_before() {
         let start = Instant::now();
         let deadline = in_time(millis);
         let mut stream = Stream::connect(&address(&listener), &deadline).unwrap();
+        if millis == 40 {
+            stream.begin();
+        }
         let error = stream.receive(&mut [0; 9], &deadline).unwrap_err();
         assert!(
             matches!(error, Error::Timeout(Waiting::Receive)),
@@ -54,7 +57,7 @@ fn silence_ends_at_the_deadline_and_not_before() {
 fn a_full_socket_ends_at_the_deadline_too() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let deadline = in_time(50);
-    let stream = Stream::connect(&address(&listener), &deadline).unwrap();
+    let mut stream = Stream::connect(&address(&listener), &deadline).unwrap();
     let error = stream.send(&vec![0; 64 << 20], &deadline).unwrap_err();
     assert!(matches!(error, Error::Timeout(Waiting::Send)), "{error:?}");
 }

@@ -101,15 +101,12 @@ struct Reader<'a, S> {
 impl<S: Source> Reader<'_, S> {
     fn reply(&mut self, request: &Request<'_>, value: &mut Vec<u8>) -> Result<Reply, Error> {
         let line = self.line()?;
+        if let (Request::Get { key }, Some(header)) = (request, line.strip_prefix(b"VALUE ")) {
+            let (flags, len) = value_header(header, key.as_bytes()).map_err(Error::Garbled)?;
+            self.value(len, value)?;
+            return Ok(Reply::Value { flags });
+        }
         Ok(match (request, line) {
-            (Request::Get { key }, _) if line.starts_with(b"VALUE ") => {
-                let (flags, len) = value_header(line, key.as_bytes())?;
-                self.value(len, value)?;
-                if self.line()? != b"END" {
-                    return Err(Error::Garbled("more than one value in the reply"));
-                }
-                Reply::Value { flags }
-            }
             (Request::Get { .. }, b"END") => Reply::Miss,
             (Request::Store { .. }, b"STORED") => Reply::Stored,
             (
@@ -124,19 +121,23 @@ impl<S: Source> Reader<'_, S> {
                 Request::Delete { .. } | Request::Touch { .. } | Request::Count { .. },
                 b"NOT_FOUND",
             ) => Reply::Miss,
-            (Request::Count { .. }, _) if line.first().is_some_and(u8::is_ascii_digit) => {
-                Reply::Counted(number(line).ok_or(Error::Garbled("a count that is no number"))?)
-            }
+            (Request::Count { .. }, [b'0'..=b'9', ..]) => match leading_number(line) {
+                Some((count, [])) => Reply::Counted(count),
+                _ => return Err(Error::Garbled("a count that is no number")),
+            },
             _ => return Err(refusal(request, line)),
         })
     }
 
     /// The next line without its end; it has been taken from the buffer.
     fn line(&mut self) -> Result<&[u8], Error> {
+        if self.input.pending().is_empty() {
+            self.fill()?;
+        }
         let mut searched = 0;
         let len = loop {
             let pending = self.input.pending();
-            if let Some(at) = pending[searched..].iter().position(|&byte| byte == b'\n') {
+            if let Some(at) = line_end(&pending[searched..]) {
                 break searched + at;
             }
             searched = pending.len();
@@ -149,7 +150,7 @@ impl<S: Source> Reader<'_, S> {
         self.input.start += len + 1;
         self.input.buffer[from..from + len]
             .strip_suffix(b"\r")
-            .ok_or(Error::Garbled("a line that does not end in CR LF"))
+            .ok_or_else(|| Error::Garbled("a line that does not end in CR LF"))
     }
 
     fn value(&mut self, len: usize, value: &mut Vec<u8>) -> Result<(), Error> {
@@ -167,14 +168,29 @@ impl<S: Source> Reader<'_, S> {
                 return Err(CUT_SHORT);
             }
         }
-        while self.input.pending().len() < 2 {
+        self.value_end()
+    }
+
+    /// The end of a value and of the reply. Looked at as it arrives: what is wrong is not waited for.
+    fn value_end(&mut self) -> Result<(), Error> {
+        const END: &[u8] = b"\r\nEND\r\n";
+        loop {
+            let pending = self.input.pending();
+            if pending.starts_with(END) {
+                self.input.start += END.len();
+                return Ok(());
+            }
+            let seen = &pending[..pending.len().min(END.len())];
+            if !END.starts_with(seen) {
+                let longer = !seen.starts_with(b"\r\n") && seen != b"\r";
+                return Err(Error::Garbled(if longer {
+                    "a value longer than announced"
+                } else {
+                    "more than one value in the reply"
+                }));
+            }
             self.fill()?;
         }
-        if !self.input.pending().starts_with(b"\r\n") {
-            return Err(Error::Garbled("a value longer than announced"));
-        }
-        self.input.start += 2;
-        Ok(())
     }
 
     fn fill(&mut self) -> Result<(), Error> {
@@ -204,35 +220,48 @@ fn cut_short(error: Error) -> Error {
     if error.is_hangup() { CUT_SHORT } else { error }
 }
 
-/// `VALUE <key> <flags> <length>`: the flags and the length.
-fn value_header(line: &[u8], key: &[u8]) -> Result<(u32, usize), Error> {
-    const MALFORMED: Error = Error::Garbled("a malformed VALUE line");
-    let rest = line.strip_prefix(b"VALUE ").ok_or(MALFORMED)?;
-    let rest = rest
+/// `<key> <flags> <length>`, as they follow `VALUE `: the flags and the length, or what is wrong.
+fn value_header(header: &[u8], key: &[u8]) -> Result<(u32, usize), &'static str> {
+    const MALFORMED: &str = "a malformed VALUE line";
+    let rest = header
         .strip_prefix(key)
         .and_then(|rest| rest.strip_prefix(b" "))
-        .ok_or(Error::Garbled("a value of another key"))?;
-    let space = rest
-        .iter()
-        .position(|&byte| byte == b' ')
-        .ok_or(MALFORMED)?;
-    let flags = number(&rest[..space]).and_then(|flags| u32::try_from(flags).ok());
-    let len = number(&rest[space + 1..]).ok_or(MALFORMED)?;
+        .ok_or("a value of another key")?;
+    let (flags, rest) = leading_number(rest).ok_or(MALFORMED)?;
+    let flags = u32::try_from(flags).map_err(|_| MALFORMED)?;
+    let rest = rest.strip_prefix(b" ").ok_or(MALFORMED)?;
+    let (len, rest) = leading_number(rest).ok_or(MALFORMED)?;
     match usize::try_from(len) {
-        Ok(len) if len <= MAX_VALUE => Ok((flags.ok_or(MALFORMED)?, len)),
-        _ => Err(Error::Garbled("a value longer than 1 GiB")),
+        _ if !rest.is_empty() => Err(MALFORMED),
+        Ok(len) if len <= MAX_VALUE => Ok((flags, len)),
+        _ => Err("a value longer than 1 GiB"),
     }
 }
 
-/// Decimal digits and nothing else, within 64 bits.
-fn number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
+/// Where the first LF is. Eight bytes at a time: a byte is 0 where a word differs from LFs in
+/// nothing, and taking 1 from each byte then borrows into the high bit of the first such byte.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'\n'));
+        let ends = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if ends != 0 {
+            return Some(8 * at + ends.trailing_zeros() as usize / 8);
+        }
     }
-    text.iter().try_fold(0u64, |sum, byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-        sum.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    let at = tail.iter().position(|&byte| byte == b'\n')?;
+    Some(8 * words.len() + at)
+}
+
+/// The decimal number, within 64 bits, that `text` begins with, and what follows it.
+fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut sum, mut rest) = (0u64, text);
+    while let Some((digit @ b'0'..=b'9', after)) = rest.split_first() {
+        sum = sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        rest = after;
+    }
+    (rest.len() < text.len()).then_some((sum, rest))
 }
 
 /// What an unexpected line means: one of the server's own refusals, or no reply at all.
