@@ -10,8 +10,10 @@ mod config;
 mod ready;
 
 use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use answer::{Answer, Value};
@@ -124,10 +126,13 @@ impl Kamailio {
     #[track_caller]
     pub fn jsonrpc(&self, method: &str, params: &str) -> String {
         let exchange = || {
-            // The server answers to the address of the client, which must have one.
-            let folder = self.host.scratch();
-            let own = folder.join("client");
-            let socket = UnixDatagram::bind(&own)?;
+            // The server answers to the client's address, so there must be one, and it
+            // must be the same inside a slim root: a name that is not in the file system.
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("kamailio-memcached-jsonrpc-{}-{count}", std::process::id());
+            let own = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+            let socket = UnixDatagram::bind_addr(&own)?;
             socket.set_read_timeout(Some(wait::PATIENCE))?;
             socket.connect(self.scratch.join(config::JSONRPC))?;
             let head = r#"{"jsonrpc": "2.0", "id": 1, "method":"#;

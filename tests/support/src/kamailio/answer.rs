@@ -1,8 +1,9 @@
 //! What a script's expressions came to: null, a number, or bytes.
 //!
 //! A reply header can carry neither line ends nor NUL, and says `<null>` for null. So
-//! each value travels as one word, with its type before it and strings in hex digits.
-//! `route` writes that in the script language, `Answer::read` undoes it.
+//! each value travels as one word, with its type before it and strings in base64 (the
+//! core's hex digits are wrong in 5.4 for bytes from 0x80). `routes` writes that in the
+//! script language, `Answer::read` undoes it.
 
 use std::fmt;
 use std::ops::Index;
@@ -49,11 +50,7 @@ impl Value {
         match kind {
             "null" => Some(Value::Null),
             "int" => Some(Value::Int(text.parse().ok()?)),
-            "str" if text.len().is_multiple_of(2) => {
-                let digits = (0..text.len()).step_by(2);
-                let bytes = digits.map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
-                Some(Value::Str(bytes.collect::<Option<_>>()?))
-            }
+            "str" => Some(Value::Str(base64(text)?)),
             _ => None,
         }
     }
@@ -175,7 +172,7 @@ pub(super) fn routes(index: usize, script: &Script) -> String {
         text += &format!(
             "    if ($avp(v{at}) == $null) append_to_reply(\"{name}: null:\\r\\n\");\n    \
              else if (is_int(\"$avp(v{at})\")) append_to_reply(\"{name}: int:$avp(v{at})\\r\\n\");\n    \
-             else append_to_reply(\"{name}: str:$(avp(v{at}){{s.encode.hexa}})\\r\\n\");\n"
+             else append_to_reply(\"{name}: str:$(avp(v{at}){{s.encode.base64}})\\r\\n\");\n"
         );
     }
     text += "    sl_send_reply(\"200\", \"OK\");\n}\n";
@@ -194,6 +191,23 @@ pub(super) fn branch(index: usize, script: &Script) -> String {
     )
 }
 
+fn base64(text: &str) -> Option<Vec<u8>> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.trim_end_matches('=').bytes();
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut held, mut bits) = (0_u32, 0);
+    for digit in digits {
+        let value = DIGITS.iter().position(|&known| known == digit)?;
+        held = held << 6 | u32::try_from(value).ok()?;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits & 0xff).try_into().ok()?);
+        }
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,8 +217,10 @@ mod tests {
         assert_eq!(Value::decode("null:"), Some(Value::Null));
         assert_eq!(Value::decode("int:-5"), Some(Value::Int(-5)));
         assert_eq!(Value::decode("str:"), Some(Value::Str(vec![])));
-        assert_eq!(Value::decode("str:610d00").unwrap(), b"a\r\0");
-        assert_eq!(Value::decode("str:6"), None);
+        assert_eq!(Value::decode("str:YQ0A").unwrap(), b"a\r\0");
+        assert_eq!(Value::decode("str:/w==").unwrap(), b"\xff");
+        assert_eq!(Value::decode("str:+/8=").unwrap(), b"\xfb\xff");
+        assert_eq!(Value::decode("str:6!"), None);
         assert_eq!(Value::decode("nothing"), None);
     }
 }

@@ -161,8 +161,8 @@ impl Builder {
     /// each of `expressions` is evaluated once, in this order, and reported.
     ///
     /// An expression is whatever may stand to the right of `=`. What is reported must
-    /// fit into the core's `pv_buffer_size` (8 KiB on most hosts) twice: of large
-    /// values, ask for `{s.len}` and `{s.md5}`.
+    /// fit into the core's `pv_buffer_size` (8 KiB on most hosts) with a third added:
+    /// of large values, ask for `{s.len}` and `{s.md5}`.
     pub fn script(mut self, name: &str, statements: &str, expressions: &[&str]) -> Builder {
         assert!(
             !name.is_empty()
