@@ -169,12 +169,7 @@ impl Kamailio {
 
     /// Its configuration with line numbers, unless that is a file of the test's own.
     pub fn config(&self) -> String {
-        let text = std::fs::read_to_string(self.scratch.join("kamailio.cfg"));
-        let text = text.unwrap_or_default();
-        let lines = text.lines().enumerate();
-        lines
-            .map(|(at, line)| format!("{:3} {line}\n", at + 1))
-            .collect()
+        config::numbered(&self.scratch)
     }
 
     /// The main process.

@@ -20,6 +20,8 @@
 //! wait        the one place that waits
 //! ```
 
+#![warn(missing_docs)]
+
 pub mod deaf;
 pub mod faulty;
 pub mod host;

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Sender};
@@ -29,7 +29,8 @@ pub struct Process {
 
 #[derive(Debug)]
 struct State {
-    child: Child,
+    /// None for an adopted process.
+    child: Option<Child>,
     ended: Option<ExitStatus>,
 }
 
@@ -64,7 +65,24 @@ impl Process {
             pid: Pid(i32::try_from(child.id()).expect("process ids are small")),
             command: text,
             log: log.to_owned(),
-            state: Mutex::new(State { child, ended: None }),
+            state: Mutex::new(State {
+                child: Some(child),
+                ended: None,
+            }),
+        }
+    }
+
+    /// Takes over a daemon that `launcher`, a process of ours that has ended by now,
+    /// has left behind; `accept_daemons` must have been called before.
+    pub fn adopt(pid: Pid, launcher: &Process) -> Process {
+        Process {
+            pid,
+            command: launcher.command.clone(),
+            log: launcher.log.clone(),
+            state: Mutex::new(State {
+                child: None,
+                ended: None,
+            }),
         }
     }
 
@@ -87,7 +105,10 @@ impl Process {
     pub fn ended(&self) -> Option<ExitStatus> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.ended.is_none() {
-            state.ended = state.child.try_wait().expect("it is our child");
+            state.ended = match &mut state.child {
+                Some(child) => child.try_wait().expect("it is our child"),
+                None => wait_for_adopted(self.pid),
+            };
         }
         state.ended
     }
@@ -100,9 +121,13 @@ impl Process {
     /// Kills it, and whatever is left of its process group, and waits for its end.
     pub fn kill(&self) {
         if self.alive() {
-            // The group is ours (`process_group(0)`), and its number cannot be
-            // anybody else's before its leader has been waited for.
-            signal(-self.pid.0, libc::SIGKILL);
+            // A child leads a group of its own (`process_group(0)`), a daemon has one by
+            // its nature. The number cannot be anybody else's as long as a member of the
+            // group has not been waited for.
+            // SAFETY: getpgid takes and returns integers.
+            let group = unsafe { libc::getpgid(self.pid.0) };
+            assert!(group > 1, "process {} has no group", self.pid);
+            signal(-group, libc::SIGKILL);
             self.wait(wait::PATIENCE);
         }
     }
@@ -236,6 +261,22 @@ impl fmt::Display for Pid {
 fn signal(pid: i32, signal: i32) {
     // SAFETY: kill takes two integers and touches no memory of ours.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// From now on, daemons that our children leave behind become our children, so that
+/// they can be waited for.
+pub fn accept_daemons() {
+    // SAFETY: this prctl takes an integer and touches no memory of ours.
+    let accepted = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    assert_eq!(accepted, 0, "this kernel knows no subreapers");
+}
+
+fn wait_for_adopted(pid: Pid) -> Option<ExitStatus> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for the integer that waitpid writes.
+    let waited = unsafe { libc::waitpid(pid.0, &raw mut status, libc::WNOHANG) };
+    assert!(waited >= 0, "process {pid} is not ours to wait for");
+    (waited == pid.0).then(|| ExitStatus::from_raw(status))
 }
 
 /// The command line of `command`, as a shell would take it.

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use support::{
-    Answer, Builder, FaultyServer, Kamailio, Memcached, Pid, Request, Run, Scratch, Value, wait,
+    Answer, Builder, FaultyServer, Host, Kamailio, Memcached, Pid, Request, Run, Scratch, Value,
+    wait,
 };
 
 fn with(memcached: &Memcached) -> Builder {
@@ -241,4 +242,32 @@ fn all_processes_are_gone_after_the_drop() {
     drop(kamailio);
     let gone = |pid: &Pid| !pid.alive();
     wait::until("their end", wait::PATIENCE, || pids.iter().all(gone));
+}
+
+#[test]
+fn a_daemon_is_served_and_ended_like_any_other() {
+    let kamailio = Kamailio::builder()
+        .without_module()
+        .daemon()
+        .script("pid", "", &["$pp"])
+        .start();
+    let worker = kamailio.workers()[0];
+    assert_eq!(kamailio.run("pid")["$pp"], i64::from(worker.0));
+    assert!(kamailio.stop().success());
+    assert!(!worker.alive());
+
+    let dropped = Kamailio::builder().without_module().daemon().start();
+    let pid = dropped.pid();
+    drop(dropped);
+    assert!(!pid.alive());
+
+    let broken = Kamailio::builder().without_module().daemon();
+    let failure = broken.request_route("nonsense(;").try_start().unwrap_err();
+    assert!(failure.log.contains("syntax error"), "{}", failure.log);
+    assert!(failure.config.contains("nonsense(;"), "{}", failure.config);
+}
+
+#[test]
+fn the_version_is_known() {
+    assert!(Host::current().version() >= (5, 3, 0));
 }

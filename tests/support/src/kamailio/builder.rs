@@ -2,14 +2,16 @@
 //! `ready` tells when it has come true.
 
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use super::answer::Value;
-use super::{Kamailio, Script};
+use super::{Kamailio, Script, config};
 use crate::host::Host;
 use crate::memcached::Memcached;
 use crate::port::Port;
-use crate::process::{self, Process};
+use crate::process::{self, Pid, Process};
+use crate::scratch::Scratch;
+use crate::wait;
 
 /// Collects a configuration; see `Kamailio::builder`.
 #[derive(Debug, Clone)]
@@ -27,6 +29,7 @@ pub struct Builder {
     pub(super) file: Option<PathBuf>,
     pub(super) children: usize,
     pub(super) tcp: bool,
+    pub(super) daemon: bool,
     pub(super) rpc: bool,
     pub(super) args: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
@@ -104,6 +107,7 @@ impl Builder {
             file: None,
             children: 1,
             tcp: false,
+            daemon: false,
             rpc: false,
             args: Vec::new(),
             environment: Vec::new(),
@@ -230,6 +234,13 @@ impl Builder {
         self
     }
 
+    /// Lets it become a daemon, as the service does, instead of staying in the
+    /// foreground. Tests that are killed leave it behind.
+    pub fn daemon(mut self) -> Builder {
+        self.daemon = true;
+        self
+    }
+
     /// Makes `Kamailio::rpc` and `jsonrpc` work: loads ctl, jsonrpcs, kex, cfg_rpc and
     /// counters.
     pub fn rpc(mut self) -> Builder {
@@ -273,10 +284,9 @@ impl Builder {
         let scratch = self.host.scratch();
         let port = Port::free();
         let mut command = self.command(&scratch, &port);
-        command.args(["-DD", "-E"]).args(&self.args);
+        command.arg("-E").args(&self.args);
         let kamailio = Kamailio {
-            // The main process takes the others with it when it is asked to end.
-            process: Process::spawn(command, &scratch.join("log"), libc::SIGTERM),
+            process: self.launch(command, &scratch)?,
             host: self.host.clone(),
             port,
             children: self.children,
@@ -286,11 +296,31 @@ impl Builder {
         self.wait_until_ready(&kamailio);
         match kamailio.process.ended() {
             None => Ok(kamailio),
-            Some(status) => Err(Failure {
-                status,
-                log: kamailio.log(),
-                config: kamailio.config(),
-            }),
+            Some(status) => Err(Failure::new(status, kamailio.log(), &kamailio.scratch)),
+        }
+    }
+
+    fn launch(&self, mut command: Command, scratch: &Scratch) -> Result<Process, Failure> {
+        let log = scratch.join("log");
+        // The main process takes the others with it when it is asked to end.
+        let on_orphan = libc::SIGTERM;
+        if !self.daemon {
+            command.arg("-DD");
+            return Ok(Process::spawn(command, &log, on_orphan));
+        }
+        process::accept_daemons();
+        let file = scratch.join("pid");
+        command.arg("-P").arg(self.host.inside(&file));
+        let launcher = Process::spawn(command, &log, on_orphan);
+        match launcher.wait(wait::PATIENCE) {
+            Some(status) if status.success() => {
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                let pid = text.trim().parse();
+                let pid = pid.unwrap_or_else(|_| panic!("no pid file\n{}", launcher.account()));
+                Ok(Process::adopt(Pid(pid), &launcher))
+            }
+            Some(status) => Err(Failure::new(status, launcher.log(), scratch)),
+            None => panic!("it does not become a daemon\n{}", launcher.account()),
         }
     }
 
@@ -308,6 +338,16 @@ impl Builder {
             ok: output.status.success(),
             code: output.status.code(),
             output: String::from_utf8_lossy(&text).into_owned(),
+        }
+    }
+}
+
+impl Failure {
+    fn new(status: ExitStatus, log: String, scratch: &Scratch) -> Failure {
+        Failure {
+            status,
+            log,
+            config: config::numbered(scratch),
         }
     }
 }

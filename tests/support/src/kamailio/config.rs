@@ -149,6 +149,15 @@ impl Builder {
     }
 }
 
+/// The configuration with line numbers; empty for a file of the test's own.
+pub(super) fn numbered(scratch: &Scratch) -> String {
+    let text = std::fs::read_to_string(scratch.join("kamailio.cfg")).unwrap_or_default();
+    let lines = text.lines().enumerate();
+    lines
+        .map(|(at, line)| format!("{:3} {line}\n", at + 1))
+        .collect()
+}
+
 fn modparam(module: &str, name: &str, value: &Param) -> String {
     let value = match value {
         Param::Int(number) => number.to_string(),
