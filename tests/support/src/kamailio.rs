@@ -17,11 +17,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use answer::{Answer, Value};
-pub use builder::{Builder, Check, Failure, Param};
+pub use builder::{Builder, Check, Failure};
+pub use config::Param;
 
 use crate::host::Host;
+use crate::pid::Pid;
 use crate::port::Port;
-use crate::process::{Pid, Process};
+use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::sip::{Pending, Request, Response};
 use crate::wait;

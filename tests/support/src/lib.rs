@@ -14,7 +14,8 @@
 //! stock       the C module that ours replaces
 //!
 //! host        this machine, or the slim root named by MCT_ROOT
-//! process     a child process and what /proc tells about it
+//! process     a child process that does not outlive the tests
+//! pid         what /proc tells about any process, and signals to it
 //! port        a loopback port nobody else will take
 //! scratch     a folder that is removed again
 //! wait        the one place that waits
@@ -27,6 +28,7 @@ pub mod faulty;
 pub mod host;
 pub mod kamailio;
 pub mod memcached;
+pub mod pid;
 pub mod port;
 pub mod process;
 pub mod scratch;
@@ -40,8 +42,8 @@ pub use faulty::{Connection, FaultyServer};
 pub use host::{Host, Version};
 pub use kamailio::{Answer, Builder, Check, Failure, Kamailio, Param, Run, Value};
 pub use memcached::{Item, Memcached};
+pub use pid::Pid;
 pub use port::Port;
-pub use process::Pid;
 pub use scratch::Scratch;
 pub use sip::{Pending, Request, Response};
 pub use twemproxy::Twemproxy;

@@ -4,21 +4,21 @@
 //! killed or restarted in between needs no special care.
 
 mod item;
+mod listen;
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 pub use item::Item;
+pub use listen::Stream;
 
 use self::item::{legal, unescape};
+use self::listen::Listen;
 use crate::host::Host;
+use crate::pid::Pid;
 use crate::port::Port;
-use crate::process::{Pid, Process};
+use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::wait;
 
@@ -32,13 +32,6 @@ pub struct Memcached {
     /// `user password`, when it wants them.
     credentials: Option<String>,
     scratch: Scratch,
-}
-
-#[derive(Debug)]
-enum Listen {
-    V4(Port),
-    V6(Port),
-    Unix(PathBuf),
 }
 
 impl Memcached {
@@ -83,11 +76,7 @@ impl Memcached {
         args: Vec<String>,
         credentials: Option<String>,
     ) -> Memcached {
-        let address = match &listen {
-            Listen::V4(port) => port.v4().to_string(),
-            Listen::V6(port) => port.v6().to_string(),
-            Listen::Unix(path) => Host::current().inside(path).display().to_string(),
-        };
+        let address = listen.address();
         let process = Mutex::new(spawn(&listen, &args, &scratch));
         let memcached = Memcached {
             process,
@@ -111,10 +100,7 @@ impl Memcached {
     /// # Panics
     /// When it listens on a unix socket.
     pub fn port(&self) -> u16 {
-        match &self.listen {
-            Listen::V4(port) | Listen::V6(port) => port.number(),
-            Listen::Unix(path) => panic!("{} has no port", path.display()),
-        }
+        self.listen.port()
     }
 
     /// Its process.
@@ -276,22 +262,7 @@ impl Memcached {
 
     /// A connection of one's own, for exchanges that `command` does not cover.
     pub fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let limit = Some(Duration::from_secs(10));
-        let tcp = |to: SocketAddr| -> io::Result<Box<dyn Stream>> {
-            let stream = TcpStream::connect(to)?;
-            stream.set_read_timeout(limit)?;
-            stream.set_nodelay(true)?;
-            Ok(Box::new(stream))
-        };
-        let mut stream = match &self.listen {
-            Listen::V4(port) => tcp(port.v4())?,
-            Listen::V6(port) => tcp(port.v6())?,
-            Listen::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(limit)?;
-                Box::new(stream)
-            }
-        };
+        let mut stream = self.listen.connect()?;
         if let Some(words) = &self.credentials {
             let size = words.len();
             stream.write_all(format!("set login 0 -1 {size}\r\n{words}\r\n").as_bytes())?;
@@ -316,26 +287,11 @@ impl Memcached {
     }
 }
 
-/// What a connection can do.
-pub trait Stream: Read + Write + Send {}
-
-impl<T: Read + Write + Send> Stream for T {}
-
 fn spawn(listen: &Listen, args: &[String], scratch: &Scratch) -> Process {
     let mut command = Command::new("memcached");
     command.env("PATH", crate::host::path());
     command.args(["-t", "2", "-U", "0"]);
-    match listen {
-        Listen::V4(port) => {
-            command.args(["-l", "127.0.0.1", "-p", &port.number().to_string()]);
-        }
-        Listen::V6(port) => {
-            command.args(["-l", "::1", "-p", &port.number().to_string()]);
-        }
-        Listen::Unix(path) => {
-            command.arg("-s").arg(path).args(["-a", "0777"]);
-        }
-    }
+    command.args(listen.args());
     // SAFETY: geteuid has no arguments and cannot fail.
     if unsafe { libc::geteuid() } == 0 {
         command.args(["-u", "root"]);

@@ -5,7 +5,6 @@
 //! threads end long before a shared server may. All children are therefore forked by
 //! one keeper thread that lives as long as the test process.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -16,6 +15,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::pid::{self, Pid};
 use crate::wait;
 
 /// A running (or ended) child process that we started.
@@ -127,7 +127,7 @@ impl Process {
             // SAFETY: getpgid takes and returns integers.
             let group = unsafe { libc::getpgid(self.pid.0) };
             assert!(group > 1, "process {} has no group", self.pid);
-            signal(-group, libc::SIGKILL);
+            pid::signal(-group, libc::SIGKILL);
             self.wait(wait::PATIENCE);
         }
     }
@@ -158,109 +158,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A process id, and what can be seen and done with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pid(pub i32);
-
-impl Pid {
-    /// Whether such a process exists and is not merely waiting to be collected.
-    pub fn alive(self) -> bool {
-        !matches!(self.state(), None | Some('Z' | 'X'))
-    }
-
-    /// Stops it (`SIGSTOP`) and returns when it has stopped.
-    pub fn pause(self) {
-        signal(self.0, libc::SIGSTOP);
-        wait::until("a process to stop", wait::PATIENCE, || {
-            self.state() == Some('T')
-        });
-    }
-
-    /// Lets it go on (`SIGCONT`).
-    pub fn resume(self) {
-        signal(self.0, libc::SIGCONT);
-    }
-
-    /// Kills it (`SIGKILL`) without waiting.
-    pub fn kill(self) {
-        signal(self.0, libc::SIGKILL);
-    }
-
-    /// Asks it to end (`SIGTERM`) without waiting.
-    pub fn terminate(self) {
-        signal(self.0, libc::SIGTERM);
-    }
-
-    /// Its children, in the order in which they were forked.
-    pub fn children(self) -> Vec<Pid> {
-        let text = self.read(&format!("task/{self}/children"));
-        text.split_whitespace()
-            .map(|pid| Pid(pid.parse().expect("the kernel writes numbers")))
-            .collect()
-    }
-
-    /// Resident memory in KiB (`VmRSS`).
-    pub fn resident_kib(self) -> u64 {
-        self.status_number("VmRSS:")
-    }
-
-    /// Resident memory in KiB that is shared with nobody's files (`RssAnon`).
-    pub fn anonymous_kib(self) -> u64 {
-        self.status_number("RssAnon:")
-    }
-
-    /// How many descriptors it has open.
-    pub fn descriptors(self) -> usize {
-        fs::read_dir(format!("/proc/{self}/fd"))
-            .unwrap_or_else(|error| panic!("no process {self}: {error}"))
-            .count()
-    }
-
-    /// Whether it sleeps, waiting for something to happen.
-    pub fn sleeps(self) -> bool {
-        self.state() == Some('S')
-    }
-
-    /// Whether it sleeps until a signal comes; where the kernel does not tell for what
-    /// it sleeps, whether it sleeps.
-    pub fn sleeps_in_pause(self) -> bool {
-        let channel = self.read("wchan");
-        let untold = channel.is_empty() || channel == "0";
-        self.sleeps() && (untold || channel.contains("pause"))
-    }
-
-    fn state(self) -> Option<char> {
-        // The command name in parentheses may hold anything: count from its end.
-        let stat = self.read("stat");
-        let rest = &stat[stat.rfind(')')? + 1..];
-        rest.trim_start().chars().next()
-    }
-
-    fn status_number(self, name: &str) -> u64 {
-        let status = self.read("status");
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let number = line.and_then(|rest| rest.split_whitespace().next());
-        number
-            .and_then(|number| number.parse().ok())
-            .unwrap_or_else(|| panic!("no {name} for process {self}"))
-    }
-
-    fn read(self, name: &str) -> String {
-        fs::read_to_string(format!("/proc/{self}/{name}")).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Pid {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-fn signal(pid: i32, signal: i32) {
-    // SAFETY: kill takes two integers and touches no memory of ours.
-    unsafe { libc::kill(pid, signal) };
 }
 
 /// From now on, daemons that our children leave behind become our children, so that

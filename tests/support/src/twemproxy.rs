@@ -3,8 +3,9 @@
 use std::net::TcpStream;
 use std::process::Command;
 
+use crate::pid::Pid;
 use crate::port::Port;
-use crate::process::{Pid, Process};
+use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::wait;
 

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
 use super::answer::Value;
-use super::{Kamailio, Script, config};
+use super::config::{self, Param};
+use super::{Kamailio, Script};
 use crate::host::Host;
 use crate::memcached::Memcached;
+use crate::pid::Pid;
 use crate::port::Port;
-use crate::process::{self, Pid, Process};
+use crate::process::{self, Process};
 use crate::scratch::Scratch;
 use crate::wait;
 
@@ -41,33 +43,6 @@ pub(super) enum Module {
     UnderTest,
     Stock,
     None,
-}
-
-/// The value of a module parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Param {
-    /// Written as a number.
-    Int(i64),
-    /// Written between quotes.
-    Str(String),
-}
-
-impl From<i64> for Param {
-    fn from(number: i64) -> Param {
-        Param::Int(number)
-    }
-}
-
-impl From<&str> for Param {
-    fn from(text: &str) -> Param {
-        Param::Str(text.into())
-    }
-}
-
-impl From<String> for Param {
-    fn from(text: String) -> Param {
-        Param::Str(text)
-    }
 }
 
 /// What `kamailio -c` says.

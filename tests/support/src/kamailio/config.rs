@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::answer;
-use super::builder::{Builder, Module, Param};
+use super::builder::{Builder, Module};
 use super::ready::READY;
 use crate::port::Port;
 use crate::scratch::Scratch;
@@ -19,6 +19,33 @@ pub(super) const CTL: &str = "ctl";
 
 /// The socket of JSON-RPC, there, too.
 pub(super) const JSONRPC: &str = "jsonrpc";
+
+/// The value of a module parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Param {
+    /// Written as a number.
+    Int(i64),
+    /// Written between quotes.
+    Str(String),
+}
+
+impl From<i64> for Param {
+    fn from(number: i64) -> Param {
+        Param::Int(number)
+    }
+}
+
+impl From<&str> for Param {
+    fn from(text: &str) -> Param {
+        Param::Str(text.into())
+    }
+}
+
+impl From<String> for Param {
+    fn from(text: String) -> Param {
+        Param::Str(text)
+    }
+}
 
 impl Builder {
     pub(super) fn command(&self, scratch: &Scratch, port: &Port) -> Command {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::Kamailio;
 use super::builder::Builder;
 use super::config::{CTL, JSONRPC};
-use crate::process::Pid;
+use crate::pid::Pid;
 use crate::sip::Request;
 use crate::wait;
 
