@@ -4,6 +4,19 @@
 //! of its own, waits until it answers, and loses it when the handle is dropped.
 //! Nothing here is global, so tests run side by side.
 //!
+//! ```no_run
+//! use support::{Kamailio, Memcached};
+//!
+//! let memcached = Memcached::start();
+//! let kamailio = Kamailio::builder()
+//!     .memcached(&memcached)
+//!     .script("write", r#"$mct(a=>60) = "x";"#, &["$mcst", "$mct(a)"])
+//!     .start();
+//! let answer = kamailio.run("write");
+//! assert_eq!(answer["$mct(a)"], "x");
+//! assert_eq!(memcached.item("a").unwrap().flags, 1);
+//! ```
+//!
 //! ```text
 //! kamailio    a Kamailio with the module under test, and its builder
 //! sip         requests to it, and its responses
@@ -52,6 +65,11 @@ pub use twemproxy::Twemproxy;
 pub(crate) fn target() -> std::path::PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(path) => path.into(),
-        None => std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+        None => {
+            let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .ancestors()
+                .nth(2);
+            workspace.expect("we are in tests/support").join("target")
+        }
     }
 }
