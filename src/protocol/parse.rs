@@ -150,7 +150,7 @@ impl<S: Source> Reader<'_, S> {
         self.input.start += len + 1;
         self.input.buffer[from..from + len]
             .strip_suffix(b"\r")
-            .ok_or_else(|| Error::Garbled("a line that does not end in CR LF"))
+            .ok_or(Error::Garbled("a line that does not end in CR LF"))
     }
 
     fn value(&mut self, len: usize, value: &mut Vec<u8>) -> Result<(), Error> {
