@@ -1,0 +1,197 @@
+# What a person or CI does with this module, by name; `make` alone lists it. Recipes are small bash
+# scripts. Overrides: DESTDIR and MODULES_DIR for install and uninstall, MCT_CACHE for the folder in
+# which tools, Debian trees and the old C library are kept between runs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+target := $(abspath $(or $(CARGO_TARGET_DIR),target))
+library := libkamailio_memcached.so
+module := $(target)/release/memcached.so
+portable := $(target)/portable/memcached.so
+cache := $(or $(MCT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kamailio-memcached)
+triple = $(shell rustc -vV | sed -n 's/^host: //p')
+version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
+# A linker; what we live in and talk to; what sends the calls.
+packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-sqlite-modules memcached \
+	nutcracker sip-tester
+lint_packages := shellcheck
+bench_packages := valgrind
+
+# Tools that crates.io has and Debian has not, built once into the cache folder.
+cargo_deb := cargo-deb@3.8.0
+cargo_fuzz := cargo-fuzz@0.13.2
+tool = $(cache)/tools/$(1)/bin/$(firstword $(subst @, ,$(1)))
+
+export MCT_MODULE ?= $(module)
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: dependencies lint-dependencies bench-dependencies
+dependencies: ## Install the Debian packages that are missing
+	@$(call install_missing,$(packages))
+lint-dependencies:
+	@$(call install_missing,$(lint_packages))
+bench-dependencies: dependencies
+	@$(call install_missing,$(bench_packages))
+
+define install_missing
+	if ! command -v dpkg-query >/dev/null; then
+		echo "no Debian here: install these or their like by hand: $(1)" >&2
+		exit 0
+	fi
+	missing=()
+	for package in $(1); do
+		[[ $$(dpkg-query -W -f '$${Status}' "$$package" 2>/dev/null) == *' installed' ]] || missing+=("$$package")
+	done
+	if (($${#missing[@]})); then
+		root=(); ((EUID == 0)) || root=(sudo)
+		"$${root[@]}" apt-get update -q
+		"$${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -q -y --no-install-recommends "$${missing[@]}"
+	fi
+endef
+
+.PHONY: build
+build: ## Build the module for this host: target/release/memcached.so
+	@cargo build --release --locked
+	$(call put,$(target)/release/$(library),$(module))
+
+# A running server may have the old file mapped: it keeps it, the name moves on to the new one.
+define put
+	cp $(1) $(2).new
+	mv $(2).new $(2)
+endef
+
+.PHONY: portable
+portable: ## Build it for every host with glibc 2.31 or later: target/portable/memcached.so
+	@link=$$(tests/matrix/sysroot)
+	flags=$$(printf -- '-Clink-arg=%s\x1f' $$link)
+	flags+=--remap-path-prefix=$(CURDIR)=.$$'\x1f'
+	flags+=--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo
+	# Naming the target keeps these flags away from build scripts and from the folder of plain builds.
+	CARGO_ENCODED_RUSTFLAGS=$$flags CARGO_PROFILE_RELEASE_STRIP=debuginfo \
+		cargo build --release --locked --target $(triple)
+	mkdir -p $(dir $(portable))
+	$(call put,$(target)/$(triple)/release/$(library),$(portable))
+	tests/matrix/glibc-floor $(portable)
+
+.PHONY: demo
+demo: dependencies build ## Start memcached and Kamailio, send calls, show what happened
+	@kamailio-cfg/demo
+
+.PHONY: check
+check: ## Compile everything, run nothing
+	@cargo check --locked --all-targets
+	cargo check --locked --no-default-features
+
+.PHONY: unittest
+unittest: ## Tests that need no server
+	@cargo test --locked --lib
+
+.PHONY: systest
+systest: build ## Tests with real Kamailio and memcached
+	@cargo test --locked --test '*'
+
+.PHONY: test
+test: dependencies build ## All tests, with what they need installed first
+	@cargo test --locked
+
+.PHONY: matrix
+matrix: ## System tests and package in Debian 11, 12, 13 and sid
+	@tests/matrix/run
+
+.PHONY: lint
+lint: lint-dependencies ## Format, clippy, the core alone, the C header, the scripts
+	@cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo check --locked --no-default-features
+	# The build wrote the header anew; a difference means that somebody forgot to commit it.
+	git diff --exit-code -- include || { echo "include/ is stale: commit what the build wrote" >&2; exit 1; }
+	grep -rlZ --exclude-dir=.git --exclude-dir=target '^#!/usr/bin/env bash' . | xargs -0 shellcheck -x -P SCRIPTDIR
+
+.PHONY: fuzz
+fuzz: $(call tool,$(cargo_fuzz)) ## Fuzz each target for FUZZ_SECONDS (60)
+	@for name in $$($< fuzz list --fuzz-dir tests/fuzz); do
+		RUSTC_BOOTSTRAP=1 $< fuzz run --fuzz-dir tests/fuzz "$$name" -- -max_total_time=$(or $(FUZZ_SECONDS),60)
+	done
+
+.PHONY: bench bench-faults
+bench: bench-dependencies build ## Speed: ours, the stock C module, a plain loop
+	@cargo bench --locked --bench speed
+bench-faults: bench-dependencies build ## What a dead or slow server costs
+	@cargo bench --locked --bench faults
+
+.PHONY: deb
+deb: portable $(call tool,$(cargo_deb)) ## Debian package that replaces kamailio-memcached-modules
+	@$(call tool,$(cargo_deb)) --locked --no-build --no-strip --target $(triple) --multiarch same \
+		--output $(target)/debian/
+
+$(cache)/tools/%:
+	@cargo install --locked --quiet --root $(cache)/tools/$(firstword $(subst /, ,$*)) $(firstword $(subst /, ,$*))
+
+# The module's folder: named by hand, or known to the Kamailio here, or where packages and `make
+# install` of Kamailio put it. Below DESTDIR only what is there counts, not what this host runs.
+define find_folder
+	folders=($(MODULES_DIR))
+	if ! (($${#folders[@]})); then
+		[[ "$(DESTDIR)" ]] || folders+=($$(kamailio -I 2>/dev/null | sed -n 's/.*paths to modules: //p' | tr ':' ' '))
+		folders+=($$(cd $(DESTDIR)/ && echo usr/lib/*/kamailio/modules | sed 's,usr,/usr,g'))
+		folders+=(/usr/lib64/kamailio/modules /usr/local/lib64/kamailio/modules /usr/local/lib/kamailio/modules)
+	fi
+	for folder in "$${folders[@]}" ''; do
+		[[ -d $(DESTDIR)$$folder || "$(MODULES_DIR)" ]] && break
+	done
+	if [[ -z $$folder ]]; then
+		echo "no modules folder of Kamailio among: $${folders[*]}; name it with MODULES_DIR=" >&2
+		exit 1
+	fi
+	here=$(DESTDIR)$$folder
+	divert=(dpkg-divert --quiet --local --rename --divert $$folder/memcached.so.stock)
+	[[ -z "$(DESTDIR)" ]] || divert+=(--root=$(DESTDIR))
+	# Where dpkg keeps the folder, dpkg must know: the stock package may come, go or be upgraded
+	# while ours is in place.
+	diverted() { dpkg-query --admindir=$(DESTDIR)/var/lib/dpkg -S "$$folder" >/dev/null 2>&1; }
+endef
+
+# Ours lies under its own name and memcached.so is a link to it: so ours is never taken for stock.
+.PHONY: install
+install: ## Put the built module into Kamailio's folder, keep a stock one aside
+	@[[ -e $(MCT_MODULE) ]] || { echo "$(MCT_MODULE) is not there: make build first" >&2; exit 1; }
+	$(find_folder)
+	mkdir -p "$$here"
+	if diverted; then
+		"$${divert[@]}" --add $$folder/memcached.so
+	elif [[ -e $$here/memcached.so && ! -L $$here/memcached.so ]]; then
+		mv "$$here/memcached.so" "$$here/memcached.so.stock"
+	fi
+	install -m 644 $(MCT_MODULE) "$$here/$(library).new"
+	mv "$$here/$(library).new" "$$here/$(library)"
+	ln -sf $(library) "$$here/memcached.so"
+	echo "installed: $$here/memcached.so"
+
+.PHONY: uninstall
+uninstall: ## Take it out, put the stock module back
+	@$(find_folder)
+	if [[ ! -e $$here/$(library) ]]; then
+		echo "nothing of ours in $$here" >&2
+		exit 1
+	fi
+	[[ ! -L $$here/memcached.so ]] || rm "$$here/memcached.so"
+	rm "$$here/$(library)"
+	if diverted; then
+		"$${divert[@]}" --remove $$folder/memcached.so
+	elif [[ -e $$here/memcached.so.stock ]]; then
+		mv -n "$$here/memcached.so.stock" "$$here/memcached.so"
+	fi
+	echo "uninstalled from $$here"
+
+.PHONY: clean
+clean: ## Remove what was built; the cache folder stays
+	@cargo clean
