@@ -75,7 +75,7 @@ with_libraries() {
         all=$({
             printf '%s\n' $before
             apt_for "$suite" apt-cache depends --important $before |
-                awk '/Depends:/ && $NF ~ /^lib/ { print $NF }'
+                awk '/Depends:/ && $NF ~ /^z?lib/ { print $NF }'
         } | sort -u)
     done
     printf '%s\n' "$all"
