@@ -16,9 +16,10 @@ cache := $(or $(MCT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kamailio-memca
 triple = $(shell rustc -vV | sed -n 's/^host: //p')
 version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-# A linker; what we live in and talk to; what sends the calls.
+# A linker; what we live in and talk to; what the stock C module needs besides itself; what sends
+# the calls.
 packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-sqlite-modules memcached \
-	nutcracker sip-tester
+	nutcracker libsasl2-2 sip-tester
 lint_packages := shellcheck
 bench_packages := valgrind
 
@@ -27,11 +28,12 @@ cargo_deb := cargo-deb@3.8.0
 cargo_fuzz := cargo-fuzz@0.13.2
 tool = $(cache)/tools/$(1)/bin/$(firstword $(subst @, ,$(1)))
 
-export MCT_MODULE ?= $(module)
+# What the tests load; the matrix takes the portable one.
+MCT_MODULE ?= $(module)
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)?:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: dependencies lint-dependencies bench-dependencies
 dependencies: ## Install the Debian packages that are missing
@@ -97,20 +99,21 @@ unittest: ## Tests that need no server
 
 .PHONY: systest
 systest: build ## Tests with real Kamailio and memcached
-	@cargo test --locked --test '*'
+	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --test '*'
 
 .PHONY: test
 test: dependencies build ## All tests, with what they need installed first
-	@cargo test --locked
+	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --workspace
 
 .PHONY: matrix
-matrix: ## System tests and package in Debian 11, 12, 13 and sid
+matrix: dependencies ## System tests in the Kamailio of Debian 11, 12, 13 and sid
 	@tests/matrix/run
+	tests/matrix/install
 
 .PHONY: lint
 lint: lint-dependencies ## Format, clippy, the core alone, the C header, the scripts
-	@cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	@cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo check --locked --no-default-features
 	# The build wrote the header anew; a difference means that somebody forgot to commit it.
 	git diff --exit-code -- include || { echo "include/ is stale: commit what the build wrote" >&2; exit 1; }
@@ -132,6 +135,10 @@ bench-faults: bench-dependencies build ## What a dead or slow server costs
 deb: portable $(call tool,$(cargo_deb)) ## Debian package that replaces kamailio-memcached-modules
 	@$(call tool,$(cargo_deb)) --locked --no-build --no-strip --target $(triple) --multiarch same \
 		--output $(target)/debian/
+
+.PHONY: deb-check
+deb-check: deb ## Install that package in each of these Debians, and take it out again
+	@tests/matrix/deb $(target)/debian/*_$(version)_*.deb
 
 $(cache)/tools/%:
 	@cargo install --locked --quiet --root $(cache)/tools/$(firstword $(subst /, ,$*)) $(firstword $(subst /, ,$*))
