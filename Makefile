@@ -86,7 +86,7 @@ portable: ## Build it for every host with glibc 2.31 or later: target/portable/m
 
 .PHONY: demo
 demo: dependencies build ## Start memcached and Kamailio, send calls, show what happened
-	@kamailio-cfg/demo
+	@tests/demo $(module)
 
 .PHONY: check
 check: ## Compile everything, run nothing
