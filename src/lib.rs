@@ -34,6 +34,7 @@ pub mod limiter;
 pub mod net;
 pub mod pool;
 pub mod protocol;
+pub mod ring;
 pub mod server;
 pub mod status;
 pub mod value;
