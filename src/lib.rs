@@ -32,6 +32,7 @@ pub mod key;
 pub mod lifetime;
 pub mod limiter;
 pub mod net;
+pub mod placement;
 pub mod pool;
 pub mod protocol;
 pub mod ring;
