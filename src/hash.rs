@@ -98,6 +98,9 @@ const TWEMPROXY: &[(&str, KeyHash)] = &[
 ];
 
 impl System {
+    /// All of them.
+    const ALL: [System; 3] = [System::Libmemcached, System::Twemproxy, System::Libmc];
+
     /// The hash names this system's configuration knows, and what it means by them.
     pub fn hashes(self) -> &'static [(&'static str, KeyHash)] {
         match self {
@@ -106,27 +109,22 @@ impl System {
             System::Twemproxy => TWEMPROXY,
         }
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            System::Libmemcached => "libmemcached",
-            System::Libmc => "libmc",
-            System::Twemproxy => "twemproxy",
-        }
-    }
 }
 
 impl KeyHash {
-    /// What `system` means by the hash called `name`.
+    /// What `system` means by the hash called `name`; a name that it does not have means what it
+    /// means to the first other system that has it.
     ///
     /// # Errors
-    /// A name the system does not have: no peer could agree on the placement.
+    /// A name that no system has.
     pub fn parse(system: System, name: &str) -> Result<KeyHash, UnknownHash> {
-        let known = system.hashes().iter().find(|(known, _)| *known == name);
-        known.map(|&(_, hash)| hash).ok_or_else(|| UnknownHash {
-            system,
-            name: name.to_owned(),
-        })
+        let meaning = |system: System| {
+            let known = system.hashes().iter().find(|(known, _)| *known == name);
+            known.map(|&(_, hash)| hash)
+        };
+        meaning(system)
+            .or_else(|| System::ALL.into_iter().find_map(meaning))
+            .ok_or_else(|| UnknownHash(name.to_owned()))
     }
 
     /// What `system` calls this hash, if it has it.
@@ -180,23 +178,20 @@ fn little_endian(bytes: &[u8]) -> u32 {
     most_significant_first.fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
 
-/// A hash name that the imitated system does not know.
+/// A hash name that no system knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownHash {
-    system: System,
-    name: String,
-}
+pub struct UnknownHash(String);
 
 impl fmt::Display for UnknownHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known: Vec<&str> = self.system.hashes().iter().map(|&(name, _)| name).collect();
-        write!(
-            f,
-            "unknown hash `{}`, expected one of {}'s: {}",
-            self.name.escape_debug(),
-            self.system.name(),
-            known.join(", ")
-        )
+        let mut known: Vec<&str> = Vec::new();
+        for &(name, _) in System::ALL.iter().flat_map(|system| system.hashes()) {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        }
+        let name = self.0.escape_debug();
+        write!(f, "'{name}' is no hash; accepted: {}", known.join(", "))
     }
 }
 
@@ -283,6 +278,8 @@ mod tests {
         assert_eq!(parse(System::Libmemcached, "default"), Some(OneAtATime));
         assert_eq!(OneAtATime.name(System::Libmemcached), Some("one_at_a_time"));
         assert_eq!(Crc15.name(System::Libmc), None);
+        assert_eq!(parse(System::Libmc, "crc32"), Some(Crc15));
+        assert_eq!(parse(System::Twemproxy, "crc_32"), Some(Crc32));
     }
 
     #[test]
@@ -290,7 +287,8 @@ mod tests {
         let refusal = KeyHash::parse(System::Libmc, "murmur\n").unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "unknown hash `murmur\\n`, expected one of libmc's: md5, fnv1_32, fnv1a_32, crc_32"
+            "'murmur\\n' is no hash; accepted: one_at_a_time, md5, crc, fnv1_64, fnv1a_64, fnv1_32, \
+             fnv1a_32, jenkins, murmur, murmur3, hsieh, default, crc16, crc32, crc32a, crc_32"
         );
     }
 

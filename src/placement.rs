@@ -191,7 +191,7 @@ impl fmt::Display for BadHashTag {
         let text = self.0.escape_debug();
         write!(
             f,
-            "`{text}` is no hash tag, expected two printable ASCII characters such as {{}}"
+            "'{text}' is no hash tag; accepted: two printable ASCII characters such as {{}}"
         )
     }
 }

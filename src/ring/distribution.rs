@@ -110,11 +110,14 @@ pub struct UnknownDistribution(String);
 
 impl fmt::Display for UnknownDistribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, known) = (
+            self.0.escape_debug(),
+            Distribution::ALL.map(Distribution::name),
+        );
         write!(
             f,
-            "unknown distribution `{}`, expected one of: {}",
-            self.0.escape_debug(),
-            Distribution::ALL.map(Distribution::name).join(", ")
+            "'{name}' is no distribution; accepted: {}",
+            known.join(", ")
         )
     }
 }
@@ -149,7 +152,7 @@ mod tests {
         let refusal = "Ketama".parse::<Distribution>().unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "unknown distribution `Ketama`, expected one of: ketama, ketama_unweighted, spy, \
+            "'Ketama' is no distribution; accepted: ketama, ketama_unweighted, spy, \
              spy_weighted, modula, libmc, twemproxy, twemproxy_modula"
         );
     }

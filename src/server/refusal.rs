@@ -70,9 +70,9 @@ impl fmt::Display for Refusal {
             write!(f, "line {line}: ")?;
         }
         if !self.item.is_empty() {
-            write!(f, "`{}` ", self.item.escape_debug())?;
+            write!(f, "'{}' ", self.item.escape_debug())?;
         }
-        write!(f, "{}, expected {ACCEPTED}", self.fault)
+        write!(f, "{}; accepted: {ACCEPTED}", self.fault)
     }
 }
 
@@ -81,7 +81,7 @@ impl std::error::Error for Refusal {}
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |f: &mut fmt::Formatter<'_>, what: &str, text: &str| {
-            write!(f, "{what} `{}`", text.escape_debug())
+            write!(f, "{what} '{}'", text.escape_debug())
         };
         match self {
             Fault::EmptyList => f.write_str("no server in the list"),
@@ -91,10 +91,10 @@ impl fmt::Display for Fault {
             Fault::BadIpv6 => f.write_str("has no IPv6 address between its brackets"),
             Fault::BadIpv4 => f.write_str("has digits and dots that are no IPv4 address"),
             Fault::BadName => {
-                f.write_str("has a name of other than letters, digits, `-`, `.`, `_`")
+                f.write_str("has a name of other than letters, digits, '-', '.', '_'")
             }
             Fault::BadPath => {
-                f.write_str("has a path that is `/` or holds a comma or control byte")
+                f.write_str("has a path that is '/' or holds a comma or control byte")
             }
             Fault::LongName => write!(f, "has a name or alias longer than {MAX_NAME} bytes"),
             Fault::LongPath => write!(f, "has a path longer than {MAX_PATH} bytes"),

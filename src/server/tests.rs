@@ -55,7 +55,7 @@ fn every_form_of_a_server_is_accepted() {
 fn a_refusal_names_item_fault_and_accepted_form() {
     assert_eq!(
         refusal("a, 127.0.0.1:0 x"),
-        "`127.0.0.1:0 x` has the port `0`, expected address[:port][:weight] [alias] with a name, \
+        "'127.0.0.1:0 x' has the port '0'; accepted: address[:port][:weight] [alias] with a name, \
          IPv4, [IPv6] or /unix/path (no port) as address, port 1-65535, weight 1-1000"
     );
 }
@@ -73,25 +73,25 @@ fn what_no_operator_means_is_refused() {
         ("[::1", "no IPv6"),
         ("[127.0.0.1]", "no IPv6"),
         ("[::1%]", "no IPv6"),
-        ("[::1]11211", "goes on with `11211`"),
+        ("[::1]11211", "goes on with '11211'"),
         ("::1", "without brackets"),
         ("2001:db8::1", "without brackets"),
         ("fe80::1%eth0", "without brackets"),
         ("2001:db8::1:11211:5", "without brackets"),
-        ("mc:1:2:3", "goes on with `3`"),
+        ("mc:1:2:3", "goes on with '3'"),
         ("1:2:3:4:5:6:7:8:11211:1", "without brackets"),
-        ("[::1]:1:2:3", "goes on with `3`"),
-        ("127.0.0.1:", "the port ``"),
-        ("a:65536", "the port `65536`"),
-        ("a:+5", "the port `+5`"),
-        ("a:http", "the port `http`"),
-        ("mc::2", "the port ``"),
-        ("a:1:", "the weight ``"),
-        ("a:1:0", "the weight `0`"),
-        ("a:1:1001", "the weight `1001`"),
-        ("a:1:2 b c", "goes on with `c`"),
-        ("a b/c", "the alias `b/c`"),
-        ("a :11211", "the alias `:11211`"),
+        ("[::1]:1:2:3", "goes on with '3'"),
+        ("127.0.0.1:", "the port ''"),
+        ("a:65536", "the port '65536'"),
+        ("a:+5", "the port '+5'"),
+        ("a:http", "the port 'http'"),
+        ("mc::2", "the port ''"),
+        ("a:1:", "the weight ''"),
+        ("a:1:0", "the weight '0'"),
+        ("a:1:1001", "the weight '1001'"),
+        ("a:1:2 b c", "goes on with 'c'"),
+        ("a b/c", "the alias 'b/c'"),
+        ("a :11211", "the alias ':11211'"),
         ("127.0.0.256", "no IPv4"),
         ("127.1", "no IPv4"),
         ("11211", "no IPv4"),
@@ -100,8 +100,8 @@ fn what_no_operator_means_is_refused() {
         ("jürgen", "a name of"),
         ("/", "a path that"),
         ("/run/mc\u{7f}", "a path that"),
-        ("/run/mc:", "the weight ``"),
-        ("/run/mc:11211:1", "the weight `11211:1`"),
+        ("/run/mc:", "the weight ''"),
+        ("/run/mc:11211:1", "the weight '11211:1'"),
     ];
     for (list, fault) in refused {
         let line = refusal(list);
@@ -139,7 +139,7 @@ fn a_list_has_an_end() {
     let list = |n: usize| (1..=n).map(|port| format!("a:{port}")).collect::<Vec<_>>();
     assert!(parse_list(&list(MAX_SERVERS).join(",")).is_ok());
     let line = refusal(&list(MAX_SERVERS + 1).join(","));
-    assert!(line.starts_with("`a:1001` is one more than 1000"), "{line}");
+    assert!(line.starts_with("'a:1001' is one more than 1000"), "{line}");
 }
 
 #[test]
@@ -163,12 +163,12 @@ fn a_bad_file_is_refused_with_its_line() {
     assert!(
         refusal("a\na")
             .to_string()
-            .starts_with("line 2: `a` is listed twice, expected")
+            .starts_with("line 2: 'a' is listed twice; accepted:")
     );
     assert!(
         refusal("a, b")
             .to_string()
-            .starts_with("line 1: `a, b` has a name")
+            .starts_with("line 1: 'a, b' has a name")
     );
     assert!(
         refusal("# nothing\n")
