@@ -13,39 +13,52 @@ use crate::lifetime::Lifetime;
 use crate::limiter::Limiter;
 use crate::pool::Pool;
 use crate::protocol::{MAX_VALUE, Reply, Request, Way};
+use crate::roster::Roster;
 use crate::status::Status;
 use crate::value::{Found, MAX_DECIMAL, Numbers, Value, decode, operand};
 
 /// The pools of this process.
 #[derive(Debug)]
 pub struct Cache {
-    pool: Pool,
+    pools: Vec<Pool>,
     numbers: Numbers,
     last: Option<Status>,
     refusals: Limiter,
 }
 
-/// A key that may be sent, with the lifetime it was written with.
+/// A key that may be sent, with its pool and the lifetime it was written with.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
+    pool: usize,
     wire: WireKey,
+    hash: Option<u32>,
     expire: Option<Lifetime>,
 }
 
 impl Cache {
-    /// A cache whose integers are read as `numbers` says.
-    pub fn new(settings: Settings, numbers: Numbers) -> Self {
-        let numbers = if settings.stringify {
-            Numbers::AsText
-        } else {
-            numbers
-        };
+    /// A cache of these pools, whose integers are read as `numbers` says. Each pool publishes
+    /// its list of servers in the roster of the same index, and follows it from then on.
+    pub fn new(settings: Vec<Settings>, numbers: Numbers, rosters: &'static [Roster]) -> Self {
+        let pools = settings.into_iter().zip(rosters);
         Self {
-            pool: Pool::new(settings),
+            pools: pools
+                .map(|(settings, roster)| Pool::new(settings, roster))
+                .collect(),
             numbers,
             last: None,
             refusals: Limiter::default(),
         }
+    }
+
+    /// The pools, the default one first.
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// The same, brought up to date with lists that were changed.
+    pub fn refreshed_pools(&mut self) -> &[Pool] {
+        self.pools.iter_mut().for_each(Pool::refresh);
+        &self.pools
     }
 
     /// What the last operation came to; `None` before the first.
@@ -53,23 +66,36 @@ impl Cache {
         self.last
     }
 
-    /// Makes the key to send out of a key's text; `expire` is the lifetime's text, empty =
-    /// the pool's default.
+    /// Makes the key to send to the pool of that index out of a key's text; `expire` is the
+    /// lifetime's text, empty = the pool's default.
     ///
     /// # Errors
     /// [`Refusal::EmptyKey`], [`Refusal::Lifetime`].
-    pub fn key(&self, text: &[u8], expire: &[u8]) -> Result<Key, Refusal> {
+    pub fn key(&self, pool: usize, text: &[u8], expire: &[u8]) -> Result<Key, Refusal> {
+        let wire = self.pools[pool].placement().wire_key(text)?;
+        let expire = Lifetime::parse(expire)?;
         Ok(Key {
-            wire: WireKey::new(b"", text)?,
-            expire: Lifetime::parse(expire)?,
+            pool,
+            wire,
+            hash: None,
+            expire,
         })
+    }
+
+    /// The same key, hashed once and for all.
+    pub fn hashed(&self, key: Key) -> Key {
+        let hash = self.pools[key.pool].placement().hash(key.wire.as_bytes());
+        Key {
+            hash: Some(hash),
+            ..key
+        }
     }
 
     /// Reads an item: `None` when it is not there or could not be read, else what it is; its text
     /// is then in `text`.
     pub fn get(&mut self, key: &Key, text: &mut Vec<u8>) -> Option<Found> {
-        match self.ask(&Request::Get { key: &key.wire }, text) {
-            Some(Reply::Value { flags }) => Some(decode(flags, text, self.numbers)),
+        match self.ask(key, &Request::Get { key: &key.wire }, text) {
+            Some(Reply::Value { flags }) => Some(decode(flags, text, self.numbers_of(key))),
             _ => None,
         }
     }
@@ -81,52 +107,53 @@ impl Cache {
         if value.len() > MAX_VALUE {
             return self.refuse(format_args!("set of key '{}'", key.wire), Refusal::Value);
         }
-        let settings = self.pool.settings();
-        self.say(&Request::Store {
+        let settings = self.pools[key.pool].settings();
+        let request = Request::Store {
             store: settings.mode,
             key: &key.wire,
             flags,
             lifetime: key.expire.unwrap_or(settings.expire).on_wire(),
             value,
-        });
+        };
+        self.ask(key, &request, &mut Vec::new());
     }
 
     /// Removes an item, or finds that it is not there.
     pub fn delete(&mut self, key: &Key) {
-        self.say(&Request::Delete { key: &key.wire });
+        self.ask(key, &Request::Delete { key: &key.wire }, &mut Vec::new());
     }
 
     /// Changes an item's lifetime to `lifetime` seconds; the value never moves.
     pub fn touch(&mut self, key: &Key, lifetime: Value<'_>) {
-        let Some(seconds) = operand(lifetime) else {
-            return self.refuse(
-                format_args!("touch of key '{}'", key.wire),
-                Refusal::Operand,
-            );
+        let lifetime = operand(lifetime)
+            .ok_or(Refusal::Operand)
+            .and_then(Lifetime::new);
+        let lifetime = match lifetime {
+            Ok(lifetime) => lifetime.on_wire(),
+            Err(refusal) => {
+                return self.refuse(format_args!("touch of key '{}'", key.wire), refusal);
+            }
         };
-        match Lifetime::new(seconds) {
-            Ok(lifetime) => self.say(&Request::Touch {
-                key: &key.wire,
-                lifetime: lifetime.on_wire(),
-            }),
-            Err(refusal) => self.refuse(format_args!("touch of key '{}'", key.wire), refusal),
-        }
+        let request = Request::Touch {
+            key: &key.wire,
+            lifetime,
+        };
+        self.ask(key, &request, &mut Vec::new());
     }
 
     /// Counts an item by `by`; a negative number reverses the way.
     pub fn count(&mut self, way: Way, key: &Key, by: Value<'_>) {
         let Some(by) = operand(by) else {
-            return self.refuse(
-                format_args!("count of key '{}'", key.wire),
-                Refusal::Operand,
-            );
+            let what = format_args!("count of key '{}'", key.wire);
+            return self.refuse(what, Refusal::Operand);
         };
         let way = if by < 0 { way.reversed() } else { way };
-        self.say(&Request::Count {
+        let request = Request::Count {
             way,
             key: &key.wire,
             by: by.unsigned_abs(),
-        });
+        };
+        self.ask(key, &request, &mut Vec::new());
     }
 
     /// Notes that `what` was not done, and why.
@@ -136,21 +163,26 @@ impl Cache {
         self.note(what, &Error::Refused(refusal));
     }
 
-    fn say(&mut self, request: &Request<'_>) {
-        self.ask(request, &mut Vec::new());
+    fn numbers_of(&self, key: &Key) -> Numbers {
+        let stringify = self.pools[key.pool].settings().stringify;
+        if stringify {
+            Numbers::AsText
+        } else {
+            self.numbers
+        }
     }
 
-    fn ask(&mut self, request: &Request<'_>, value: &mut Vec<u8>) -> Option<Reply> {
-        let reply = self.pool.ask(request, value);
+    fn ask(&mut self, key: &Key, request: &Request<'_>, value: &mut Vec<u8>) -> Option<Reply> {
+        let reply = self.pools[key.pool].ask(key.hash, request, value);
         self.last = Some(reply.as_ref().map_or_else(Error::status, Reply::status));
         match &reply {
             Ok(Reply::Miss) => {
-                log::debug!("{}: no item with key '{}'", request.verb(), request.key());
+                log::debug!("{}: no item with key '{}'", request.verb(), key.wire);
             }
             // What is the server's fault the pool has noted, once for all operations.
             Err(error) if !error.counts_against_server() => {
                 self.note(
-                    format_args!("{} of key '{}'", request.verb(), request.key()),
+                    format_args!("{} of key '{}'", request.verb(), key.wire),
                     error,
                 );
             }

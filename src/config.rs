@@ -2,79 +2,82 @@
 //!
 //! The one place that knows a default, a range or a unit. Values are checked where they are
 //! given, so that `kamailio -c` reports them; [`Parameters::settle`] then makes the [`Settings`]
-//! that the rest works with.
+//! that the rest works with. A pool takes from the plain parameters what it leaves out,
+//! whichever of them comes first in the configuration.
 
-use std::fmt;
-use std::ops::RangeInclusive;
+mod given;
+
 use std::time::Duration;
 
-use crate::lifetime::Lifetime;
-use crate::protocol::Store;
-use crate::server::{self, ServerSpec};
+pub use given::{BadParameter, Given};
 
-/// The parameters by name, with the type that a configuration gives them.
-pub const PARAMETERS: [(&str, Kind); 6] = [
-    ("servers", Kind::Text),
-    ("expire", Kind::Number),
-    ("mode", Kind::Number),
-    ("timeout", Kind::Number),
-    ("memory", Kind::Number),
-    ("stringify", Kind::Number),
+use crate::key::{self, MAX_PREFIX};
+use crate::lifetime::Lifetime;
+use crate::placement::{HashTag, Placement};
+use crate::protocol::Store;
+use crate::ring::Distribution;
+use crate::server::{self, ServerSpec};
+use crate::servers_file::ServersFile;
+use given::Value;
+
+/// The parameters' names.
+pub const NAMES: [&str; 13] = [
+    "servers",
+    "servers_file",
+    "expire",
+    "mode",
+    "timeout",
+    "memory",
+    "stringify",
+    "pool",
+    "distribution",
+    "hash",
+    "key_prefix",
+    "hash_prefix",
+    "hash_tag",
 ];
 
-/// The type of a parameter's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A string.
-    Text,
-    /// A 32-bit integer.
-    Number,
-}
+/// The name of the pool that is made of the plain parameters.
+pub const DEFAULT_POOL: &str = "default";
 
-/// A value as the configuration gave it.
-#[derive(Debug, Clone, Copy)]
-pub enum Given<'a> {
-    /// A string.
-    Text(&'a str),
-    /// An integer.
-    Number(i32),
-}
+/// The most pools there may be, the default one included.
+pub const MAX_POOLS: usize = 64;
 
-impl fmt::Display for Given<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "'{text}'"),
-            Self::Number(number) => number.fmt(f),
-        }
-    }
-}
-
-/// A refused value; its `Display` is the line for the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadParameter(String);
-
-impl fmt::Display for BadParameter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What was set so far; everything else has its default.
+/// What was set so far.
 #[derive(Debug, Default)]
 pub struct Parameters {
+    plain: Values,
+    pools: Vec<(String, Values)>,
+    memory: bool,
+    /// What stood in front of `=>` in variables' names and was no pool then.
+    keys: Vec<String>,
+}
+
+/// What was set for one pool; everything else has its default.
+#[derive(Debug, Default)]
+struct Values {
     servers: Option<Vec<ServerSpec>>,
+    file: Option<(ServersFile, Vec<ServerSpec>)>,
     expire: Option<Lifetime>,
     mode: Option<Store>,
     timeout: Option<Duration>,
     stringify: Option<bool>,
-    memory: bool,
+    distribution: Option<Distribution>,
+    hash: Option<String>,
+    key_prefix: Option<String>,
+    hash_prefix: Option<bool>,
+    hash_tag: Option<Option<HashTag>>,
 }
 
 /// How a pool works: every parameter with a value.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Its name.
+    pub name: String,
     /// Its servers, one or more.
     pub servers: Vec<ServerSpec>,
+    /// Where that list may be read again.
+    pub file: Option<ServersFile>,
     /// The lifetime of what is stored without one of its own.
     pub expire: Lifetime,
     /// How an assignment stores.
@@ -83,6 +86,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Whether numbers are read as strings.
     pub stringify: bool,
+    /// Which server a key belongs to.
+    pub placement: Placement,
 }
 
 impl Parameters {
@@ -91,18 +96,18 @@ impl Parameters {
     /// # Errors
     /// [`BadParameter`] for an unknown name, the wrong type, or a value out of range.
     pub fn set(&mut self, name: &str, given: Given<'_>) -> Result<(), BadParameter> {
-        let value = Value { name, given };
+        let value = Value {
+            pool: None,
+            name,
+            given,
+        };
         match name {
-            "servers" => self.servers = Some(value.servers()?),
-            "expire" => self.expire = Some(value.lifetime()?),
-            "mode" => {
-                let add = value.choice("0 (set) or 1 (add)")?;
-                self.mode = Some(if add { Store::Add } else { Store::Set });
-            }
-            "timeout" => self.timeout = Some(value.millis()?),
             "memory" => self.memory = value.choice("0 or 1; it has no effect")?,
-            "stringify" => self.stringify = Some(value.choice("0 or 1")?),
-            _ => return Err(BadParameter(format!("there is no parameter '{name}'"))),
+            "pool" => {
+                let pool = self.pool(&value)?;
+                self.pools.push(pool);
+            }
+            _ => self.plain.set(&value)?,
         }
         Ok(())
     }
@@ -112,131 +117,179 @@ impl Parameters {
         self.memory
     }
 
-    /// The settings of the default pool.
-    pub fn settle(&self) -> Settings {
-        let localhost = || server::parse_list("localhost:11211").expect("a well-formed default");
-        Settings {
-            servers: self.servers.clone().unwrap_or_else(localhost),
-            expire: self.expire.unwrap_or(Lifetime::DEFAULT),
-            mode: self.mode.unwrap_or(Store::Set),
-            timeout: self.timeout.unwrap_or(Duration::from_secs(5)),
-            stringify: self.stringify.unwrap_or(false),
-        }
-    }
-}
-
-/// A value on its way to being accepted.
-struct Value<'a> {
-    name: &'a str,
-    given: Given<'a>,
-}
-
-impl Value<'_> {
-    fn refuse(&self, accepted: &str) -> BadParameter {
-        let Self { name, given } = self;
-        BadParameter(format!(
-            "parameter '{name}': {given} is refused; accepted: {accepted}"
-        ))
+    /// The index of the pool called `name` among [`Self::settle`]'s.
+    pub fn pool_index(&self, name: &str) -> Option<usize> {
+        let declared = self.pools.iter().position(|(known, _)| known == name)?;
+        Some(declared + 1)
     }
 
-    fn number(&self, range: RangeInclusive<i32>, accepted: &str) -> Result<i32, BadParameter> {
-        match self.given {
-            Given::Number(number) if range.contains(&number) => Ok(number),
-            _ => Err(self.refuse(accepted)),
+    /// Remembers that `key` stood where a pool could have stood, and was taken for a key.
+    pub fn note_key(&mut self, key: &str) {
+        if !self.keys.iter().any(|known| known == key) {
+            self.keys.push(key.to_owned());
         }
     }
 
-    fn choice(&self, accepted: &str) -> Result<bool, BadParameter> {
-        self.number(0..=1, accepted).map(|number| number == 1)
+    /// The settings of all pools, the default one first.
+    pub fn settle(&self) -> Vec<Settings> {
+        let default = self.plain.settle(DEFAULT_POOL, &Values::default());
+        let pools = self
+            .pools
+            .iter()
+            .map(|(name, values)| values.settle(name, &self.plain));
+        std::iter::once(default).chain(pools).collect()
     }
 
-    fn millis(&self) -> Result<Duration, BadParameter> {
-        let millis = self.number(1..=i32::MAX, "1 to 2147483647 milliseconds")?;
-        Ok(Duration::from_millis(millis.unsigned_abs().into()))
-    }
-
-    fn lifetime(&self) -> Result<Lifetime, BadParameter> {
-        const ACCEPTED: &str = "0 (never) to 2147483647 seconds";
-        let seconds = self.number(0..=i32::MAX, ACCEPTED)?;
-        Lifetime::new(seconds.into()).map_err(|_| self.refuse(ACCEPTED))
-    }
-
-    fn servers(&self) -> Result<Vec<ServerSpec>, BadParameter> {
-        let Given::Text(text) = self.given else {
-            return Err(self.refuse("a string"));
+    /// `name=calls;servers=…;…`
+    fn pool(&self, value: &Value<'_>) -> Result<(String, Values), BadParameter> {
+        const FORM: &str =
+            "name=NAME;servers=LIST or servers_file=PATH, and further PARAMETER=VALUE";
+        let items = value
+            .text(FORM)?
+            .split(';')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
+        let mut items = items.map(|item| item.split_once('=').ok_or_else(|| value.refuse(FORM)));
+        let name = match items.next().transpose()? {
+            Some(("name", name)) if is_pool_name(name) => name,
+            _ => {
+                let accepted = format!("{FORM}; a NAME has letters, digits, '_', '.', '-'");
+                return Err(value.refuse(&accepted));
+            }
         };
-        server::parse_list(text)
-            .map_err(|bad| BadParameter(format!("parameter '{}': {bad}", self.name)))
+        let refuse = |why: String| Err(value.refuse_because(why));
+        if name == DEFAULT_POOL || self.pool_index(name).is_some() {
+            return refuse(format!(
+                "pool '{name}' is there already; accepted: another name"
+            ));
+        }
+        if self.pools.len() + 1 == MAX_POOLS {
+            return refuse(format!(
+                "'{name}' is one pool too many; accepted: {MAX_POOLS} in all"
+            ));
+        }
+        if self.keys.iter().any(|key| key == name) {
+            return refuse(format!(
+                "'{name}' was used as a key before ('{name}=>…'); accepted: pools that are \
+                 declared before variables use them"
+            ));
+        }
+        let mut values = Values::default();
+        for item in items {
+            let (parameter, word) = item?;
+            let (parameter, given) = (parameter.trim_end(), Given::Word(word.trim_start()));
+            values.set(&Value {
+                pool: Some(name),
+                name: parameter,
+                given,
+            })?;
+        }
+        if values.servers.is_none() && values.file.is_none() {
+            return refuse(format!("pool '{name}' has no servers; accepted: {FORM}"));
+        }
+        Ok((name.to_owned(), values))
     }
+}
+
+fn is_pool_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(legal)
+}
+
+impl Values {
+    fn set(&mut self, value: &Value<'_>) -> Result<(), BadParameter> {
+        match value.name {
+            "servers" => {
+                let list = server::parse_list(value.text("a list of servers")?);
+                self.servers = Some(list.map_err(|bad| value.refuse_because(bad))?);
+            }
+            "servers_file" => {
+                let file = ServersFile::new(value.text("a path")?);
+                let list = file.read().map_err(|bad| value.refuse_because(bad))?;
+                self.file = Some((file, list));
+            }
+            "expire" => self.expire = Some(value.lifetime()?),
+            "mode" => {
+                let add = value.choice("0 (set) or 1 (add)")?;
+                self.mode = Some(if add { Store::Add } else { Store::Set });
+            }
+            "timeout" => self.timeout = Some(value.millis()?),
+            "stringify" => self.stringify = Some(value.choice("0 or 1")?),
+            "distribution" => {
+                let distribution = value.text("a name")?.parse();
+                self.distribution = Some(distribution.map_err(|bad| value.refuse_because(bad))?);
+            }
+            "hash" => {
+                // Known to any distribution, known to all: only the meaning may differ.
+                let name = value.text("a name")?;
+                let known = Distribution::Ketama.parse_hash(name);
+                known.map_err(|bad| value.refuse_because(bad))?;
+                self.hash = Some(name.to_owned());
+            }
+            "key_prefix" => self.key_prefix = Some(prefix(value)?),
+            "hash_prefix" => self.hash_prefix = Some(value.choice("0 or 1")?),
+            "hash_tag" => {
+                self.hash_tag = Some(match value.text("two characters")? {
+                    "" => None,
+                    tag => Some(tag.parse().map_err(|bad| value.refuse_because(bad))?),
+                });
+            }
+            name => {
+                let known = NAMES
+                    .iter()
+                    .filter(|name| !["pool", "memory"].contains(name));
+                let known = known.copied().collect::<Vec<_>>().join(", ");
+                return Err(value.refuse_because(format_args!(
+                    "there is no parameter '{name}'; accepted: {known}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&self, name: &str, plain: &Self) -> Settings {
+        let localhost = || server::parse_list("localhost:11211").expect("a well-formed default");
+        let (servers, file) = match (&self.file, &self.servers) {
+            (Some((file, list)), _) => (list.clone(), Some(file.clone())),
+            (None, Some(list)) => (list.clone(), None),
+            (None, None) => (localhost(), None),
+        };
+        let distribution = self.distribution.or(plain.distribution);
+        let distribution = distribution.unwrap_or(Distribution::Ketama);
+        let mut placement = Placement::new(distribution);
+        let hash = self.hash.as_ref().or(plain.hash.as_ref());
+        if let Some(Ok(hash)) = hash.map(|name| distribution.parse_hash(name)) {
+            placement.hash = hash;
+        }
+        if let Some(prefix) = self.key_prefix.as_ref().or(plain.key_prefix.as_ref()) {
+            placement.prefix = prefix.as_bytes().into();
+        }
+        placement.hash_prefix = self.hash_prefix.or(plain.hash_prefix).unwrap_or(true);
+        placement.hash_tag = self.hash_tag.or(plain.hash_tag).flatten();
+        Settings {
+            name: name.to_owned(),
+            servers,
+            file,
+            expire: self.expire.or(plain.expire).unwrap_or(Lifetime::DEFAULT),
+            mode: self.mode.or(plain.mode).unwrap_or(Store::Set),
+            timeout: self
+                .timeout
+                .or(plain.timeout)
+                .unwrap_or(Duration::from_secs(5)),
+            stringify: self.stringify.or(plain.stringify).unwrap_or(false),
+            placement,
+        }
+    }
+}
+
+fn prefix(value: &Value<'_>) -> Result<String, BadParameter> {
+    let accepted = format!("up to {MAX_PREFIX} bytes without blanks and control characters");
+    let text = value.text(&accepted)?;
+    if text.len() > MAX_PREFIX || !key::is_legal(text.as_bytes()) {
+        return Err(value.refuse(&accepted));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(name: &str, given: Given<'_>) -> String {
-        Parameters::default()
-            .set(name, given)
-            .unwrap_err()
-            .to_string()
-    }
-
-    #[test]
-    fn every_parameter_of_the_table_can_be_set() {
-        let mut parameters = Parameters::default();
-        for (name, kind) in PARAMETERS {
-            let given = match kind {
-                Kind::Text => Given::Text("[::1]:11212"),
-                Kind::Number => Given::Number(1),
-            };
-            parameters.set(name, given).unwrap();
-        }
-        let settings = parameters.settle();
-        assert_eq!(settings.servers[0].address.to_string(), "[::1]:11212");
-        assert_eq!(settings.expire, Lifetime::new(1).unwrap());
-        assert_eq!(settings.mode, Store::Add);
-        assert_eq!(settings.timeout, Duration::from_millis(1));
-        assert!(settings.stringify && parameters.wants_memory());
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_documentation() {
-        let settings = Parameters::default().settle();
-        assert_eq!(settings.servers[0].address.to_string(), "localhost:11211");
-        assert_eq!(settings.expire, Lifetime::new(10_800).unwrap());
-        assert_eq!(settings.mode, Store::Set);
-        assert_eq!(settings.timeout, Duration::from_millis(5000));
-        assert!(!settings.stringify);
-    }
-
-    #[test]
-    fn a_refusal_names_parameter_value_and_accepted_form() {
-        assert_eq!(refused("timeout", Given::Number(0)), {
-            "parameter 'timeout': 0 is refused; accepted: 1 to 2147483647 milliseconds"
-        });
-        assert_eq!(refused("mode", Given::Number(7)), {
-            "parameter 'mode': 7 is refused; accepted: 0 (set) or 1 (add)"
-        });
-        assert_eq!(refused("expire", Given::Text("60s")), {
-            "parameter 'expire': '60s' is refused; accepted: 0 (never) to 2147483647 seconds"
-        });
-        for (name, number) in [
-            ("expire", -1),
-            ("stringify", 2),
-            ("memory", -1),
-            ("timeout", -5),
-        ] {
-            let line = refused(name, Given::Number(number));
-            assert!(
-                line.starts_with(&format!("parameter '{name}': {number} is refused")),
-                "{line}"
-            );
-        }
-        assert!(refused("servers", Given::Text("h:99999")).starts_with("parameter 'servers': "));
-        assert!(refused("servers", Given::Number(11211)).contains("accepted: a string"));
-        assert_eq!(
-            refused("nonsense", Given::Number(1)),
-            "there is no parameter 'nonsense'"
-        );
-    }
-}
+mod tests;

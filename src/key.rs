@@ -120,22 +120,34 @@ impl WireKey {
     /// # Errors
     /// [`Refusal::EmptyKey`].
     pub fn new(prefix: &[u8], key: &[u8]) -> Result<Self, Refusal> {
-        debug_assert!(prefix.len() <= MAX_PREFIX && is_legal(prefix));
-        if key.is_empty() {
-            return Err(Refusal::EmptyKey);
-        }
-        if prefix.len() + key.len() < FOLD_FROM && is_legal(key) {
-            Ok(Self::join(prefix, key))
-        } else {
-            Ok(Self::join(prefix, &hex(md5::compute(key).0)))
-        }
+        Self::from_parts([b"", prefix, key])
     }
 
-    fn join(prefix: &[u8], rest: &[u8]) -> Self {
-        let mut bytes = [0; FOLD_FROM];
-        let len = prefix.len() + rest.len();
-        bytes[..prefix.len()].copy_from_slice(prefix);
-        bytes[prefix.len()..len].copy_from_slice(rest);
+    /// The same for a key of which the first bytes, the mark, go in front of the prefix.
+    ///
+    /// # Errors
+    /// [`Refusal::EmptyKey`].
+    pub fn from_parts([mark, prefix, rest]: [&[u8]; 3]) -> Result<Self, Refusal> {
+        debug_assert!(prefix.len() <= MAX_PREFIX && is_legal(prefix));
+        if mark.is_empty() && rest.is_empty() {
+            return Err(Refusal::EmptyKey);
+        }
+        let len = mark.len() + prefix.len() + rest.len();
+        if len < FOLD_FROM && is_legal(mark) && is_legal(rest) {
+            return Ok(Self::join([mark, prefix, rest]));
+        }
+        let mut digest = md5::Context::new();
+        digest.consume(mark);
+        digest.consume(rest);
+        Ok(Self::join([b"", prefix, &hex(digest.finalize().0)]))
+    }
+
+    fn join(parts: [&[u8]; 3]) -> Self {
+        let (mut bytes, mut len) = ([0; FOLD_FROM], 0);
+        for part in parts {
+            bytes[len..len + part.len()].copy_from_slice(part);
+            len += part.len();
+        }
         Self {
             bytes,
             len: len as u8,

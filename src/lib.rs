@@ -36,7 +36,9 @@ pub mod placement;
 pub mod pool;
 pub mod protocol;
 pub mod ring;
+pub mod roster;
 pub mod server;
+pub mod servers_file;
 pub mod status;
 pub mod value;
 

@@ -9,7 +9,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::error::Refusal;
 use crate::hash::{KeyHash, System};
+use crate::key::WireKey;
 use crate::ring::{Distribution, Ring};
 use crate::server::ServerSpec;
 
@@ -51,9 +53,18 @@ impl Placement {
         Ring::build(self.distribution, self.hash, servers, live)
     }
 
-    /// The parts of the wire key, to be written one after the other: the
-    /// prefix and the key, but libmc keeps a leading `?` in front of both.
-    pub fn wire_key<'a>(&'a self, key: &'a [u8]) -> [&'a [u8]; 3] {
+    /// The key to send for `key`.
+    ///
+    /// # Errors
+    /// Those of [`WireKey::new`].
+    pub fn wire_key(&self, key: &[u8]) -> Result<WireKey, Refusal> {
+        WireKey::from_parts(self.wire_parts(key))
+    }
+
+    /// What stands on the wire for a key of any length, to be written one after
+    /// the other: a mark, the prefix and the rest of the key. Only libmc has a
+    /// mark, a leading `?` that stays in front of both.
+    pub fn wire_parts<'a>(&'a self, key: &'a [u8]) -> [&'a [u8]; 3] {
         match key.split_at_checked(1) {
             Some((b"?", rest)) if self.distribution == Distribution::Libmc => {
                 [b"?", &self.prefix, rest]

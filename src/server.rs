@@ -127,6 +127,12 @@ impl ServerSpec {
     pub fn name(&self) -> String {
         self.alias.clone().unwrap_or_else(|| self.address.short())
     }
+
+    /// What people call the server: its alias, or its address in full.
+    pub fn label(&self) -> String {
+        let address = || self.address.to_string();
+        self.alias.clone().unwrap_or_else(address)
+    }
 }
 
 impl FromStr for ServerSpec {

@@ -318,7 +318,7 @@ impl Imitation {
         let ring = ring.expect("a live server");
 
         let found = |key: &str| {
-            let wire = self.placement.wire_key(key.as_bytes()).concat();
+            let wire = self.placement.wire_parts(key.as_bytes()).concat();
             let owner = self.placement.owner(&ring, &wire);
             let live = |server: usize| !in_case(&self.dead, server);
             let hash = self.placement.hash(&wire);

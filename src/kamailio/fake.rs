@@ -13,6 +13,7 @@ use super::sys::{self, Host, Symbols};
 use super::version::Family;
 use super::{log, process};
 use crate::config::{Given, Parameters};
+use crate::roster::Roster;
 use crate::value::Numbers;
 
 thread_local! {
@@ -46,7 +47,7 @@ impl Turn {
         let mut parameters = Parameters::default();
         parameters.set("servers", Given::Text(servers)).unwrap();
         parameters.set("timeout", Given::Number(2000)).unwrap();
-        process::start(parameters.settle(), Numbers::Bits64);
+        process::start(parameters.settle(), Numbers::Bits64, Roster::private(1));
         LINES.take();
         Self { _turn: turn }
     }

@@ -9,7 +9,7 @@ use super::abi::ModuleExports;
 use super::guard::{self, guard};
 use super::process::{self, PARAMETERS};
 use super::sys::host;
-use super::{log as host_log, params, pv};
+use super::{log as host_log, params, pv, shm};
 use crate::value::Numbers;
 
 /// The module's name, that of the module it replaces.
@@ -69,15 +69,20 @@ unsafe extern "C" fn mod_init() -> c_int {
         let Some(settings) = settings else {
             return -1;
         };
+        let rosters = match shm::share(settings.len()) {
+            Ok(rosters) => rosters,
+            Err(error) => {
+                log::error!(target: "mod_init", "no shared memory: {error}");
+                return -1;
+            }
+        };
         let long = host().family.has_long_integers();
-        process::start(
-            settings,
-            if long {
-                Numbers::Bits64
-            } else {
-                Numbers::Bits32
-            },
-        );
+        let numbers = if long {
+            Numbers::Bits64
+        } else {
+            Numbers::Bits32
+        };
+        process::start(settings, numbers, rosters);
         0
     })
 }

@@ -53,7 +53,10 @@ macro_rules! table {
     };
 }
 
-table! { servers expire mode timeout memory stringify }
+table! {
+    servers servers_file expire mode timeout memory stringify
+    pool distribution hash key_prefix hash_prefix hash_tag
+}
 
 const fn row(name: &'static str, kind: u32, callback: Callback) -> ParamExport {
     let name: *const c_char = name.as_ptr().cast();
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_table_has_the_core_s_parameters() {
-        let ours = crate::config::PARAMETERS.map(|(name, _)| name);
+        let ours = crate::config::NAMES;
         assert_eq!(NAMES, ours);
         let rows = TABLE.0.iter().filter(|row| !row.name.is_null());
         let names: Vec<_> = rows

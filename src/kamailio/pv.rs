@@ -14,7 +14,7 @@ use super::abi::{
 };
 use super::format::Text;
 use super::guard::guard;
-use super::process::{self, Process, SCRATCH_BUFFERS};
+use super::process::{self, PARAMETERS, Process, SCRATCH_BUFFERS};
 use super::pv_value::{Assigned, HostValue};
 use super::sys::host;
 use super::version::Family;
@@ -92,6 +92,8 @@ const fn row(
 struct Variable {
     /// As written, for log lines.
     text: String,
+    /// Index of the pool.
+    pool: usize,
     key: Text,
     expire: Option<Text>,
     /// The key, once made, if no part of it varies.
@@ -106,7 +108,21 @@ impl fmt::Display for Variable {
 
 impl Variable {
     fn parse(text: &str) -> Option<Self> {
-        let name = Name::cut(text, |_| false)
+        let name = PARAMETERS.with(|parameters| {
+            let parameters = parameters.get_or_insert_default();
+            let name = Name::cut(text, |name| parameters.pool_index(name).is_some());
+            if let Ok(Name {
+                pool: None,
+                key,
+                expire: Some(_),
+            }) = name
+            {
+                parameters.note_key(key);
+            }
+            let pool = |name: Name<'_>| name.pool.and_then(|pool| parameters.pool_index(pool));
+            name.map(|name| (pool(name).unwrap_or_default(), name))
+        })?;
+        let (pool, name) = name
             .map_err(|bad| log::error!("bad name of a variable: {bad}"))
             .ok()?;
         let unusable = || log::error!("bad name of a variable: '{text}' is no format string");
@@ -133,6 +149,7 @@ impl Variable {
         }
         Some(Self {
             text: text.to_owned(),
+            pool,
             key,
             expire,
             fixed: OnceCell::new(),
@@ -178,9 +195,12 @@ impl Variable {
     ) -> Option<R> {
         let key = texts
             .ok_or(Refusal::UnusableKey)
-            .and_then(|(key, expire)| process.cache.key(key, without_null(expire)));
+            .and_then(|(key, expire)| process.cache.key(self.pool, key, without_null(expire)));
         match key {
-            Ok(key) if self.is_fixed() => Some(body(process, self.fixed.get_or_init(|| key))),
+            Ok(key) if self.is_fixed() => {
+                let key = self.fixed.get_or_init(|| process.cache.hashed(key));
+                Some(body(process, key))
+            }
             Ok(key) => Some(body(process, &key)),
             Err(refusal) => {
                 process.cache.refuse(self, refusal);

@@ -12,7 +12,7 @@ fn with_prefix(distribution: Distribution, prefix: &str) -> Placement {
 }
 
 fn wire(placement: &Placement, key: &str) -> Vec<u8> {
-    placement.wire_key(key.as_bytes()).concat()
+    placement.wire_parts(key.as_bytes()).concat()
 }
 
 #[test]
@@ -150,7 +150,7 @@ proptest! {
         placement.hash_tag = "{}".parse().ok();
         let servers = parse_list("a,b,c").expect("a good list");
         let ring = placement.ring(&servers, |_| true).expect("a ring");
-        for wire in [placement.wire_key(&key).concat(), key] {
+        for wire in [placement.wire_parts(&key).concat(), key] {
             prop_assert!(placement.owner(&ring, &wire) < 3);
         }
     }

@@ -1,0 +1,96 @@
+//! A value on its way from the configuration to being accepted or refused.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::lifetime::Lifetime;
+
+/// A value as the configuration gave it.
+#[derive(Debug, Clone, Copy)]
+pub enum Given<'a> {
+    /// A string.
+    Text(&'a str),
+    /// An integer.
+    Number(i32),
+    /// A word of a pool's specification: a string or the digits of an integer.
+    Word(&'a str),
+}
+
+impl fmt::Display for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) | Self::Word(text) => write!(f, "'{text}'"),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+/// A refused value; its `Display` is the line for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadParameter(pub(super) String);
+
+impl fmt::Display for BadParameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A value with the name it was given for.
+pub(super) struct Value<'a> {
+    /// The pool whose specification it stands in, if it does.
+    pub pool: Option<&'a str>,
+    pub name: &'a str,
+    pub given: Given<'a>,
+}
+
+impl<'a> Value<'a> {
+    /// Refuses it for the reason `why`, which says what is accepted.
+    pub fn refuse_because(&self, why: impl fmt::Display) -> BadParameter {
+        let name = self.name;
+        BadParameter(match self.pool {
+            None => format!("parameter '{name}': {why}"),
+            Some(pool) => format!("parameter 'pool': '{name}' of pool '{pool}': {why}"),
+        })
+    }
+
+    pub fn refuse(&self, accepted: &str) -> BadParameter {
+        self.refuse_because(format_args!(
+            "{} is refused; accepted: {accepted}",
+            self.given
+        ))
+    }
+
+    pub fn text(&self, accepted: &str) -> Result<&'a str, BadParameter> {
+        match self.given {
+            Given::Text(text) | Given::Word(text) => Ok(text),
+            Given::Number(_) => Err(self.refuse(accepted)),
+        }
+    }
+
+    pub fn number(&self, range: RangeInclusive<i32>, accepted: &str) -> Result<i32, BadParameter> {
+        let number = match self.given {
+            Given::Number(number) => Some(number),
+            Given::Word(digits) => digits.parse().ok(),
+            Given::Text(_) => None,
+        };
+        number
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| self.refuse(accepted))
+    }
+
+    pub fn choice(&self, accepted: &str) -> Result<bool, BadParameter> {
+        self.number(0..=1, accepted).map(|number| number == 1)
+    }
+
+    pub fn millis(&self) -> Result<Duration, BadParameter> {
+        let millis = self.number(1..=i32::MAX, "1 to 2147483647 milliseconds")?;
+        Ok(Duration::from_millis(millis.unsigned_abs().into()))
+    }
+
+    pub fn lifetime(&self) -> Result<Lifetime, BadParameter> {
+        const ACCEPTED: &str = "0 (never) to 2147483647 seconds";
+        let seconds = self.number(0..=i32::MAX, ACCEPTED)?;
+        Lifetime::new(seconds.into()).map_err(|_| self.refuse(ACCEPTED))
+    }
+}

@@ -1,0 +1,174 @@
+use super::*;
+
+fn refused(name: &str, given: Given<'_>) -> String {
+    Parameters::default()
+        .set(name, given)
+        .unwrap_err()
+        .to_string()
+}
+
+fn with(settings: &[(&str, Given<'_>)]) -> Vec<Settings> {
+    let mut parameters = Parameters::default();
+    for (name, given) in settings {
+        parameters.set(name, *given).unwrap();
+    }
+    parameters.settle()
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let [settings] = &with(&[])[..] else {
+        panic!("one pool")
+    };
+    assert_eq!(settings.name, "default");
+    assert_eq!(settings.servers[0].address.to_string(), "localhost:11211");
+    assert_eq!(settings.expire, Lifetime::new(10_800).unwrap());
+    assert_eq!(settings.mode, Store::Set);
+    assert_eq!(settings.timeout, Duration::from_millis(5000));
+    assert!(!settings.stringify);
+    assert_eq!(settings.placement, Placement::new(Distribution::Ketama));
+}
+
+#[test]
+fn what_is_set_counts_and_the_last_time_most() {
+    let settings = with(&[
+        ("servers", Given::Text("[::1]:11212, b:2:3 bee")),
+        ("expire", Given::Number(1)),
+        ("mode", Given::Number(1)),
+        ("timeout", Given::Number(7)),
+        ("timeout", Given::Number(8)),
+        ("memory", Given::Number(1)),
+        ("stringify", Given::Number(1)),
+        ("hash", Given::Text("crc32a")),
+        ("distribution", Given::Text("libmc")),
+        ("key_prefix", Given::Text("kam:")),
+        ("hash_prefix", Given::Number(0)),
+        ("hash_tag", Given::Text("{}")),
+    ]);
+    assert_eq!(settings[0].servers[1].alias.as_deref(), Some("bee"));
+    assert_eq!(settings[0].expire, Lifetime::new(1).unwrap());
+    assert_eq!(settings[0].mode, Store::Add);
+    assert_eq!(settings[0].timeout, Duration::from_millis(8));
+    assert!(settings[0].stringify);
+    let placement = &settings[0].placement;
+    assert_eq!(placement.distribution, Distribution::Libmc);
+    assert_eq!(Ok(placement.hash), Distribution::Libmc.parse_hash("crc32a"));
+    assert_eq!(&*placement.prefix, b"kam:");
+    assert!(!placement.hash_prefix && placement.hash_tag.is_some());
+}
+
+#[test]
+fn a_pool_takes_what_it_leaves_out_from_the_plain_parameters() {
+    let settings = with(&[
+        (
+            "pool",
+            Given::Text("name=calls; servers=a:1,b:2 ;timeout=50;distribution=modula;"),
+        ),
+        ("expire", Given::Number(60)),
+        ("timeout", Given::Number(100)),
+        ("key_prefix", Given::Text("x:")),
+        ("pool", Given::Text("name=more.1;servers=c;key_prefix=")),
+    ]);
+    let names: Vec<_> = settings
+        .iter()
+        .map(|settings| settings.name.as_str())
+        .collect();
+    assert_eq!(names, ["default", "calls", "more.1"]);
+    assert_eq!(settings[1].servers.len(), 2);
+    assert_eq!(settings[1].timeout, Duration::from_millis(50));
+    assert_eq!(settings[1].expire, settings[0].expire);
+    assert_eq!(settings[1].placement.distribution, Distribution::Modula);
+    assert_eq!(&*settings[1].placement.prefix, b"x:");
+    assert_eq!(settings[2].timeout, Duration::from_millis(100));
+    assert_eq!(&*settings[2].placement.prefix, b"");
+}
+
+#[test]
+fn a_refusal_names_parameter_value_and_accepted_form() {
+    assert_eq!(refused("timeout", Given::Number(0)), {
+        "parameter 'timeout': 0 is refused; accepted: 1 to 2147483647 milliseconds"
+    });
+    assert_eq!(refused("mode", Given::Number(7)), {
+        "parameter 'mode': 7 is refused; accepted: 0 (set) or 1 (add)"
+    });
+    assert_eq!(refused("expire", Given::Text("60s")), {
+        "parameter 'expire': '60s' is refused; accepted: 0 (never) to 2147483647 seconds"
+    });
+    let long = "p".repeat(201);
+    for (name, given) in [
+        ("expire", Given::Number(-1)),
+        ("stringify", Given::Number(2)),
+        ("memory", Given::Number(-1)),
+        ("timeout", Given::Text("5")),
+        ("servers", Given::Text("h:99999")),
+        ("servers", Given::Number(11211)),
+        ("servers_file", Given::Text("/nowhere/at/all")),
+        ("distribution", Given::Text("random")),
+        ("hash", Given::Text("sha1")),
+        ("key_prefix", Given::Text("a b")),
+        ("key_prefix", Given::Text(&long)),
+        ("hash_prefix", Given::Number(2)),
+        ("hash_tag", Given::Text("{")),
+    ] {
+        let line = refused(name, given);
+        assert!(line.starts_with(&format!("parameter '{name}': ")), "{line}");
+        assert!(line.contains("accepted: "), "{line}");
+    }
+    assert!(refused("nonsense", Given::Number(1)).contains("there is no parameter 'nonsense'"));
+}
+
+#[test]
+fn bad_pools_are_refused() {
+    for (text, what) in [
+        ("", "accepted: name=NAME;"),
+        ("servers=a", "accepted: name=NAME;"),
+        ("name=a b;servers=a", "a NAME has letters"),
+        ("name=;servers=a", "a NAME has letters"),
+        ("name=default;servers=a", "pool 'default' is there already"),
+        ("name=x", "pool 'x' has no servers"),
+        ("name=x;servers", "accepted: name=NAME;"),
+        (
+            "name=x;servers=a;timeout=0",
+            "'timeout' of pool 'x': '0' is refused",
+        ),
+        (
+            "name=x;servers=a;timeout=1s",
+            "'timeout' of pool 'x': '1s' is refused",
+        ),
+        (
+            "name=x;servers=a,a",
+            "'servers' of pool 'x': 'a' is listed twice",
+        ),
+        (
+            "name=x;servers=a;memory=1",
+            "there is no parameter 'memory'",
+        ),
+        ("name=x;servers=a;pool=y", "there is no parameter 'pool'"),
+    ] {
+        let line = refused("pool", Given::Text(text));
+        assert!(
+            line.starts_with("parameter 'pool': ") && line.contains(what),
+            "{line}"
+        );
+        assert!(line.contains("accepted: "), "{line}");
+    }
+    let mut parameters = Parameters::default();
+    parameters
+        .set("pool", Given::Text("name=x;servers=a"))
+        .unwrap();
+    let twice = parameters
+        .set("pool", Given::Text("name=x;servers=b"))
+        .unwrap_err();
+    assert!(
+        twice.to_string().contains("pool 'x' is there already"),
+        "{twice}"
+    );
+    parameters.note_key("late");
+    let late = parameters
+        .set("pool", Given::Text("name=late;servers=b"))
+        .unwrap_err();
+    assert!(
+        late.to_string().contains("'late' was used as a key before"),
+        "{late}"
+    );
+}

@@ -1,0 +1,160 @@
+//! Roster: a pool's list of servers in memory that all processes share.
+//!
+//! Any process may replace the list, every process notices at its next operation, and noticing
+//! costs one load: the sequence number is odd while the list is being written and higher after
+//! each change. Readers copy the text and look at the number again; a reader that was
+//! overtaken goes on with the list it has, so nobody ever waits. Writers exclude each other by
+//! making the number odd; a writer that died there would leave the old list in use everywhere,
+//! but Kamailio itself ends when one of its processes dies.
+//!
+//! Everything here is an atomic, so reading while somebody writes is no data race; the fences
+//! order the bytes between the two looks at the number (the "seqlock" of Boehm, "Can seqlocks get
+//! along with programming language memory models?", 2012). All bits zero = an empty list.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+
+use crate::server::ServerSpec;
+
+/// The longest list as text, in bytes: a thousand servers of 64 bytes each.
+pub const MAX_TEXT: usize = 64_000;
+
+/// A list of servers as text, one a line, with the number of its version.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Roster {
+    sequence: AtomicU32,
+    len: AtomicU32,
+    text: [AtomicU8; MAX_TEXT],
+}
+
+/// Why a list was not taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotWritten {
+    /// Its text is longer than [`MAX_TEXT`].
+    TooLong,
+    /// Somebody else is writing just now.
+    Busy,
+}
+
+impl std::fmt::Display for NotWritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLong => write!(f, "the list is too long; accepted: {MAX_TEXT} bytes in all"),
+            Self::Busy => f.write_str("the list is being changed by somebody else; try again"),
+        }
+    }
+}
+
+impl Roster {
+    /// The number of the list's present version.
+    pub fn version(&self) -> u32 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// The list with the number of its version, or `None` while it is being replaced.
+    pub fn read(&self) -> Option<(u32, String)> {
+        let version = self.version();
+        let len = (self.len.load(Ordering::Relaxed) as usize).min(MAX_TEXT);
+        let bytes = self.text[..len]
+            .iter()
+            .map(|byte| byte.load(Ordering::Relaxed))
+            .collect();
+        fence(Ordering::Acquire);
+        let whole = version.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == version;
+        whole.then_some((version, String::from_utf8(bytes).ok()?))
+    }
+
+    /// Replaces the list.
+    ///
+    /// # Errors
+    /// [`NotWritten`]; the list is then as it was.
+    pub fn write(&self, servers: &[ServerSpec]) -> Result<(), NotWritten> {
+        let lines: Vec<String> = servers.iter().map(ServerSpec::to_string).collect();
+        let text = lines.join("\n");
+        if text.len() > MAX_TEXT {
+            return Err(NotWritten::TooLong);
+        }
+        let version = self.sequence.load(Ordering::Relaxed);
+        let odd = version.wrapping_add(1);
+        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+        if !version.is_multiple_of(2)
+            || self
+                .sequence
+                .compare_exchange(version, odd, acquire, relaxed)
+                .is_err()
+        {
+            return Err(NotWritten::Busy);
+        }
+        fence(Ordering::Release);
+        for (to, from) in self.text.iter().zip(text.bytes()) {
+            to.store(from, Ordering::Relaxed);
+        }
+        self.len.store(text.len() as u32, Ordering::Relaxed);
+        self.sequence.store(odd.wrapping_add(1), Ordering::Release);
+        Ok(())
+    }
+
+    /// Rosters of a process's own, for programs that share nothing.
+    pub fn private(count: usize) -> &'static [Self] {
+        let rosters = (0..count).map(|_| Self {
+            sequence: AtomicU32::new(0),
+            len: AtomicU32::new(0),
+            text: [const { AtomicU8::new(0) }; MAX_TEXT],
+        });
+        rosters.collect::<Vec<_>>().leak()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::parse_file;
+
+    #[test]
+    fn what_is_written_is_read_with_a_new_version() {
+        let roster = &Roster::private(1)[0];
+        assert_eq!(roster.read(), Some((0, String::new())));
+        let servers = parse_file("a:1 x\n[::1]:2:3\n/run/mc").unwrap();
+        roster.write(&servers).unwrap();
+        let (version, text) = roster.read().unwrap();
+        assert_eq!(version, roster.version());
+        assert_ne!(version, 0);
+        assert_eq!(parse_file(&text).unwrap(), servers);
+    }
+
+    #[test]
+    fn a_list_that_does_not_fit_changes_nothing() {
+        let roster = &Roster::private(1)[0];
+        let name = "n".repeat(240);
+        let long: Vec<String> = (1..=300).map(|port| format!("{name}:{port}")).collect();
+        let long = parse_file(&long.join("\n")).unwrap();
+        assert_eq!(roster.write(&long), Err(NotWritten::TooLong));
+        assert_eq!(roster.version(), 0);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "too slow there")]
+    fn readers_never_see_half_a_list() {
+        let roster = &Roster::private(1)[0];
+        let lists =
+            ["a:1\nb:2\nc:3", "dd:44\nee:55\nff:66\ngg:77"].map(|text| parse_file(text).unwrap());
+        roster.write(&lists[0]).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for round in 0..5000 {
+                        let _ = roster.write(&lists[round % 2]);
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for _ in 0..5000 {
+                    if let Some((_, text)) = roster.read() {
+                        assert!(lists.contains(&parse_file(&text).unwrap()), "{text}");
+                    }
+                }
+            });
+        });
+        assert_eq!(roster.version() % 2, 0);
+    }
+}

@@ -1,0 +1,54 @@
+//! ServersFile: a list of servers in a file of the operator's.
+
+use std::fs;
+
+use crate::server::{self, ServerSpec};
+
+/// The path of a list of servers, one a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServersFile {
+    path: String,
+}
+
+impl ServersFile {
+    /// The file at `path`; it is not opened.
+    pub fn new(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
+    /// Reads the list as it is now.
+    ///
+    /// # Errors
+    /// One line for the operator: the file, the line in it, what is wrong and what is accepted.
+    pub fn read(&self) -> Result<Vec<ServerSpec>, String> {
+        let path = &self.path;
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read '{path}': {error}; accepted: a readable file"))?;
+        server::parse_file(&text).map_err(|refusal| format!("file '{path}', {refusal}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_or_the_reason_told() {
+        let path = std::env::temp_dir().join(format!("servers-{}.list", std::process::id()));
+        let file = ServersFile::new(path.to_str().unwrap());
+        assert!(file.read().unwrap_err().contains("cannot read '"));
+        fs::write(&path, "# two\na:1\nb:2 bee\n").unwrap();
+        let two = file.read();
+        fs::write(&path, "a:1\nb:0\n").unwrap();
+        let bad = file.read();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(two.unwrap().len(), 2);
+        let bad = bad.unwrap_err();
+        assert!(
+            bad.contains("line 2: 'b:0' ") && bad.contains("accepted: "),
+            "{bad}"
+        );
+    }
+}
