@@ -22,6 +22,7 @@ mod params;
 mod process;
 mod pv;
 mod pv_value;
+mod rpc;
 mod shm;
 mod sys;
 mod text;

@@ -21,6 +21,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the host's layouts are known for 64-bit machines only");
 
+pub mod admin;
 pub mod cache;
 pub mod clock;
 pub mod config;

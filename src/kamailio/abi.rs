@@ -30,7 +30,7 @@ pub struct ModuleExports {
     /// Parameters, or NULL.
     pub params: *const ParamExport,
     /// RPC commands, or NULL.
-    pub rpc_methods: *const c_void,
+    pub rpc_methods: *const RpcExport,
     /// Pseudo-variables, or NULL.
     pub pv_items: *const PvExport,
     /// Called for SIP replies, or NULL.
@@ -213,6 +213,49 @@ pub struct KsrLogData {
     pub idx: c_int,
 }
 
+/// `rpc_export_t` (`core/rpc.h`): a row of the table of RPC commands; the last has no name.
+#[repr(C)]
+pub struct RpcExport {
+    /// Name with the module's in front.
+    pub name: *const c_char,
+    /// The command.
+    pub function: Option<RpcFunction>,
+    /// What it does: two C strings, of which the second may be NULL.
+    pub doc_str: *const [*const c_char; 2],
+    /// [`RPC_RET_ARRAY`] or 0.
+    pub flags: u32,
+}
+
+/// An RPC command; `context` is handed back to the functions of [`Rpc`].
+pub type RpcFunction = unsafe extern "C" fn(rpc: *const Rpc, context: *mut c_void);
+
+/// The command's reply is a list.
+pub const RPC_RET_ARRAY: u32 = 1;
+
+/// `rpc_t` (`core/rpc.h`): how a command reads its arguments and replies. Each returns less than
+/// 0 on failure; formats are a letter an argument: `d` int, `u` unsigned, `S` [`Str`] pointer, `{`
+/// and `[` pointer to the handle of a new structure or list, `*` what follows may be missing.
+#[repr(C)]
+pub struct Rpc {
+    /// Replies with an error code and its reason.
+    pub fault: unsafe extern "C" fn(*mut c_void, code: c_int, format: *const c_char, ...),
+    _send: *const c_void,
+    /// Adds to the reply.
+    pub add: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
+    /// Reads arguments; returns how many.
+    pub scan: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
+    _rpl_printf: *const c_void,
+    /// Adds members, each a name and a value, to a structure.
+    pub struct_add: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
+    /// Adds to a list.
+    pub array_add: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
+    _struct_scan: *const c_void,
+    _struct_printf: *const c_void,
+    _capabilities: *const c_void,
+    _delayed_ctx_new: *const c_void,
+    _delayed_ctx_close: *const c_void,
+}
+
 /// A node of the list of loaded modules (`core/sr_module.h`), as far as it is the same everywhere.
 #[repr(C)]
 pub struct LoadedModule {
@@ -254,5 +297,7 @@ layout!(KsrLogData: 64 {
     facility @ 0, level @ 4, lname @ 8, file @ 16, line @ 24, module @ 32, func @ 40,
     locinfo @ 48, pid @ 56, idx @ 60,
 });
+layout!(RpcExport: 32 { name @ 0, function @ 8, doc_str @ 16, flags @ 24 });
+layout!(Rpc: 96 { fault @ 0, add @ 16, scan @ 24, struct_add @ 40, array_add @ 48 });
 layout!(LoadedModule: 16 { handle @ 8 });
 layout!(ExportedText: 8 {});

@@ -9,7 +9,7 @@ use super::abi::ModuleExports;
 use super::guard::{self, guard};
 use super::process::{self, PARAMETERS};
 use super::sys::host;
-use super::{log as host_log, params, pv, shm};
+use super::{log as host_log, params, pv, rpc, shm};
 use crate::value::Numbers;
 
 /// The module's name, that of the module it replaces.
@@ -30,7 +30,7 @@ pub static exports: Exports = Exports(ModuleExports {
     dlflags: 0,
     cmds: ptr::null(),
     params: params::TABLE.rows(),
-    rpc_methods: ptr::null(),
+    rpc_methods: rpc::TABLE.rows(),
     pv_items: pv::TABLE.rows(),
     response_f: ptr::null(),
     init_mod_f: Some(mod_init),

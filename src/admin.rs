@@ -1,0 +1,282 @@
+//! What operators ask a running cache: its servers, where a key lives, new lists of servers.
+//!
+//! The answers are plain data; how they are asked for and shown is somebody else's.
+
+use crate::cache::Cache;
+use crate::pool::Pool;
+use crate::server::ServerSpec;
+
+/// Why a question has no answer, with a code as in HTTP and SIP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// 400 for the caller's mistakes, 500 for ours.
+    pub code: i32,
+    /// One line.
+    pub reason: String,
+}
+
+impl Refused {
+    fn because(reason: String) -> Self {
+        Self { code: 400, reason }
+    }
+
+    /// An argument that is not there.
+    pub fn missing(what: &str) -> Self {
+        Self::because(format!("argument missing: {what}"))
+    }
+
+    /// An argument that is not UTF-8.
+    pub fn not_text() -> Self {
+        Self::because("an argument is refused; accepted: UTF-8 text".into())
+    }
+
+    /// Something that should not have happened.
+    pub fn internal() -> Self {
+        Self {
+            code: 500,
+            reason: "internal error, see the log".into(),
+        }
+    }
+}
+
+/// A server of a pool.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The pool's name.
+    pub pool: String,
+    /// `host:port`, `[IPv6]:port` or the path.
+    pub address: String,
+    /// Its alias, empty for none.
+    pub alias: String,
+    /// Its weight.
+    pub weight: u16,
+}
+
+/// Where a key lives.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The pool's name.
+    pub pool: String,
+    /// The key as it is sent.
+    pub wire: String,
+    /// Its hash.
+    pub hash: u32,
+    /// The ring point, or the slot, that it falls on.
+    pub point: u32,
+    /// The server that has it: alias or address.
+    pub owner: String,
+    /// The servers that would stand in for the owner, in their order.
+    pub failover: Vec<String>,
+}
+
+/// A pool whose list of servers was read again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The pool's name.
+    pub name: String,
+    /// How many servers it has now.
+    pub servers: usize,
+}
+
+/// The servers of all pools, or of one.
+///
+/// # Errors
+/// There is no pool of that name.
+pub fn list(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Listed>, Refused> {
+    let pools = select(cache.refreshed_pools(), pool)?;
+    let rows = pools.iter().flat_map(|pool| {
+        pool.servers().map(|server| Listed {
+            pool: pool.settings().name.clone(),
+            address: server.address.to_string(),
+            alias: server.alias.clone().unwrap_or_default(),
+            weight: server.weight,
+        })
+    });
+    Ok(rows.collect())
+}
+
+/// Where `key` lives in a pool, the default one if none is named.
+///
+/// # Errors
+/// There is no pool of that name; the key is empty.
+pub fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<Placed, Refused> {
+    let pools = select(cache.refreshed_pools(), pool)?;
+    let pool = pools.first().ok_or_else(Refused::internal)?;
+    let wire = pool.placement().wire_key(key);
+    let wire = wire.map_err(|refusal| Refused::because(refusal.to_string()))?;
+    let location = pool.locate(wire.as_bytes());
+    let mut order = location.order.into_iter().map(ServerSpec::label);
+    Ok(Placed {
+        pool: pool.settings().name.clone(),
+        wire: wire.to_string(),
+        hash: location.hash,
+        point: location.point,
+        owner: order.next().unwrap_or_default(),
+        failover: order.collect(),
+    })
+}
+
+/// Reads the `servers_file` of all pools that have one, or of one pool, again. Every process uses
+/// the new list from its next operation on.
+///
+/// # Errors
+/// There is no such pool or no such file; a file cannot be read or has a mistake. Nothing has then
+/// changed.
+pub fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Refused> {
+    let mut lists = Vec::new();
+    for pool_of_file in select(cache.pools(), pool)? {
+        let name = &pool_of_file.settings().name;
+        let because = |why| Refused::because(format!("pool '{name}': {why}; nothing was changed"));
+        match &pool_of_file.settings().file {
+            Some(file) => lists.push((pool_of_file, file.read().map_err(because)?)),
+            None if pool.is_some() => return Err(because("it has no servers_file".into())),
+            None => {}
+        }
+    }
+    if lists.is_empty() {
+        return Err(Refused::because(
+            "no pool has a servers_file; nothing was changed".into(),
+        ));
+    }
+    for (pool, list) in &lists {
+        let name = &pool.settings().name;
+        let because = |why| Refused::because(format!("pool '{name}': {why}"));
+        pool.publish(list).map_err(because)?;
+        log::info!(
+            "pool '{name}' has {} servers now, as its file says",
+            list.len()
+        );
+    }
+    let reloaded = lists.into_iter().map(|(pool, list)| Reloaded {
+        name: pool.settings().name.clone(),
+        servers: list.len(),
+    });
+    Ok(reloaded.collect())
+}
+
+/// The pool called `name`, or all.
+fn select<'a>(pools: &'a [Pool], name: Option<&str>) -> Result<&'a [Pool], Refused> {
+    let Some(name) = name else {
+        return Ok(pools);
+    };
+    match pools.iter().position(|pool| pool.settings().name == name) {
+        Some(at) => Ok(&pools[at..=at]),
+        None => {
+            let known: Vec<_> = pools
+                .iter()
+                .map(|pool| pool.settings().name.as_str())
+                .collect();
+            Err(Refused::because(format!(
+                "there is no pool '{name}'; known: {}",
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Given, Parameters};
+    use crate::roster::Roster;
+    use crate::value::Numbers;
+
+    fn cache(settings: &[(&str, &str)]) -> Cache {
+        let mut parameters = Parameters::default();
+        for (name, text) in settings {
+            parameters.set(name, Given::Text(text)).unwrap();
+        }
+        let settings = parameters.settle();
+        let rosters = Roster::private(settings.len());
+        Cache::new(settings, Numbers::Bits64, rosters)
+    }
+
+    #[test]
+    fn servers_are_listed_by_pool() {
+        let mut cache = cache(&[
+            ("servers", "a:1:2 x,[::1]"),
+            ("pool", "name=calls;servers=/run/mc"),
+        ]);
+        let rows = list(&mut cache, None).unwrap();
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                format!(
+                    "{} {} '{}' {}",
+                    row.pool, row.address, row.alias, row.weight
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "default a:1 'x' 2",
+                "default [::1]:11211 '' 1",
+                "calls /run/mc '' 1"
+            ]
+        );
+        assert_eq!(list(&mut cache, Some("calls")).unwrap().len(), 1);
+        let refused = list(&mut cache, Some("nix")).unwrap_err();
+        assert_eq!(
+            refused.reason,
+            "there is no pool 'nix'; known: default, calls"
+        );
+    }
+
+    #[test]
+    fn a_key_is_placed_as_operations_would() {
+        let mut cache = cache(&[("servers", "a, b, c"), ("key_prefix", "p:")]);
+        let placed = hash(&mut cache, b"k", None).unwrap();
+        assert_eq!(
+            (placed.pool.as_str(), placed.wire.as_str()),
+            ("default", "p:k")
+        );
+        assert_eq!(placed.hash, cache.pools()[0].placement().hash(b"p:k"));
+        assert_eq!(placed.failover.len(), 2);
+        assert!(!placed.failover.contains(&placed.owner));
+        assert_eq!(hash(&mut cache, b"", None).unwrap_err().code, 400);
+    }
+
+    #[test]
+    fn a_bad_file_changes_nothing() {
+        let path = std::env::temp_dir().join(format!("reload-{}.list", std::process::id()));
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        write("a:1\nb:2\n");
+        let mut cache = cache(&[("servers_file", path.to_str().unwrap())]);
+        write("a:1\nb:nix\n");
+        let refused = reload(&mut cache, None).unwrap_err().reason;
+        let still = list(&mut cache, None).unwrap().len();
+        write("a:1\nb:2\nc:3\n");
+        let reloaded = reload(&mut cache, Some("default"));
+        let now = list(&mut cache, None).unwrap().len();
+        std::fs::remove_file(&path).unwrap();
+        assert!(
+            refused.contains("line 2: ") && refused.ends_with("nothing was changed"),
+            "{refused}"
+        );
+        assert_eq!((still, now), (2, 3));
+        assert_eq!(
+            reloaded.unwrap(),
+            [Reloaded {
+                name: "default".into(),
+                servers: 3
+            }]
+        );
+    }
+
+    #[test]
+    fn pools_without_a_file_have_nothing_to_reload() {
+        let mut cache = cache(&[("servers", "a")]);
+        assert!(
+            reload(&mut cache, None)
+                .unwrap_err()
+                .reason
+                .contains("no pool has a servers_file")
+        );
+        let refused = reload(&mut cache, Some("default")).unwrap_err().reason;
+        assert!(
+            refused.contains("pool 'default': it has no servers_file"),
+            "{refused}"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! The RPC commands: `memcached.list`, `memcached.hash`, `memcached.reload`.
+//!
+//! A table and thin callbacks: read the arguments, ask the core, reply. They run in whichever
+//! process serves the command, on that process's own cache.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+
+use super::abi::{RPC_RET_ARRAY, Rpc, RpcExport, RpcFunction, Str};
+use super::guard::guard;
+use super::process;
+use crate::admin::{self, Refused};
+use crate::cache::Cache;
+
+/// The table that the module exports.
+pub struct Table([RpcExport; 4]);
+
+// SAFETY: the pointers in it are to constant text.
+unsafe impl Sync for Table {}
+
+/// The commands.
+pub static TABLE: Table = Table([
+    row(c"memcached.list", list, &LIST_DOC, RPC_RET_ARRAY),
+    row(c"memcached.hash", hash, &HASH_DOC, 0),
+    row(c"memcached.reload", reload, &RELOAD_DOC, RPC_RET_ARRAY),
+    RpcExport {
+        name: ptr::null(),
+        function: None,
+        doc_str: ptr::null(),
+        flags: 0,
+    },
+]);
+
+impl Table {
+    /// For the module's exports.
+    pub const fn rows(&self) -> *const RpcExport {
+        self.0.as_ptr()
+    }
+}
+
+/// A command's description, as the host wants it.
+struct Doc([*const c_char; 2]);
+
+// SAFETY: constant text.
+unsafe impl Sync for Doc {}
+
+static LIST_DOC: Doc = doc(c"The servers of all pools, or of [pool]");
+static HASH_DOC: Doc = doc(c"Where a key lives: key [pool]");
+static RELOAD_DOC: Doc = doc(c"Read the servers_file of all pools, or of [pool], again");
+
+const fn doc(text: &'static CStr) -> Doc {
+    Doc([text.as_ptr(), ptr::null()])
+}
+
+const fn row(
+    name: &'static CStr,
+    function: RpcFunction,
+    doc: &'static Doc,
+    flags: u32,
+) -> RpcExport {
+    RpcExport {
+        name: name.as_ptr(),
+        function: Some(function),
+        doc_str: &raw const doc.0,
+        flags,
+    }
+}
+
+unsafe extern "C" fn list(rpc: *const Rpc, context: *mut c_void) {
+    // SAFETY: the host's own arguments.
+    unsafe { Call::new(rpc, context) }.answer(|call, cache| {
+        for server in admin::list(cache, call.argument()?.as_deref())? {
+            let reply = call.structure();
+            reply.text(c"pool", &server.pool);
+            reply.text(c"address", &server.address);
+            reply.text(c"alias", &server.alias);
+            reply.number(c"weight", server.weight.into());
+        }
+        Ok(())
+    });
+}
+
+unsafe extern "C" fn hash(rpc: *const Rpc, context: *mut c_void) {
+    // SAFETY: the host's own arguments.
+    unsafe { Call::new(rpc, context) }.answer(|call, cache| {
+        let key = call.argument()?.ok_or(Refused::missing("key"))?;
+        let placed = admin::hash(cache, key.as_bytes(), call.argument()?.as_deref())?;
+        let reply = call.structure();
+        reply.text(c"pool", &placed.pool);
+        reply.text(c"key", &placed.wire);
+        reply.number(c"hash", placed.hash);
+        reply.number(c"point", placed.point);
+        reply.text(c"owner", &placed.owner);
+        reply.texts(c"failover", &placed.failover);
+        Ok(())
+    });
+}
+
+unsafe extern "C" fn reload(rpc: *const Rpc, context: *mut c_void) {
+    // SAFETY: the host's own arguments.
+    unsafe { Call::new(rpc, context) }.answer(|call, cache| {
+        for pool in admin::reload(cache, call.argument()?.as_deref())? {
+            let reply = call.structure();
+            reply.text(c"pool", &pool.name);
+            reply.number(c"servers", pool.servers as u32);
+        }
+        Ok(())
+    });
+}
+
+/// One command on its way: its arguments and its reply.
+struct Call {
+    rpc: *const Rpc,
+    context: *mut c_void,
+}
+
+/// A structure of a reply.
+struct Structure<'a> {
+    call: &'a Call,
+    handle: *mut c_void,
+}
+
+impl Call {
+    /// # Safety
+    /// What the host has called a command with; used before that command returns.
+    unsafe fn new(rpc: *const Rpc, context: *mut c_void) -> Self {
+        Self { rpc, context }
+    }
+
+    /// Runs `command`; its refusal, and a panic, become the reply's fault.
+    fn answer(&self, command: impl FnOnce(&Self, &mut Cache) -> Result<(), Refused>) {
+        let failed = || Err(Refused::internal());
+        let done = guard(failed(), || {
+            let done = process::with(|process| command(self, &mut process.cache));
+            done.unwrap_or_else(failed)
+        });
+        if let Err(refused) = done {
+            let reason = Str::borrowed(refused.reason.as_bytes());
+            // SAFETY: by the contract of `new`; the format takes a length and a text.
+            unsafe {
+                let fault = (*self.rpc).fault;
+                fault(
+                    self.context,
+                    refused.code,
+                    c"%.*s".as_ptr(),
+                    reason.len,
+                    reason.s,
+                );
+            }
+        }
+    }
+
+    /// The next argument, if there is one.
+    fn argument(&self) -> Result<Option<String>, Refused> {
+        let mut text = Str {
+            s: ptr::null_mut(),
+            len: 0,
+        };
+        // SAFETY: by the contract of `new`; the format fills one `Str`.
+        let count = unsafe { ((*self.rpc).scan)(self.context, c"*.S".as_ptr(), &raw mut text) };
+        if count < 1 || text.s.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: the host's text, which holds until the command returns.
+        let bytes = unsafe { text.bytes() }.to_vec();
+        String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| Refused::not_text())
+    }
+
+    /// Adds a structure to the reply.
+    fn structure(&self) -> Structure<'_> {
+        let mut handle = ptr::null_mut::<c_void>();
+        // SAFETY: by the contract of `new`; the format fills one pointer.
+        unsafe { ((*self.rpc).add)(self.context, c"{".as_ptr(), &raw mut handle) };
+        Structure { call: self, handle }
+    }
+}
+
+impl Structure<'_> {
+    fn text(&self, name: &CStr, text: &str) {
+        let mut value = Str::borrowed(text.as_bytes());
+        self.add(c"S", name, (&raw mut value).cast());
+    }
+
+    fn number(&self, name: &CStr, number: u32) {
+        if !self.handle.is_null() {
+            // SAFETY: a handle of this reply; the format takes a name and an unsigned.
+            unsafe {
+                ((*self.call.rpc).struct_add)(self.handle, c"u".as_ptr(), name.as_ptr(), number);
+            }
+        }
+    }
+
+    fn texts(&self, name: &CStr, texts: &[String]) {
+        let mut list = ptr::null_mut::<c_void>();
+        self.add(c"[", name, (&raw mut list).cast());
+        for text in texts.iter().filter(|_| !list.is_null()) {
+            let mut value = Str::borrowed(text.as_bytes());
+            // SAFETY: a handle of this reply; the format takes one `Str`, which is copied.
+            unsafe { ((*self.call.rpc).array_add)(list, c"S".as_ptr(), &raw mut value) };
+        }
+    }
+
+    /// Adds a member whose value the format takes by pointer.
+    fn add(&self, format: &CStr, name: &CStr, value: *mut c_void) {
+        if !self.handle.is_null() {
+            // SAFETY: a handle of this reply; the callers' formats take a name and a pointer to
+            // what they say, which is copied or filled before this returns.
+            unsafe {
+                ((*self.call.rpc).struct_add)(self.handle, format.as_ptr(), name.as_ptr(), value);
+            }
+        }
+    }
+}
