@@ -4,8 +4,8 @@
 //! to. Outages, misses and refusals are answers here, never panics: the last [`Status`] tells which.
 
 use std::fmt::Display;
-use std::time::Instant;
 
+use crate::clock::Moment;
 use crate::config::Settings;
 use crate::error::{Error, Refusal};
 use crate::key::WireKey;
@@ -192,7 +192,7 @@ impl Cache {
     }
 
     fn note(&mut self, what: impl Display, error: &Error) {
-        if let Some(left_out) = self.refusals.admit(Instant::now()) {
+        if let Some(left_out) = self.refusals.admit(Moment::now()) {
             log::error!("{what}: {}: {error}{left_out}", error.status());
         }
     }

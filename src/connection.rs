@@ -5,9 +5,9 @@
 //! caller cannot see it. A connection that has been idle for a moment is looked at before it is
 //! used: a server that was restarted then costs nobody an operation, and nothing is counted twice.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Moment};
 use crate::error::Error;
 use crate::net::{Stream, sys};
 use crate::protocol::ascii::encode;
@@ -36,7 +36,7 @@ struct Open {
     input: Input,
     /// The process that opened it, as [`sys::process`] tells them apart.
     process: u32,
-    last_used: Instant,
+    last_used: Moment,
     /// False from a request's first byte to its reply's last.
     in_step: bool,
 }

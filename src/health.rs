@@ -3,14 +3,15 @@
 //! One line when it fails, one when it answers again, a few a minute in between. It is told the
 //! time and says what to log; it neither reads a clock nor writes a line.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::limiter::{LeftOut, Limiter};
 
 /// What this process knows of one server.
 #[derive(Debug, Default)]
 pub struct Health {
-    failing_since: Option<Instant>,
+    failing_since: Option<Moment>,
     limiter: Limiter,
 }
 
@@ -27,7 +28,7 @@ pub enum Failure {
 
 impl Health {
     /// An operation failed by the server's fault.
-    pub fn failed(&mut self, now: Instant) -> Failure {
+    pub fn failed(&mut self, now: Moment) -> Failure {
         if self.failing_since.is_none() {
             self.failing_since = Some(now);
             return Failure::Fell;
@@ -39,9 +40,9 @@ impl Health {
 
     /// An operation was answered. `Some` when the server had been failing: for how long, and how
     /// many failures were not logged.
-    pub fn answered(&mut self, now: Instant) -> Option<(Duration, LeftOut)> {
+    pub fn answered(&mut self, now: Moment) -> Option<(Duration, LeftOut)> {
         let since = self.failing_since.take()?;
-        Some((now.duration_since(since), self.limiter.take_left_out()))
+        Some((now.since(since), self.limiter.take_left_out()))
     }
 }
 
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_one_line_at_either_end_and_a_few_between() {
-        let (mut health, start) = (Health::default(), Instant::now());
+        let (mut health, start) = (Health::default(), Moment::now());
         let second = Duration::from_secs(1);
         assert_eq!(health.answered(start), None);
         assert_eq!(health.failed(start), Failure::Fell);

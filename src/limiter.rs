@@ -3,7 +3,9 @@
 //! An outage fails thousands of operations a second; the log gets the first few of each minute.
 //! It is told the time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::clock::Moment;
 
 /// Lines per [`WINDOW`].
 const LINES: u32 = 5;
@@ -14,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Counts lines per window.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    window: Option<Instant>,
+    window: Option<Moment>,
     lines: u32,
     left_out: u64,
 }
@@ -22,11 +24,8 @@ pub struct Limiter {
 impl Limiter {
     /// Asks to log a line `now`: `Some` with the number of lines left out since the last one,
     /// or `None` when this one is left out too.
-    pub fn admit(&mut self, now: Instant) -> Option<LeftOut> {
-        if self
-            .window
-            .is_none_or(|start| now.duration_since(start) >= WINDOW)
-        {
+    pub fn admit(&mut self, now: Moment) -> Option<LeftOut> {
+        if self.window.is_none_or(|start| now.since(start) >= WINDOW) {
             self.window = Some(now);
             self.lines = 0;
         }
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_few_lines_a_minute_pass_and_the_rest_is_counted() {
-        let (mut limiter, start) = (Limiter::default(), Instant::now());
+        let (mut limiter, start) = (Limiter::default(), Moment::now());
         let admitted = (0..100).filter(|_| limiter.admit(start).is_some()).count();
         assert_eq!(admitted, 5);
         assert_eq!(limiter.admit(start + Duration::from_secs(59)), None);

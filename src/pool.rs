@@ -4,9 +4,7 @@
 //! lines about it. The list of servers is the roster's, which any process may change: noticing
 //! costs one load an operation, following it a new ring. It does not know what an operation means.
 
-use std::time::Instant;
-
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Moment};
 use crate::config::Settings;
 use crate::connection::Connection;
 use crate::error::Error;
@@ -115,7 +113,7 @@ impl Pool {
         if self.roster.version() != self.version {
             self.refresh();
         }
-        let deadline = Deadline::new(Instant::now(), self.settings.timeout);
+        let deadline = Deadline::new(Moment::now(), self.settings.timeout);
         let owner = self.ring.sole().unwrap_or_else(|| {
             let key = request.key().as_bytes();
             self.ring
@@ -195,7 +193,7 @@ impl Server {
     fn note_failure(&mut self, request: &Request<'_>, error: &Error) {
         let (label, verb, key) = (self.spec.label(), request.verb(), request.key());
         let word = error.status();
-        match self.health.failed(Instant::now()) {
+        match self.health.failed(Moment::now()) {
             Failure::Fell => {
                 log::warn!("server {label} fails: {word}: {error} ({verb} of key '{key}')");
             }

@@ -1,4 +1,4 @@
-//! System calls on sockets that the standard library has no words for.
+//! System calls, on sockets and the clock, that the standard library has no words for.
 //!
 //! The second, smaller fence: besides `kamailio` only this file holds `unsafe`. Each function
 //! is one call on borrowed descriptors and slices, and turns its result into an `io::Result`.
@@ -146,6 +146,17 @@ pub fn connect_unix(path: &Path, time: Duration) -> io::Result<OwnedFd> {
 
 fn checked(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// The monotonic clock in nanoseconds.
+pub fn monotonic_nanos() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a live timespec; this clock exists everywhere, so the call cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Tells this process from those it was forked from: a number that a fork changes in the child.

@@ -4,8 +4,10 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::Instant;
 
+use crate::clock::Moment;
+
 fn in_time(millis: u64) -> Deadline {
-    Deadline::new(Instant::now(), Duration::from_millis(millis))
+    Deadline::new(Moment::now(), Duration::from_millis(millis))
 }
 
 fn address(listener: &TcpListener) -> Address {

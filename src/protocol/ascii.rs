@@ -12,7 +12,7 @@ pub fn encode(request: &Request<'_>, out: &mut Vec<u8>) {
             line(out, b"touch ", key.as_bytes(), &[u64::from(lifetime)]);
         }
         Request::Count { way, key, by } => {
-            let verb: &[u8] = match way {
+            let verb = match way {
                 Way::Up => b"incr ",
                 Way::Down => b"decr ",
             };
@@ -25,7 +25,7 @@ pub fn encode(request: &Request<'_>, out: &mut Vec<u8>) {
             lifetime,
             value,
         } => {
-            let verb: &[u8] = match store {
+            let verb = match store {
                 Store::Set => b"set ",
                 Store::Add => b"add ",
             };
@@ -37,7 +37,7 @@ pub fn encode(request: &Request<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn line(out: &mut Vec<u8>, verb: &[u8], key: &[u8], numbers: &[u64]) {
+fn line<const N: usize>(out: &mut Vec<u8>, verb: &[u8; N], key: &[u8], numbers: &[u64]) {
     out.extend_from_slice(verb);
     out.extend_from_slice(key);
     for &number in numbers {

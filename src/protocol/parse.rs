@@ -155,6 +155,8 @@ impl<S: Source> Reader<'_, S> {
 
     fn value(&mut self, len: usize, value: &mut Vec<u8>) -> Result<(), Error> {
         value.clear();
+        // With room for the byte that a C string needs behind it, which would else double it.
+        value.reserve(len.min(CHUNK) + 1);
         let buffered = self.input.pending();
         let buffered = &buffered[..buffered.len().min(len)];
         value.extend_from_slice(buffered);
@@ -195,7 +197,9 @@ impl<S: Source> Reader<'_, S> {
 
     fn fill(&mut self) -> Result<(), Error> {
         let Input { buffer, start, end } = &mut *self.input;
-        if *end == buffer.len() || start == end {
+        if start == end {
+            (*start, *end) = (0, 0);
+        } else if *end == buffer.len() {
             buffer.copy_within(*start..*end, 0);
             (*start, *end) = (0, *end - *start);
         }
