@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long `Kamailio::sip` waits for a response.
+/// How long a request waits for its response unless it says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request to be sent.
@@ -21,6 +21,7 @@ pub struct Request {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     transport: Transport,
+    patience: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,7 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             transport: Transport::Udp,
+            patience: PATIENCE,
         }
     }
 
@@ -67,6 +69,12 @@ impl Request {
     /// Goes over TCP instead of UDP.
     pub fn tcp(mut self) -> Request {
         self.transport = Transport::Tcp;
+        self
+    }
+
+    /// How long to wait for the response; `PATIENCE` unless told.
+    pub fn patience(mut self, limit: Duration) -> Request {
+        self.patience = limit;
         self
     }
 
@@ -95,7 +103,7 @@ impl Request {
     fn over_udp(&self, to: SocketAddr, begun: Instant) -> io::Result<Response> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(to)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_read_timeout(Some(self.patience))?;
         socket.send(&self.encode(socket.local_addr()?))?;
         let mut buffer = vec![0; 65536];
         loop {
@@ -109,7 +117,7 @@ impl Request {
 
     fn over_tcp(&self, to: SocketAddr, begun: Instant) -> io::Result<Response> {
         let mut stream = TcpStream::connect(to)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(self.patience))?;
         stream.write_all(&self.encode(stream.local_addr()?))?;
         let mut bytes = Vec::new();
         let mut part = [0; 16384];

@@ -35,6 +35,7 @@ pub struct Builder {
     pub(super) rpc: bool,
     pub(super) args: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
+    pub(super) wrapper: Vec<String>,
 }
 
 /// Which module is loaded under the name `memcached`.
@@ -86,6 +87,7 @@ impl Builder {
             rpc: false,
             args: Vec::new(),
             environment: Vec::new(),
+            wrapper: Vec::new(),
         }
     }
 
@@ -232,6 +234,13 @@ impl Builder {
     /// One more environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Builder {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts it below another program: `&["valgrind", "--tool=callgrind"]`. The program
+    /// must become Kamailio, or run it within its own process.
+    pub fn wrapper(mut self, words: &[&str]) -> Builder {
+        self.wrapper = words.iter().map(|&word| word.into()).collect();
         self
     }
 

@@ -72,7 +72,23 @@ impl Builder {
         for (name, value) in &self.environment {
             command.env(name, value);
         }
-        command
+        self.wrap(command)
+    }
+
+    fn wrap(&self, command: Command) -> Command {
+        let Some((program, args)) = self.wrapper.split_first() else {
+            return command;
+        };
+        let mut wrapped = Command::new(program);
+        wrapped.args(args);
+        wrapped.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => wrapped.env(name, value),
+                None => wrapped.env_remove(name),
+            };
+        }
+        wrapped
     }
 
     /// The arguments for a configuration file that we did not write.
