@@ -1,0 +1,131 @@
+//! What one use of the cache costs: `make bench`.
+//!
+//! In one run, on one processor, on the same memcached: our module in a real Kamailio,
+//! the C module in a real Kamailio, and a plain loop of send and receive. Time over TCP
+//! and unix socket; user instructions, system calls and memory beside it. The table
+//! goes to standard output and to `bench/exchange.md` in the target folder. `--quick`
+//! does everything, with too few rounds to believe the times.
+
+mod calls;
+mod candidate;
+mod instructions;
+mod memory;
+mod operation;
+mod plain;
+mod processor;
+mod report;
+mod rounds;
+mod table;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use std::{env, fs, io, process, thread};
+
+use support::Memcached;
+
+use operation::Maker;
+use report::Report;
+use rounds::Field;
+
+/// How much is measured.
+struct Extent {
+    rounds: usize,
+    /// Turns of a timed loop; each holds ten operations.
+    turns: u32,
+    /// The same below valgrind and strace.
+    counted_turns: u32,
+    limit: Duration,
+}
+
+const FULL: Extent = Extent {
+    rounds: 101,
+    turns: 30,
+    counted_turns: 20,
+    limit: Duration::from_secs(900),
+};
+const QUICK: Extent = Extent {
+    rounds: 3,
+    turns: 10,
+    counted_turns: 5,
+    limit: Duration::from_secs(120),
+};
+
+fn main() -> io::Result<()> {
+    let quick = env::args().any(|arg| arg == "--quick");
+    let extent = if quick { QUICK } else { FULL };
+    let processor = processor::bind()?;
+    end_after(extent.limit);
+
+    let with_ours = module_under_test().exists();
+    if !with_ours {
+        eprintln!(
+            "There is no {}: the C module alone.",
+            module_under_test().display()
+        );
+    }
+    let begun = Instant::now();
+    let tell = |what: &str| eprintln!("{:5.1} s  {what}", begun.elapsed().as_secs_f64());
+    let mut report = Report::new(processor, quick);
+
+    // One thread serves, as one worker asks.
+    let one_thread = ["-t", "1"];
+    tell("time over TCP");
+    let tcp = Field::start(Memcached::with(&one_thread), with_ours);
+    report.times("TCP", &tcp.measure(extent.rounds, extent.turns)?);
+    tell("memory");
+    let without = memory::without(&tcp.memcached, extent.turns);
+    report.memory(&tcp, &without);
+    tell("system calls");
+    let makers = || tcp.ours.iter().chain([&tcp.stock]);
+    let counted = makers().map(|candidate| {
+        let maker = candidate.maker().expect("one with a module");
+        (maker, calls::count(candidate, extent.counted_turns))
+    });
+    report.calls(&counted.collect::<Vec<_>>());
+    drop((tcp, without));
+
+    tell("time over a unix socket");
+    let unix = Field::start(Memcached::unix(), with_ours);
+    report.times("unix", &unix.measure(extent.rounds, extent.turns)?);
+    drop(unix);
+
+    tell("user instructions");
+    let memcached = Memcached::with(&one_thread);
+    let makers = [Maker::Ours, Maker::Stock].into_iter();
+    let makers = makers.filter(|&maker| with_ours || maker == Maker::Stock);
+    let counted = makers.map(|maker| {
+        (
+            maker,
+            instructions::count(maker, &memcached, extent.counted_turns),
+        )
+    });
+    report.instructions(&counted.collect::<Vec<_>>());
+    tell("done");
+
+    let text = report.finish();
+    let folder = target().join("bench");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("exchange.md"), &text)?;
+    print!("{text}");
+    Ok(())
+}
+
+/// The whole run ends by itself, whatever hangs; the kernel then ends the servers.
+fn end_after(limit: Duration) {
+    thread::spawn(move || {
+        thread::sleep(limit);
+        eprintln!("not done after {limit:?}");
+        process::abort();
+    });
+}
+
+fn module_under_test() -> PathBuf {
+    match env::var_os("MCT_MODULE") {
+        Some(path) => path.into(),
+        None => target().join("release/memcached.so"),
+    }
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
+}

@@ -1,0 +1,2 @@
+//! What a stopped memcached costs: `make bench-faults`.
+fn main() {}

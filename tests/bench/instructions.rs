@@ -1,0 +1,132 @@
+//! User instructions per operation, by object file, counted by callgrind.
+//!
+//! One Kamailio runs under valgrind; after each script its worker is told to write
+//! down what was executed since the last time. Two runs of different length are
+//! subtracted, which leaves out start-up, the request and its response; a tenth of the
+//! empty loop, counted in the same way, leaves out the loop.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use support::process::Process;
+use support::{Memcached, Scratch, wait};
+
+use crate::candidate::{Candidate, EMPTY};
+use crate::operation::{self, Maker, Operation, UNROLLED};
+
+/// Instructions per operation by object file.
+pub type ByObject = BTreeMap<String, f64>;
+
+/// Counts all operations of one module. The runs are of `turns` and twice as many.
+pub fn count(maker: Maker, memcached: &Memcached, turns: u32) -> Vec<(Operation, ByObject)> {
+    for operation in operation::ALL {
+        operation.store(memcached);
+    }
+    let callgrind = Callgrind::start(maker, memcached);
+    callgrind.candidate.verify(memcached);
+    callgrind.turn(EMPTY, 1);
+    let empty = callgrind.turn(EMPTY, turns);
+    let count = |operation: Operation| {
+        let mut counted = callgrind.turn(operation.name(), turns);
+        for (object, count) in &empty {
+            *counted.entry(object.clone()).or_default() -= count;
+        }
+        counted
+            .values_mut()
+            .for_each(|count| *count /= f64::from(UNROLLED));
+        (operation, counted)
+    };
+    operation::ALL.map(count).into()
+}
+
+struct Callgrind {
+    candidate: Candidate,
+    scratch: Scratch,
+}
+
+impl Callgrind {
+    fn start(maker: Maker, memcached: &Memcached) -> Callgrind {
+        let scratch = Scratch::new();
+        let output = format!("--callgrind-out-file={}", scratch.join("out.%p").display());
+        // Without the third word, forked children cannot be told anything.
+        let words = [
+            "valgrind",
+            "--tool=callgrind",
+            "--trace-children=yes",
+            "--compress-strings=no",
+            &output,
+        ];
+        let candidate = Candidate::below(&words, Some(maker), memcached);
+        Callgrind { candidate, scratch }
+    }
+
+    /// What one turn of a script's loop executes.
+    fn turn(&self, script: &str, turns: u32) -> ByObject {
+        self.run(script, 1);
+        let short = self.run(script, turns);
+        let mut long = self.run(script, 2 * turns);
+        for (object, count) in short {
+            *long.entry(object).or_default() -= count;
+        }
+        long.values_mut()
+            .for_each(|count| *count /= f64::from(turns));
+        long
+    }
+
+    /// What was executed since the last run.
+    fn run(&self, script: &str, turns: u32) -> ByObject {
+        self.candidate.run(script, turns);
+        self.dump();
+        let mut counted = ByObject::new();
+        for entry in fs::read_dir(self.scratch.path()).expect("our folder") {
+            let path = entry.expect("readable").path();
+            // `out.<pid>` is kept open until the end, `out.<pid>.<part>` is a part.
+            let dumped = path.extension().is_some()
+                && path
+                    .file_stem()
+                    .is_some_and(|stem| stem.to_string_lossy().contains('.'));
+            if dumped {
+                by_object(&fs::read_to_string(&path).expect("our file"), &mut counted);
+                fs::remove_file(&path).expect("our file");
+            }
+        }
+        counted
+    }
+
+    fn dump(&self) {
+        let mut vgdb = Command::new("vgdb");
+        vgdb.arg(format!("--pid={}", self.candidate.worker()));
+        vgdb.args(["--max-invoke-ms=5", "--cmd-time-out=20", "dump"]);
+        let vgdb = Process::spawn(vgdb, &self.scratch.join("log"), libc::SIGKILL);
+        let ended = vgdb.wait(wait::PATIENCE);
+        assert!(
+            ended.is_some_and(|status| status.success()),
+            "{}",
+            vgdb.account()
+        );
+    }
+}
+
+/// Adds up the self cost in callgrind's format: a line `ob=` names the object file, a
+/// line that begins with a number or a relative one holds position and cost, except
+/// after `calls=`, where it holds what the callee cost.
+fn by_object(text: &str, counted: &mut ByObject) {
+    let mut object = String::new();
+    let mut of_callee = false;
+    for line in text.lines() {
+        if let Some(path) = line.strip_prefix("ob=") {
+            object = path.rsplit('/').next().unwrap_or(path).into();
+        } else if line.starts_with("calls=") {
+            of_callee = true;
+        } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first))
+            && !std::mem::take(&mut of_callee)
+        {
+            let cost = line
+                .split(' ')
+                .nth(1)
+                .and_then(|cost| cost.parse::<f64>().ok());
+            *counted.entry(object.clone()).or_default() += cost.unwrap_or(0.0);
+        }
+    }
+}
