@@ -15,11 +15,11 @@ mod plain;
 mod processor;
 mod report;
 mod rounds;
+mod run;
 mod table;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use std::{env, fs, io, process, thread};
+use std::{env, io};
 
 use support::Memcached;
 
@@ -54,15 +54,9 @@ fn main() -> io::Result<()> {
     let quick = env::args().any(|arg| arg == "--quick");
     let extent = if quick { QUICK } else { FULL };
     let processor = processor::bind()?;
-    end_after(extent.limit);
+    run::end_after(extent.limit);
 
-    let with_ours = module_under_test().exists();
-    if !with_ours {
-        eprintln!(
-            "There is no {}: the C module alone.",
-            module_under_test().display()
-        );
-    }
+    let with_ours = run::has_module();
     let begun = Instant::now();
     let tell = |what: &str| eprintln!("{:5.1} s  {what}", begun.elapsed().as_secs_f64());
     let mut report = Report::new(processor, quick);
@@ -102,30 +96,5 @@ fn main() -> io::Result<()> {
     report.instructions(&counted.collect::<Vec<_>>());
     tell("done");
 
-    let text = report.finish();
-    let folder = target().join("bench");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("exchange.md"), &text)?;
-    print!("{text}");
-    Ok(())
-}
-
-/// The whole run ends by itself, whatever hangs; the kernel then ends the servers.
-fn end_after(limit: Duration) {
-    thread::spawn(move || {
-        thread::sleep(limit);
-        eprintln!("not done after {limit:?}");
-        process::abort();
-    });
-}
-
-fn module_under_test() -> PathBuf {
-    match env::var_os("MCT_MODULE") {
-        Some(path) => path.into(),
-        None => target().join("release/memcached.so"),
-    }
-}
-
-fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
+    run::publish("exchange.md", &report.finish())
 }

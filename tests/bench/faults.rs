@@ -1,2 +1,169 @@
-//! What a stopped memcached costs: `make bench-faults`.
-fn main() {}
+//! What a memcached that stops answering costs: `make bench-faults`.
+//!
+//! Ours and the C module go through the same outages at the same time, each with four
+//! workers and a memcached of its own: stopped by a signal and let go on, killed and
+//! started again. The table goes to standard output and to `bench/faults.md` in the
+//! target folder.
+
+mod node;
+mod run;
+mod table;
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use support::sip::Pending;
+
+use node::Node;
+use table::{Table, number};
+
+/// The most that the C module needs is 80 s.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// How often a request is sent that does not touch the cache.
+const BYSTANDERS: Duration = Duration::from_millis(50);
+
+/// How many gets are sent when the server has just been stopped.
+const AT_ONCE: usize = 12;
+
+/// What was measured; times in ms.
+struct Figures {
+    bystander: f64,
+    ten: f64,
+    later: f64,
+    recovery: f64,
+    recovery_restarted: f64,
+    /// How many of the first operations after a restart failed.
+    lost: f64,
+    lines: f64,
+    /// How many operations failed while the lines were written.
+    failed: f64,
+}
+
+fn main() -> io::Result<()> {
+    run::end_after(LIMIT);
+    let with_ours = run::has_module();
+    let (ours, stock) = thread::scope(|scope| {
+        let ours = with_ours.then(|| scope.spawn(|| measure(&Node::start(false))));
+        let stock = scope.spawn(|| measure(&Node::start(true)));
+        let ours = ours.map(|thread| thread.join().expect("ours is measured"));
+        (ours, stock.join().expect("the C module is measured"))
+    });
+    run::publish("faults.md", &page(ours.as_ref(), &stock))
+}
+
+fn measure(node: &Node) -> Figures {
+    // Every worker has its connection.
+    node.recovery(Instant::now());
+
+    let lines = || node.kamailio.log().lines().count();
+    let quiet = lines();
+    node.memcached.pause();
+    let mut bystanders: Vec<Pending> = Vec::new();
+    node.gets(AT_ONCE, || {
+        bystanders.push(node.bystander());
+        thread::sleep(BYSTANDERS);
+    });
+    let bystander = bystanders
+        .into_iter()
+        .map(|pending| node.answered(pending))
+        .max();
+    let first = node.later(1);
+    // Where one operation takes seconds, a hundred teach nothing new.
+    let further = if first < Duration::from_millis(100) {
+        100
+    } else {
+        0
+    };
+    let later = node.later(further).max(first);
+    node.memcached.resume();
+    let (recovery, failed) = node.recovery(Instant::now());
+    let failed = failed + AT_ONCE + 1 + further;
+    let lines = lines() - quiet;
+
+    node.memcached.pause();
+    let ten = node.ten();
+    node.memcached.resume();
+    let (again, _) = node.recovery(Instant::now());
+
+    node.memcached.kill();
+    // The first finds a closed connection, the next ones a closed port.
+    for _ in 0..3 {
+        node.sweep();
+    }
+    node.memcached.restart();
+    let restarted = Instant::now();
+    node.put();
+    let (recovery_restarted, _) = node.recovery(restarted);
+
+    node.memcached.restart();
+    node.put();
+    let sweep = node.sweep();
+
+    Figures {
+        bystander: ms(bystander.unwrap_or_default()),
+        ten: ms(ten),
+        later: ms(later),
+        recovery: ms(recovery.max(again)),
+        recovery_restarted: ms(recovery_restarted),
+        lost: count(sweep.asked - sweep.hits),
+        lines: count(lines),
+        failed: count(failed),
+    }
+}
+
+fn page(ours: Option<&Figures>, stock: &Figures) -> String {
+    type Figure = fn(&Figures) -> f64;
+    let rows: [(&str, f64, Figure); 7] = [
+        ("longest wait of a request without cache, ms", 300.0, |f| {
+            f.bystander
+        }),
+        ("ten gets in one request, ms", 1100.0, |f| f.ten),
+        ("slowest later operation, ms", 0.05, |f| f.later),
+        ("recovery after a stop, ms", 1300.0, |f| f.recovery),
+        ("recovery after a restart, ms", 1300.0, |f| {
+            f.recovery_restarted
+        }),
+        ("first operations lost after a restart, of four", 0.0, |f| {
+            f.lost
+        }),
+        ("log lines of an outage", 5.0, |f| f.lines),
+    ];
+    let mut table = Table::new(&["figure", "to reach", "ours", "C", ""]);
+    for (what, limit, figure) in rows {
+        let decimals = if limit.fract() > 0.0 { 3 } else { 0 };
+        let verdict = match ours.map(|ours| figure(ours) <= limit) {
+            Some(true) => "yes",
+            Some(false) => "**no**",
+            None => "–",
+        };
+        table.row(vec![
+            what.into(),
+            format!("≤ {limit}"),
+            number(ours.map(figure), decimals),
+            number(Some(figure(stock)), decimals),
+            verdict.into(),
+        ]);
+    }
+    let failed = [ours.map(|ours| ours.failed), Some(stock.failed)];
+    let [ours, stock] = failed.map(|failed| number(failed, 0));
+    let mut page = format!(
+        "# A memcached that stops answering\n\nFour workers, `timeout=1000`, {AT_ONCE} gets at \
+         once.\n\n{table}"
+    );
+    writeln!(
+        page,
+        "\nOperations behind the log lines: {ours} (ours), {stock} (C)."
+    )
+    .expect("a string takes all");
+    page
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).expect("a small number"))
+}

@@ -9,7 +9,7 @@ use crate::instructions::ByObject;
 use crate::memory::{self, Resident};
 use crate::operation::{Maker, Operation};
 use crate::rounds::{Field, Spread, Times, paired, spread};
-use crate::table::{Table, number, signed};
+use crate::table::{Table, number};
 
 /// Sections so far, and what is to be compared with the goals.
 pub struct Report {
@@ -271,4 +271,9 @@ fn spread_of_all(ratios: &[f64]) -> String {
 fn difference(more: u64, less: u64) -> f64 {
     let [more, less] = [more, less].map(|kib| f64::from(u32::try_from(kib).expect("below 4 TiB")));
     more - less
+}
+
+/// A number with its sign, for differences.
+fn signed(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| "–".into(), |value| format!("{value:+.decimals$}"))
 }

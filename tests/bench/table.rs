@@ -56,8 +56,3 @@ impl fmt::Display for Table {
 pub fn number(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:.decimals$}"))
 }
-
-/// The same with its sign, for differences.
-pub fn signed(value: Option<f64>, decimals: usize) -> String {
-    value.map_or_else(|| "–".into(), |value| format!("{value:+.decimals$}"))
-}

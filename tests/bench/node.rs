@@ -1,0 +1,164 @@
+//! A Kamailio with four workers and a memcached of its own, and the requests that a
+//! fault is measured with.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use support::sip::Pending;
+use support::{Kamailio, Memcached, Request};
+
+/// Above all that the C module needs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many workers it has.
+pub const WORKERS: usize = 4;
+
+const GET: &str = "$mct(k)";
+const PROCESS: &str = "$pp";
+const WORST: &str = "$var(worst)";
+
+/// Both servers.
+pub struct Node {
+    pub kamailio: Kamailio,
+    pub memcached: Memcached,
+}
+
+/// Gets that all workers did at the same time.
+pub struct Sweep {
+    pub workers: usize,
+    pub hits: usize,
+    pub asked: usize,
+}
+
+impl Node {
+    /// With the C module, or with the one under test; operations may take a second.
+    pub fn start(stock: bool) -> Node {
+        let memcached = Memcached::start();
+        let builder = Kamailio::builder().children(WORKERS).memcached(&memcached);
+        let builder = if stock {
+            builder.stock_module()
+        } else {
+            builder
+        };
+        let kamailio = builder
+            .param("timeout", 1000)
+            .module("cfgutils")
+            .script("get", "", &[GET])
+            // Whoever is asleep takes no second request.
+            .script("sweep", "usleep(\"20000\");", &[GET, PROCESS])
+            .script("ten", &"$var(x) = $mct(k);\n".repeat(10), &[])
+            .script("later", LATER, &[WORST])
+            .start();
+        let node = Node {
+            kamailio,
+            memcached,
+        };
+        node.put();
+        node
+    }
+
+    /// Stores what the gets are to find.
+    pub fn put(&self) {
+        self.memcached.put("k", 1, 0, "value");
+    }
+
+    /// Sends so many gets at once, and returns when the last is answered; calls
+    /// `meanwhile` every now and then until that is so.
+    pub fn gets(&self, count: usize, mut meanwhile: impl FnMut()) {
+        let request = || Request::options().user("get").patience(PATIENCE);
+        let pending: Vec<Pending> = (0..count).map(|_| self.kamailio.send(request())).collect();
+        while !pending.iter().all(Pending::is_done) {
+            meanwhile();
+        }
+        for pending in pending {
+            self.answered(pending);
+        }
+    }
+
+    /// A request that does not touch the cache.
+    pub fn bystander(&self) -> Pending {
+        self.kamailio.send(Request::options().patience(PATIENCE))
+    }
+
+    /// Waits for a response and tells how long it took.
+    pub fn answered(&self, pending: Pending) -> Duration {
+        match pending.wait() {
+            Ok(response) => response.elapsed,
+            Err(error) => self.kamailio.fail(&format!("no response: {error}")),
+        }
+    }
+
+    /// Ten gets in one request.
+    pub fn ten(&self) -> Duration {
+        self.kamailio
+            .run_with("ten", Request::options().patience(PATIENCE))
+            .elapsed()
+    }
+
+    /// The slowest of so many gets in a row, timed by the script.
+    pub fn later(&self, count: usize) -> Duration {
+        let request = Request::options()
+            .header("X-N", count.to_string())
+            .patience(PATIENCE);
+        let answer = self.kamailio.run_with("later", request);
+        let worst = answer[WORST]
+            .int()
+            .and_then(|micros| u64::try_from(micros).ok());
+        Duration::from_micros(worst.unwrap_or_else(|| self.kamailio.fail("no time")))
+    }
+
+    /// One get by every worker, all at the same time.
+    pub fn sweep(&self) -> Sweep {
+        let request = || Request::options().patience(PATIENCE);
+        let runs = (0..WORKERS).map(|_| self.kamailio.launch("sweep", request()));
+        let runs: Vec<_> = runs.collect();
+        let answers: Vec<_> = runs.into_iter().map(support::kamailio::Run::wait).collect();
+        let workers: BTreeSet<_> = answers.iter().map(|answer| answer[PROCESS].int()).collect();
+        let hits = answers
+            .iter()
+            .filter(|answer| answer[GET] == "value")
+            .count();
+        Sweep {
+            workers: workers.len(),
+            hits,
+            asked: answers.len(),
+        }
+    }
+
+    /// Sweeps until every worker finds the item ten times in a row; tells when after
+    /// `since` that began, and how many gets failed before.
+    pub fn recovery(&self, since: Instant) -> (Duration, usize) {
+        let (mut begun, mut failed, mut good) = (Duration::ZERO, 0, 0);
+        while good < 10 {
+            let sweep = self.sweep();
+            failed += sweep.asked - sweep.hits;
+            if sweep.hits < sweep.asked {
+                good = 0;
+            } else if sweep.workers == WORKERS {
+                if good == 0 {
+                    begun = since.elapsed();
+                }
+                good += 1;
+            }
+            if since.elapsed() > PATIENCE {
+                self.kamailio.fail("no recovery");
+            }
+        }
+        (begun, failed)
+    }
+}
+
+/// `$TV(un)` are the microseconds to the seconds that `$TV(sn)` has just told.
+const LATER: &str = "
+    $var(n) = $(hdr(X-N){s.int});
+    $var(i) = 0;
+    $var(worst) = 0;
+    while ($var(i) < $var(n)) {
+        $var(s) = $TV(sn);
+        $var(u) = $TV(un);
+        $var(x) = $mct(k);
+        $var(t) = ($TV(sn) - $var(s)) * 1000000;
+        $var(t) = $var(t) + $TV(un) - $var(u);
+        if ($var(t) > $var(worst)) $var(worst) = $var(t);
+        $var(i) = $var(i) + 1;
+    }";
