@@ -1,67 +1,144 @@
-//! System calls per operation, counted by strace on the worker.
+//! System calls per operation, counted on the worker while it serves.
 //!
-//! The same request with an empty loop is counted in the same way and subtracted, so
-//! what is left belongs to the operations.
+//! By perf where the machine has it, since it hardly slows the worker down; strace
+//! does so much that every answer is there before it is waited for. Loops of two
+//! lengths are subtracted, so only what each operation does again is left.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use support::process::Process;
-use support::{Scratch, wait};
+use support::{Pid, Scratch, wait};
 
-use crate::candidate::{Candidate, EMPTY};
+use crate::candidate::Candidate;
 use crate::operation::{self, Operation, UNROLLED};
 
 /// Calls per operation by name.
 pub type ByName = BTreeMap<String, f64>;
 
-/// Counts all operations of one candidate.
-pub fn count(candidate: &Candidate, turns: u32) -> Vec<(Operation, ByName)> {
-    let scratch = Scratch::new();
-    let empty = run(candidate, &scratch, EMPTY, turns);
-    let count = |operation: Operation| {
-        // What has changed since the last one, such as a lapsed wait, is settled first.
-        candidate.run(operation.name(), 1);
-        let mut counted = run(candidate, &scratch, operation.name(), turns);
-        for (name, count) in &empty {
-            *counted.entry(name.clone()).or_default() -= count;
-        }
-        counted
-            .values_mut()
-            .for_each(|count| *count /= f64::from(turns * UNROLLED));
-        (operation, counted)
-    };
-    operation::ALL.map(count).into()
+pub const SENDING: [&str; 4] = ["sendto", "sendmsg", "write", "writev"];
+pub const RECEIVING: [&str; 4] = ["recvfrom", "recvmsg", "read", "readv"];
+pub const WAITING: [&str; 4] = ["poll", "ppoll", "select", "epoll_wait"];
+
+/// All of them, as perf counts them; the others' share is the difference.
+const ANY: &str = "raw_syscalls:sys_enter";
+const NAMED: &str = "syscalls:sys_enter_";
+
+/// Who counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    Perf,
+    Strace,
 }
 
-fn run(candidate: &Candidate, scratch: &Scratch, script: &str, turns: u32) -> ByName {
-    let (table, log) = (scratch.join("table"), scratch.join("log"));
-    let _ = fs::remove_file(&log);
-    let mut strace = Command::new("strace");
-    strace.args([
-        "-c",
-        "-U",
-        "name,calls",
-        "-p",
-        &candidate.worker().to_string(),
-    ]);
-    strace.arg("-o").arg(&table);
-    let strace = Process::spawn(strace, &log, libc::SIGTERM);
-    wait::until("strace to attach", wait::PATIENCE, || {
-        strace.log().contains("attached") || !strace.alive()
-    });
-    candidate.run(script, turns);
-    strace.pid().terminate();
-    let ended = strace.wait(Duration::from_secs(10));
-    assert!(ended.is_some(), "{}", strace.account());
-    let text = fs::read_to_string(&table).unwrap_or_else(|_| panic!("{}", strace.account()));
-    let count = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (name, count) = (words.next()?, words.next()?);
-        let count = count.parse().ok()?;
-        (name != "total").then(|| (name.to_owned(), count))
-    };
-    text.lines().filter_map(count).collect()
+impl Counter {
+    /// The best this machine has.
+    pub fn available() -> Counter {
+        let mut perf = Command::new("perf");
+        perf.args(["stat", "-x,", "-e", ANY, "true"]);
+        let works = |output: std::process::Output| {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            output.status.success() && text.split(',').next().is_some_and(is_number)
+        };
+        match perf.stdin(Stdio::null()).output().is_ok_and(works) {
+            true => Counter::Perf,
+            false => Counter::Strace,
+        }
+    }
+
+    /// Counts all operations of one candidate.
+    pub fn count(self, candidate: &Candidate, turns: u32) -> Vec<(Operation, ByName)> {
+        let count = |operation: Operation| {
+            let script = operation.name();
+            let short = self.run(candidate, script, turns);
+            let mut long = self.run(candidate, script, 2 * turns);
+            for (name, count) in short {
+                *long.entry(name).or_default() -= count;
+            }
+            long.values_mut()
+                .for_each(|count| *count /= f64::from(turns * UNROLLED));
+            (operation, long)
+        };
+        operation::ALL.map(count).into()
+    }
+
+    fn run(self, candidate: &Candidate, script: &str, turns: u32) -> ByName {
+        let scratch = Scratch::new();
+        let (table, log) = (scratch.join("table"), scratch.join("log"));
+        let mut command = self.command(candidate.worker());
+        command.arg("-o").arg(&table);
+        if self == Counter::Perf {
+            // It counts as long as this runs.
+            command.args(["sh", "-c", "echo attached; exec sleep 60"]);
+        }
+        let process = Process::spawn(command, &log, libc::SIGTERM);
+        wait::until("the counter to attach", wait::PATIENCE, || {
+            process.log().contains("attached") || !process.alive()
+        });
+        candidate.run(script, turns);
+        match self {
+            Counter::Perf => process
+                .pid()
+                .children()
+                .into_iter()
+                .for_each(Pid::terminate),
+            Counter::Strace => process.pid().terminate(),
+        }
+        assert!(
+            process.wait(wait::PATIENCE).is_some(),
+            "{}",
+            process.account()
+        );
+        let text = fs::read_to_string(&table).unwrap_or_else(|_| panic!("{}", process.account()));
+        self.read(&text)
+    }
+
+    fn command(self, worker: Pid) -> Command {
+        match self {
+            Counter::Perf => {
+                let named = [SENDING, RECEIVING, WAITING].concat();
+                let events: String = named.iter().map(|name| format!("{NAMED}{name},")).collect();
+                let mut perf = Command::new("perf");
+                perf.args([
+                    "stat",
+                    "-x,",
+                    "-e",
+                    &(events + ANY),
+                    "-p",
+                    &worker.to_string(),
+                ]);
+                perf
+            }
+            Counter::Strace => {
+                let mut strace = Command::new("strace");
+                strace.args(["-c", "-U", "calls,name", "-p", &worker.to_string()]);
+                strace
+            }
+        }
+    }
+
+    fn read(self, text: &str) -> ByName {
+        let count = |line: &str| {
+            let (count, name) = match self {
+                // count, unit, event, …
+                Counter::Perf => (line.split(',').next()?, line.split(',').nth(2)?),
+                Counter::Strace => line.trim().split_once(' ')?,
+            };
+            Some((
+                name.trim().trim_start_matches(NAMED).to_owned(),
+                count.parse().ok()?,
+            ))
+        };
+        let mut names: ByName = text.lines().filter_map(count).collect();
+        names.remove("total");
+        if let Some(all) = names.remove(ANY) {
+            names.insert("other".into(), all - names.values().sum::<f64>());
+        }
+        names
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

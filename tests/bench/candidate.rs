@@ -42,12 +42,11 @@ impl Candidate {
         }
         for operation in operation::ALL {
             let preparation = operation.preparation();
-            let bare = (operation.bare_name(), operation.bare_statement());
-            builder = timed(builder, &bare.0, &preparation, &bare.1);
-            if maker.is_some() {
-                let statement = operation.statement();
-                builder = timed(builder, operation.name(), &preparation, &statement);
-            }
+            let bare = operation.bare_statement();
+            builder = timed(builder, &operation.bare_name(), &preparation, &bare);
+            // Without a module the configuration is of the same size.
+            let statement = maker.map_or(bare, |_| operation.statement());
+            builder = timed(builder, operation.name(), &preparation, &statement);
         }
         let kamailio = timed(builder, EMPTY, "", "").start();
         Candidate { kamailio, maker }

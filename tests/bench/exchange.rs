@@ -23,6 +23,7 @@ use std::{env, io};
 
 use support::Memcached;
 
+use calls::Counter;
 use operation::Maker;
 use report::Report;
 use rounds::Field;
@@ -61,21 +62,20 @@ fn main() -> io::Result<()> {
     let tell = |what: &str| eprintln!("{:5.1} s  {what}", begun.elapsed().as_secs_f64());
     let mut report = Report::new(processor, quick);
 
-    // One thread serves, as one worker asks.
-    let one_thread = ["-t", "1"];
     tell("time over TCP");
-    let tcp = Field::start(Memcached::with(&one_thread), with_ours);
+    let tcp = Field::start(Memcached::start(), with_ours);
     report.times("TCP", &tcp.measure(extent.rounds, extent.turns)?);
     tell("memory");
     let without = memory::without(&tcp.memcached, extent.turns);
     report.memory(&tcp, &without);
     tell("system calls");
+    let counter = Counter::available();
     let makers = || tcp.ours.iter().chain([&tcp.stock]);
     let counted = makers().map(|candidate| {
         let maker = candidate.maker().expect("one with a module");
-        (maker, calls::count(candidate, extent.counted_turns))
+        (maker, counter.count(candidate, extent.counted_turns))
     });
-    report.calls(&counted.collect::<Vec<_>>());
+    report.calls(counter, &counted.collect::<Vec<_>>());
     drop((tcp, without));
 
     tell("time over a unix socket");
@@ -84,7 +84,7 @@ fn main() -> io::Result<()> {
     drop(unix);
 
     tell("user instructions");
-    let memcached = Memcached::with(&one_thread);
+    let memcached = Memcached::start();
     let makers = [Maker::Ours, Maker::Stock].into_iter();
     let makers = makers.filter(|&maker| with_ours || maker == Maker::Stock);
     let counted = makers.map(|maker| {

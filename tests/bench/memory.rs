@@ -39,6 +39,7 @@ pub fn without(memcached: &Memcached, turns: u32) -> Candidate {
     let candidate = Candidate::start(None, memcached);
     for operation in operation::ALL {
         candidate.run(&operation.bare_name(), turns);
+        candidate.run(operation.name(), turns);
     }
     candidate
 }

@@ -54,5 +54,11 @@ impl fmt::Display for Table {
 
 /// A number with so many decimals, or a dash where nothing was measured.
 pub fn number(value: Option<f64>, decimals: usize) -> String {
-    value.map_or_else(|| "–".into(), |value| format!("{value:.decimals$}"))
+    let Some(value) = value else {
+        return "–".into();
+    };
+    let text = format!("{value:.decimals$}");
+    // What rounds to nothing has no sign.
+    let nothing = text.bytes().all(|byte| b"-0.".contains(&byte));
+    if nothing { text.replace('-', "") } else { text }
 }
