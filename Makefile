@@ -21,7 +21,7 @@ version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-sqlite-modules memcached \
 	nutcracker libsasl2-2 sip-tester
 lint_packages := shellcheck
-bench_packages := valgrind
+bench_packages := valgrind strace
 
 # Tools that crates.io has and Debian has not, built once into the cache folder.
 cargo_deb := cargo-deb@3.8.0
@@ -131,7 +131,7 @@ fuzz: $(call tool,$(cargo_fuzz)) ## Fuzz each target for FUZZ_SECONDS (60)
 
 .PHONY: bench bench-faults
 bench: bench-dependencies build ## Speed: ours, the stock C module, a plain loop
-	@cargo bench --locked --bench speed
+	@cargo bench --locked --bench exchange
 bench-faults: bench-dependencies build ## What a dead or slow server costs
 	@cargo bench --locked --bench faults
 
