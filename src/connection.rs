@@ -170,3 +170,6 @@ impl Source for Timed<'_> {
         self.stream.receive(into, self.deadline)
     }
 }
+
+#[cfg(test)]
+mod tests;
