@@ -21,6 +21,7 @@ pub use builder::{Builder, Check, Failure};
 pub use config::Param;
 
 use crate::host::Host;
+use crate::memcached::Memcached;
 use crate::pid::Pid;
 use crate::port::Port;
 use crate::process::Process;
@@ -51,6 +52,11 @@ impl Kamailio {
     /// Collects a configuration.
     pub fn builder() -> Builder {
         Builder::new()
+    }
+
+    /// The same, with the module's `servers` set to this memcached.
+    pub fn on(memcached: &Memcached) -> Builder {
+        Kamailio::builder().memcached(memcached)
     }
 
     /// Runs the script of that name in a SIP worker, and tells what its expressions

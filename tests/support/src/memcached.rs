@@ -3,6 +3,7 @@
 //! Every look opens a connection and closes it again, so a server that was paused,
 //! killed or restarted in between needs no special care.
 
+mod expect;
 mod item;
 mod listen;
 

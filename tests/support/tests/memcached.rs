@@ -22,6 +22,24 @@ fn items_come_back_as_they_were_put() {
 }
 
 #[test]
+fn what_it_is_to_hold_takes_one_line() {
+    let memcached = Memcached::start();
+    memcached.put("a", 1, 100, "\r\n");
+    memcached.put("b", 0, 0, "");
+    memcached.assert_holds("a", 1, "\r\n");
+    memcached.assert_expires_in("a", 100);
+    memcached.assert_expires_in("b", -1);
+    for wrong in [(0, "\r\n"), (1, "\r"), (1, "")] {
+        let wrong = || memcached.assert_holds("a", wrong.0, wrong.1);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(wrong)).is_err());
+    }
+    for (key, seconds) in [("a", 99_999), ("a", 50), ("a", -1), ("b", 0), ("c", -1)] {
+        let wrong = || memcached.assert_expires_in(key, seconds);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(wrong)).is_err());
+    }
+}
+
+#[test]
 fn it_tells_what_it_holds() {
     let memcached = Memcached::start();
     assert!(memcached.is_empty());

@@ -32,6 +32,7 @@ pub struct Builder {
     pub(super) children: usize,
     pub(super) tcp: bool,
     pub(super) daemon: bool,
+    pub(super) syslog: bool,
     pub(super) rpc: bool,
     pub(super) args: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
@@ -84,6 +85,7 @@ impl Builder {
             children: 1,
             tcp: false,
             daemon: false,
+            syslog: false,
             rpc: false,
             args: Vec::new(),
             environment: Vec::new(),
@@ -218,6 +220,13 @@ impl Builder {
         self
     }
 
+    /// Lets it log to syslog, or where a module such as log_custom takes it instead;
+    /// `Kamailio::log` then has only what is said before the configuration is read.
+    pub fn syslog(mut self) -> Builder {
+        self.syslog = true;
+        self
+    }
+
     /// Makes `Kamailio::rpc` and `jsonrpc` work: loads ctl, jsonrpcs, kex, cfg_rpc and
     /// counters.
     pub fn rpc(mut self) -> Builder {
@@ -268,7 +277,10 @@ impl Builder {
         let scratch = self.host.scratch();
         let port = Port::free();
         let mut command = self.command(&scratch, &port);
-        command.arg("-E").args(&self.args);
+        if !self.syslog {
+            command.arg("-E");
+        }
+        command.args(&self.args);
         let kamailio = Kamailio {
             process: self.launch(command, &scratch)?,
             host: self.host.clone(),
