@@ -7,8 +7,7 @@
 //! which the loader prints when it refuses the module.
 
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::ptr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::abi::{ExportedText, LoadedModule};
 use super::guard::guard;
@@ -17,12 +16,37 @@ use super::sys::{self, Host, Missing, Symbols};
 /// What the loader compares with its own version.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub static module_version: ExportedText = ExportedText::new(ptr::null_mut());
+pub static module_version: ExportedText = VERSION.exported();
 
 /// What the loader compares with its own compile flags.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub static module_flags: ExportedText = ExportedText::new(ptr::null_mut());
+pub static module_flags: ExportedText = FLAGS.exported();
+
+static VERSION: Room = Room::new();
+static FLAGS: Room = Room::new();
+
+/// Room for one of the two strings. The exported pointers lead here from the start: by their
+/// names we might reach those of another module that was loaded with `RTLD_GLOBAL`, as app_lua is.
+struct Room([AtomicU8; 2048]);
+
+impl Room {
+    const fn new() -> Self {
+        Self([const { AtomicU8::new(0) }; 2048])
+    }
+
+    const fn exported(&'static self) -> ExportedText {
+        ExportedText::new((&raw const self.0).cast::<c_char>().cast_mut())
+    }
+
+    /// Puts `text` there; a longer one is cut, and the last byte stays NUL.
+    fn set(&self, text: &CStr) {
+        let (_, room) = self.0.split_last().expect("it is not empty");
+        for (to, &byte) in room.iter().zip(text.to_bytes()) {
+            to.store(byte, Ordering::Relaxed);
+        }
+    }
+}
 
 #[used]
 #[cfg(not(miri))]
@@ -46,8 +70,8 @@ extern "C" fn construct() {
             }
             Err(refusal) => (refusal.clone(), refusal),
         };
-        module_version.store(version.into_raw(), Ordering::Relaxed);
-        module_flags.store(flags.into_raw(), Ordering::Relaxed);
+        VERSION.set(&version);
+        FLAGS.set(&flags);
     });
 }
 
