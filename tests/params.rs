@@ -1,0 +1,200 @@
+//! The module's numeric parameters: what `kamailio -c` accepts, what it refuses and in which
+//! words, and what each of them does.
+
+use std::time::Duration;
+
+use support::{Check, FaultyServer, Kamailio, Memcached, Param};
+
+fn check(name: &str, value: impl Into<Param>) -> Check {
+    Kamailio::builder().param(name, value).check()
+}
+
+/// Refused, in one line of ours that has all these parts.
+#[track_caller]
+fn assert_refused(name: &str, value: impl Into<Param>, parts: &[&str]) {
+    let value = value.into();
+    let check = check(name, value.clone());
+    assert!(!check.ok, "{name} = {value:?} is accepted");
+    let ours: Vec<&str> = check
+        .output
+        .lines()
+        .filter(|line| line.contains(" memcached ["))
+        .collect();
+    let [line] = ours[..] else {
+        panic!(
+            "one line of ours expected for {name} = {value:?}:\n{}",
+            check.output
+        );
+    };
+    let name = format!("parameter '{name}'");
+    for part in ["ERROR: ", &name[..]].iter().chain(parts) {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+}
+
+#[track_caller]
+fn assert_accepted(name: &str, value: impl Into<Param>) {
+    let value = value.into();
+    let check = check(name, value.clone());
+    assert!(check.ok, "{name} = {value:?} is refused:\n{}", check.output);
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    for (name, bad, accepted) in [
+        (
+            "expire",
+            &[-1, i64::from(i32::MIN)][..],
+            "0 (never) to 2147483647 seconds",
+        ),
+        ("mode", &[-1, 2, 7], "0 (set) or 1 (add)"),
+        ("timeout", &[0, -1], "1 to 2147483647 milliseconds"),
+        ("memory", &[-1, 2], "0 or 1"),
+        ("stringify", &[-1, 2], "0 or 1"),
+    ] {
+        for &number in bad {
+            let value = format!(": {number} is refused; accepted: {accepted}");
+            assert_refused(name, number, &[&value]);
+        }
+    }
+}
+
+#[test]
+fn values_of_the_wrong_type_are_refused() {
+    for name in ["expire", "mode", "timeout", "memory", "stringify"] {
+        for text in ["1", "60s", ""] {
+            assert_refused(name, text, &[&format!("'{text}' is refused; accepted: ")]);
+        }
+    }
+    assert_refused(
+        "servers",
+        11211,
+        &["11211 is refused; accepted: a list of servers"],
+    );
+}
+
+#[test]
+fn numbers_within_range_are_accepted() {
+    for (name, good) in [
+        ("expire", &[0, 1, 2_592_001, i64::from(i32::MAX)][..]),
+        ("mode", &[0, 1]),
+        ("timeout", &[1, 5000, i64::from(i32::MAX)]),
+        ("memory", &[0, 1]),
+        ("stringify", &[0, 1]),
+    ] {
+        for &number in good {
+            assert_accepted(name, number);
+        }
+    }
+}
+
+#[test]
+fn unknown_parameters_are_refused() {
+    let check = check("server", "127.0.0.1");
+    assert!(!check.ok);
+    assert!(check.output.contains("<server>"), "{}", check.output);
+}
+
+#[test]
+fn a_refused_value_keeps_kamailio_from_starting_too() {
+    let failure = Kamailio::builder()
+        .param("timeout", 0)
+        .try_start()
+        .unwrap_err();
+    assert!(!failure.status.success());
+    assert!(
+        failure.log.contains("parameter 'timeout': 0 is refused"),
+        "{}",
+        failure.log
+    );
+}
+
+#[test]
+fn the_last_value_given_counts() {
+    let (unused, memcached) = (Memcached::start(), Memcached::start());
+    let builder = Kamailio::on(&unused).param("expire", 60);
+    builder
+        .memcached(&memcached)
+        .param("expire", 70)
+        .eval("$mct(k) = 1;", "$mcst");
+    assert!(unused.is_empty());
+    memcached.assert_expires_in("k", 70);
+}
+
+#[test]
+fn the_timeout_bounds_an_operation() {
+    let server = FaultyServer::silent();
+    let kamailio = Kamailio::builder()
+        .param("servers", server.address())
+        .param("timeout", 150)
+        .script("read", "", &["$mct(k)", "$mcst"])
+        .start();
+    let answer = kamailio.run("read");
+    assert_eq!(answer["$mcst"], "timeout");
+    assert!(answer.elapsed() >= Duration::from_millis(150));
+    assert!(
+        answer.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        answer.elapsed()
+    );
+}
+
+#[test]
+fn the_timeout_is_5_seconds_unless_told() {
+    let server = FaultyServer::silent();
+    let kamailio = Kamailio::builder()
+        .param("servers", server.address())
+        .script("read", "", &["$mct(k)", "$mcst"])
+        .start();
+    let answer = kamailio.run("read");
+    assert_eq!(answer["$mcst"], "timeout");
+    assert!(answer.elapsed() >= Duration::from_secs(5));
+    assert!(
+        answer.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        answer.elapsed()
+    );
+}
+
+#[test]
+fn memory_is_accepted_without_effect_and_said_once() {
+    let memcached = Memcached::start();
+    let kamailio = Kamailio::on(&memcached)
+        .param("memory", 1)
+        .children(3)
+        .script("store", "$mct(k) = 5;", &["$mct(k)"])
+        .start();
+    assert_eq!(kamailio.run("store")["$mct(k)"], 5);
+    let lines = kamailio.log_lines("parameter 'memory' has no effect");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("WARNING: memcached ["), "{lines:?}");
+}
+
+#[test]
+fn memory_0_is_nothing_to_talk_about() {
+    let kamailio = Kamailio::builder().param("memory", 0).start();
+    assert!(
+        kamailio.log_lines("memory").is_empty(),
+        "{}",
+        kamailio.log()
+    );
+}
+
+#[test]
+fn a_configuration_for_the_old_module_runs_unchanged() {
+    let memcached = Memcached::start();
+    let kamailio = Kamailio::on(&memcached)
+        .param("expire", 10800)
+        .param("mode", 0)
+        .param("timeout", 5000)
+        .param("memory", 0)
+        .param("stringify", 0)
+        .script("store", "$mct(k) = 5;", &["$mct(k)"])
+        .start();
+    assert_eq!(kamailio.run("store")["$mct(k)"], 5);
+    assert!(
+        kamailio.log_lines(" memcached [").is_empty(),
+        "{}",
+        kamailio.log()
+    );
+}
