@@ -1,7 +1,8 @@
 //! Health: how a server has been doing, and what is worth a line in the log.
 //!
-//! One line when it fails, one when it answers again, a few a minute in between. It is told the
-//! time and says what to log; it neither reads a clock nor writes a line.
+//! One line when it fails, one when it answers again, a few a minute in between; and of a server
+//! that does both all the time, the first few falls of each minute. It is told the time and says
+//! what to log; it neither reads a clock nor writes a line.
 
 use std::time::Duration;
 
@@ -12,14 +13,17 @@ use crate::limiter::{LeftOut, Limiter};
 #[derive(Debug, Default)]
 pub struct Health {
     failing_since: Option<Moment>,
-    limiter: Limiter,
+    /// Whether there was a line about this outage; if not, its end needs none.
+    told: bool,
+    falls: Limiter,
+    failures: Limiter,
 }
 
 /// What a failed operation deserves in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// The first one: the server's fall.
-    Fell,
+    Fell(LeftOut),
     /// One of the few lines in between.
     Again(LeftOut),
     /// Only to be counted.
@@ -29,20 +33,23 @@ pub enum Failure {
 impl Health {
     /// An operation failed by the server's fault.
     pub fn failed(&mut self, now: Moment) -> Failure {
-        if self.failing_since.is_none() {
+        let line = if self.failing_since.is_none() {
             self.failing_since = Some(now);
-            return Failure::Fell;
-        }
-        self.limiter
-            .admit(now)
-            .map_or(Failure::Silent, Failure::Again)
+            self.told = false;
+            self.falls.admit(now).map(Failure::Fell)
+        } else {
+            self.failures.admit(now).map(Failure::Again)
+        };
+        self.told |= line.is_some();
+        line.unwrap_or(Failure::Silent)
     }
 
-    /// An operation was answered. `Some` when the server had been failing: for how long, and how
-    /// many failures were not logged.
+    /// An operation was answered. `Some` when the server had been failing and that was logged: for
+    /// how long, and how many failures were not.
     pub fn answered(&mut self, now: Moment) -> Option<(Duration, LeftOut)> {
         let since = self.failing_since.take()?;
-        Some((now.since(since), self.limiter.take_left_out()))
+        self.told
+            .then(|| (now.since(since), self.failures.take_left_out()))
     }
 }
 
@@ -55,7 +62,7 @@ mod tests {
         let (mut health, start) = (Health::default(), Moment::now());
         let second = Duration::from_secs(1);
         assert_eq!(health.answered(start), None);
-        assert_eq!(health.failed(start), Failure::Fell);
+        assert!(matches!(health.failed(start), Failure::Fell(_)));
         let lines = (0..50)
             .filter(|_| health.failed(start) != Failure::Silent)
             .count();
@@ -64,6 +71,22 @@ mod tests {
         assert_eq!(outage, 3 * second);
         assert_eq!(left_out.to_string(), " (45 more failures were not logged)");
         assert_eq!(health.answered(start + 4 * second), None);
-        assert_eq!(health.failed(start + 5 * second), Failure::Fell);
+        let again = health.failed(start + 5 * second);
+        assert!(matches!(again, Failure::Fell(_)));
+    }
+
+    #[test]
+    fn falls_without_end_are_a_few_lines_a_minute_at_either_end() {
+        let (mut health, start) = (Health::default(), Moment::now());
+        let mut told = (0, 0);
+        for _ in 0..50 {
+            told.0 += u32::from(health.failed(start) != Failure::Silent);
+            told.1 += u32::from(health.answered(start).is_some());
+        }
+        assert_eq!(told, (5, 5));
+        let Failure::Fell(left_out) = health.failed(start + Duration::from_secs(60)) else {
+            panic!("the next minute has lines of its own");
+        };
+        assert_eq!(left_out.to_string(), " (45 more failures were not logged)");
     }
 }

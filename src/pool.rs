@@ -194,8 +194,10 @@ impl Server {
         let (label, verb, key) = (self.spec.label(), request.verb(), request.key());
         let word = error.status();
         match self.health.failed(Moment::now()) {
-            Failure::Fell => {
-                log::warn!("server {label} fails: {word}: {error} ({verb} of key '{key}')");
+            Failure::Fell(left_out) => {
+                log::warn!(
+                    "server {label} fails: {word}: {error} ({verb} of key '{key}'){left_out}"
+                );
             }
             Failure::Again(left_out) => {
                 log::error!("{verb} of key '{key}' at server {label}: {word}: {error}{left_out}");

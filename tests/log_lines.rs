@@ -1,7 +1,7 @@
 //! What the module logs: misses at debug only, failures a few times a minute, an outage at
 //! its two ends, and never a value.
 
-use support::{Builder, Kamailio, Memcached, Port, Request, wait};
+use support::{Builder, FaultyServer, Kamailio, Memcached, Port, Request, wait};
 
 /// A Kamailio that reads what is not there.
 fn missing(memcached: &Memcached) -> Builder {
@@ -137,6 +137,23 @@ fn an_outage_is_one_line_at_either_end_and_a_few_between() {
             .iter()
             .all(|line| line.contains(&format!("set of key 'k' at {server}: down: ")))
     );
+}
+
+#[test]
+fn a_server_that_falls_and_returns_all_the_time_is_a_few_lines_a_minute() {
+    let server = FaultyServer::start(|connection| {
+        loop {
+            let request = connection.request()?;
+            let sick = request.starts_with(b"get sick");
+            connection.send(if sick { "NONSENSE\r\n" } else { "END\r\n" })?;
+        }
+    });
+    let builder = Kamailio::builder().param("servers", server.address());
+    let kamailio = repeatedly(builder, "$var(x) = $mct(sick); $var(x) = $mct(healthy);");
+    kamailio.run("repeat");
+    assert_eq!(kamailio.log_lines("fails: garbled: ").len(), 5);
+    assert_eq!(kamailio.log_lines("answers again after ").len(), 5);
+    assert_eq!(kamailio.log_lines(" memcached [").len(), 10);
 }
 
 #[test]
