@@ -2,7 +2,8 @@
 //!
 //! One layout each serves every Kamailio from 5.3 to 6.1 on 64-bit machines, except
 //! [`PvValue32`] and [`PvValue64`]. Sizes and offsets are asserted when this is compiled, and compared with
-//! the figures of the host's headers by the test of the generated C header.
+//! the figures of the host's headers by the test of the C header, which `build.rs` makes of the
+//! public items here.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::offset_of;
@@ -95,7 +96,6 @@ pub type PvSetter = unsafe extern "C" fn(
 ) -> c_int;
 
 /// `struct sip_msg`: handed through, never looked into.
-#[repr(C)]
 pub struct SipMsg {
     _opaque: [u8; 0],
 }
@@ -107,7 +107,7 @@ pub struct PvName {
     pub kind: c_int,
     /// Frees the name's data.
     pub nfree: Option<unsafe extern "C" fn(name: *mut PvName)>,
-    /// The data; the last 8 bytes belong to other kinds of names.
+    /// The data; what follows belongs to other kinds of names.
     pub dname: *mut c_void,
     _other: [u64; 2],
 }
@@ -155,7 +155,8 @@ pub struct PvValue32 {
     pub rs: Str,
     /// The integer.
     pub ri: i32,
-    /// Which of them holds: `PV_*`.
+    /// Which of them holds: any of [`PV_STR`], [`PV_INT`], [`PV_TYPE_INT`],
+    /// or [`PV_NULL`].
     pub flags: c_int,
 }
 
@@ -166,7 +167,8 @@ pub struct PvValue64 {
     pub rs: Str,
     /// The integer.
     pub ri: i64,
-    /// Which of them holds: `PV_*`.
+    /// Which of them holds: any of [`PV_STR`], [`PV_INT`], [`PV_TYPE_INT`],
+    /// or [`PV_NULL`].
     pub flags: c_int,
 }
 
@@ -179,7 +181,7 @@ pub const PV_INT: c_int = 8;
 /// The value is an integer first.
 pub const PV_TYPE_INT: c_int = 16;
 
-/// A row of `log_level_info` (`core/dprint.c`).
+/// A row of `log_level_info` (`core/dprint.h`).
 #[repr(C)]
 pub struct LogLevelInfo {
     /// The level's name.
@@ -233,8 +235,8 @@ pub type RpcFunction = unsafe extern "C" fn(rpc: *const Rpc, context: *mut c_voi
 pub const RPC_RET_ARRAY: u32 = 1;
 
 /// `rpc_t` (`core/rpc.h`): how a command reads its arguments and replies. Each returns less than
-/// 0 on failure; formats are a letter an argument: `d` int, `u` unsigned, `S` [`Str`] pointer, `{`
-/// and `[` pointer to the handle of a new structure or list, `*` what follows may be missing.
+/// 0 on failure; formats are a letter an argument: `d` int, `u` unsigned, `S` [`Str`] pointer,
+/// `{` and `[` pointer to the handle of a new structure or list, `*` what follows may be missing.
 #[repr(C)]
 pub struct Rpc {
     /// Replies with an error code and its reason.
@@ -265,6 +267,8 @@ pub struct LoadedModule {
 }
 
 /// `module_version` and `module_flags`: `char *` variables that the loader reads.
+///
+/// cbindgen:ignore
 pub type ExportedText = AtomicPtr<c_char>;
 
 macro_rules! layout {
