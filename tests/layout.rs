@@ -1,0 +1,121 @@
+//! The mirrored structures, seen by a C compiler: programs that include the generated header check
+//! sizes and offsets against the host's own, and read what the built module exports.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
+
+use support::Scratch;
+
+const HEADER: &str = "include/kamailio_memcached.h";
+const FIGURES: &str = "tests/layout/layout.c";
+
+fn compiler() -> Command {
+    let mut compiler = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compiler.args(["-Wall", "-Wextra", "-pedantic", "-Werror"]);
+    compiler
+}
+
+fn output(command: &mut Command) -> Output {
+    let output = command.output();
+    output.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
+}
+
+/// Compiles a program with the header that lies in `include`.
+fn compile(source: &str, include: &Path, scratch: &Scratch) -> PathBuf {
+    let program = scratch.join("program");
+    let mut command = compiler();
+    command.args(["-std=c11", "-I"]).arg(include);
+    command.arg(source).arg("-o").arg(&program).arg("-ldl");
+    let compiled = output(&mut command);
+    let said = String::from_utf8_lossy(&compiled.stderr);
+    assert!(compiled.status.success(), "{source}: {said}");
+    program
+}
+
+/// Runs a program: whether it was content, and what it said.
+fn run(command: &mut Command) -> (bool, String) {
+    let ran = output(command);
+    let said = [ran.stdout, ran.stderr].concat();
+    (
+        ran.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn layouts_are_those_of_the_host_s_headers() {
+    let scratch = Scratch::new();
+    let program = compile(FIGURES, Path::new("include"), &scratch);
+    let (same, said) = run(&mut Command::new(program));
+    print!("{said}");
+    assert!(same, "{said}");
+}
+
+#[test]
+fn every_structure_of_the_header_has_figures() {
+    let header = fs::read_to_string(HEADER).unwrap();
+    let figures = fs::read_to_string(FIGURES).unwrap();
+    let structures = header
+        .lines()
+        .filter_map(|line| line.strip_prefix("typedef struct "));
+    let names = structures.filter_map(|line| line.strip_suffix(" {"));
+    let missing: Vec<_> = names
+        .filter(|name| !figures.contains(&format!("SIZE({name},")))
+        .collect();
+    assert!(missing.is_empty(), "{FIGURES} has nothing on {missing:?}");
+}
+
+#[test]
+fn a_wrong_layout_is_noticed() {
+    let scratch = Scratch::new();
+    let right = fs::read_to_string(HEADER).unwrap();
+    let wrong = right.replace("int32_t ri;", "int64_t ri;");
+    assert_ne!(right, wrong);
+    scratch.write("kamailio_memcached.h", wrong);
+    let program = compile(FIGURES, scratch.path(), &scratch);
+    let (same, said) = run(&mut Command::new(program));
+    assert!(!same, "{said}");
+    for line in [
+        "size of kamailio_pv_value32: 32 here, 24 in",
+        "kamailio_pv_value32.flags: 24 here, 20 in",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+}
+
+#[test]
+fn c_reads_what_the_module_exports() {
+    let test = env::current_exe().unwrap();
+    let module = test.with_file_name("libkamailio_memcached.so");
+    let scratch = Scratch::new();
+    let program = compile("tests/layout/exports.c", Path::new("include"), &scratch);
+    let (read, said) = run(Command::new(program).arg(module));
+    assert!(read, "{said}");
+    for line in [
+        "module memcached",
+        "param servers 1",
+        "param expire 2",
+        "variable mct",
+        "variable mcst read-only",
+    ] {
+        assert!(
+            said.lines().any(|said| said == line),
+            "no `{line}` in:\n{said}"
+        );
+    }
+}
+
+#[test]
+fn the_header_is_cxx_too() {
+    let mut plain = compiler();
+    plain.args(["-x", "c++", "-fsyntax-only", "/dev/null"]);
+    if !output(&mut plain).status.success() {
+        println!("skipped: this compiler does not know C++");
+        return;
+    }
+    let mut command = compiler();
+    command.args(["-x", "c++", "-std=c++11", "-fsyntax-only", HEADER]);
+    let (good, said) = run(&mut command);
+    assert!(good, "{said}");
+}
