@@ -5,6 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
+.NOTPARALLEL: # packages first, then what needs them
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -141,7 +142,7 @@ deb: portable $(call tool,$(cargo_deb)) ## Debian package that replaces kamailio
 		--output $(target)/debian/
 
 .PHONY: deb-check
-deb-check: deb ## Install that package in each of these Debians, and take it out again
+deb-check: deb ## Install the package in each of these Debians, take it out again
 	@tests/matrix/deb $(target)/debian/*_$(version)_*.deb
 
 $(cache)/tools/%:
