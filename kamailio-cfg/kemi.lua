@@ -1,0 +1,22 @@
+-- The request route of kemi.cfg.
+
+function ksr_request_route()
+    -- The text of the name is always the same; Kamailio evaluates $fU inside it at each call.
+    local plan = KSR.pv.get("$mct(plan:$fU)")
+    if plan == nil then
+        plan = "gold"
+        KSR.pv.sets("$mct(plan:$fU=>60)", plan)
+    end
+
+    KSR.pv.seti("$mcinc(calls:$fU)", 1)
+    if KSR.pv.get("$mcst") == "miss" then
+        KSR.pv.seti("$mct(calls:$fU=>3600)", 1)
+    end
+
+    -- A key that Lua has made goes through a variable.
+    KSR.pv.sets("$var(key)", "last:" .. string.lower(KSR.pv.gete("$rU")))
+    KSR.pv.sets("$mct($var(key))", plan)
+    KSR.pv.unset("$mct($var(key))")
+
+    KSR.sl.send_reply(200, "plan " .. plan .. ", calls " .. KSR.pv.get("$mct(calls:$fU)"))
+end

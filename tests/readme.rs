@@ -1,0 +1,126 @@
+//! The examples of the README are pieces of the files in `kamailio-cfg/`, and these do what the
+//! README says: Kamailio accepts each file as it is, and answers requests by it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use support::{Builder, Host, Kamailio, Memcached, Request};
+
+/// The files by name.
+fn examples() -> BTreeMap<String, String> {
+    let folder = fs::read_dir("kamailio-cfg").unwrap();
+    let files = folder.map(|entry| entry.unwrap().path());
+    let named = files.map(|path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, fs::read_to_string(path).unwrap())
+    });
+    named.collect()
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    let trimmed = text.lines().map(str::trim);
+    trimmed.filter(|line| !line.is_empty()).collect()
+}
+
+/// A file with `servers` as it is to be, and the script beside it where the host sees it.
+fn example(name: &str, memcached: &Memcached) -> Builder {
+    let address = format!("\"{}\"", memcached.address());
+    Kamailio::builder()
+        .file(PathBuf::from("kamailio-cfg").join(name))
+        .define("MEMCACHED", &address)
+}
+
+/// Sends OPTIONS to `user`; the response's reason phrase.
+fn answer(kamailio: &Kamailio, user: &str) -> String {
+    kamailio.sip(Request::options().user(user)).reason
+}
+
+#[test]
+fn examples_of_the_readme_are_in_the_files() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let files = examples();
+    let mut examples = 0;
+    for language in ["```cfg\n", "```lua\n"] {
+        for example in readme.split(language).skip(1) {
+            let example = example.split("```").next().unwrap();
+            // A blank line may stand for something left out.
+            let pieces: Vec<_> = example.split("\n\n").map(lines).collect();
+            let has =
+                |file: &[&str], piece: &Vec<&str>| file.windows(piece.len()).any(|at| at == piece);
+            let quoted = |text: &String| pieces.iter().all(|piece| has(&lines(text), piece));
+            assert!(files.values().any(quoted), "in no file:\n{example}");
+            examples += 1;
+        }
+    }
+    assert!(examples > 10, "{examples} examples");
+}
+
+#[test]
+fn every_file_is_accepted_as_it_is() {
+    let scratch = Host::current().scratch();
+    for name in examples().into_keys().filter(|name| name.ends_with(".cfg")) {
+        let script = scratch.write("kemi.lua", fs::read("kamailio-cfg/kemi.lua").unwrap());
+        let script = format!("\"{}\"", Host::current().inside(&script).display());
+        let file = PathBuf::from("kamailio-cfg").join(&name);
+        let check = Kamailio::builder()
+            .file(file)
+            .define("SCRIPT", &script)
+            .check();
+        assert!(check.ok, "{name}: {}", check.output);
+    }
+}
+
+#[test]
+fn variables_do_what_the_readme_says() {
+    let memcached = Memcached::start();
+    let kamailio = example("variables.cfg", &memcached).start();
+    for (user, expected) in [
+        ("lookup", "plan: none"),
+        ("write", "the last one was stored"),
+        ("read", "plan: a faithful gold, 4 letters"),
+        ("lookup", "plan: gold"),
+        ("prolong", "it was touched"),
+        ("count", "calls: 1"),
+        ("count", "calls: 2"),
+        ("uncount", "calls: 1"),
+        ("delete", "it was deleted"),
+        ("delete", "it was miss"),
+        ("prolong", "it was miss"),
+    ] {
+        assert_eq!(answer(&kamailio, user), expected, "{user}");
+    }
+    memcached.kill();
+    assert_eq!(answer(&kamailio, "lookup"), "plan: unknown: down");
+}
+
+#[test]
+fn shared_data_keeps_its_first_value_and_its_zeros() {
+    let memcached = Memcached::start();
+    memcached.put("number:caller", 0, 0, "0049301234");
+    let kamailio = example("shared.cfg", &memcached).start();
+    assert_eq!(answer(&kamailio, "claim"), "this node has it");
+    assert_eq!(answer(&kamailio, "claim"), "another node has it");
+    assert_eq!(answer(&kamailio, "number"), "number: 0049301234");
+}
+
+#[test]
+fn kemi_scripts_use_the_variables() {
+    let memcached = Memcached::start();
+    let scratch = Host::current().scratch();
+    let script = scratch.write("kemi.lua", fs::read("kamailio-cfg/kemi.lua").unwrap());
+    let script = format!("\"{}\"", Host::current().inside(&script).display());
+    let kamailio = example("kemi.cfg", &memcached)
+        .define("SCRIPT", &script)
+        .start();
+    let before: u64 = answer(&kamailio, "Someone")
+        .rsplit(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let expected = format!("plan gold, calls {}", before + 1);
+    assert_eq!(answer(&kamailio, "Someone"), expected);
+    assert_eq!(memcached.text("plan:caller").as_deref(), Some("gold"));
+    assert!(memcached.item("last:someone").is_none());
+}
