@@ -10,6 +10,7 @@ mod listen;
 use std::io::{self, ErrorKind};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use item::Item;
 pub use listen::Stream;
@@ -237,6 +238,13 @@ impl Memcached {
 
     /// All keys it holds, sorted.
     pub fn keys(&self) -> Vec<Vec<u8>> {
+        // The crawler passes over an item that is on its way from one LRU to another, so it is
+        // sent again while it finds fewer than are counted. Expired items are counted, too.
+        let complete = || Some(self.dump()).filter(|keys| keys.len() >= self.len());
+        wait::poll(Duration::from_secs(1), complete).unwrap_or_else(|| self.dump())
+    }
+
+    fn dump(&self) -> Vec<Vec<u8>> {
         let reply = wait::poll(wait::PATIENCE, || {
             // No command may follow before the end: the crawler has the connection.
             let complete = |reply: &[u8]| {

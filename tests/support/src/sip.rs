@@ -18,6 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Request {
     method: String,
     user: String,
+    call_id: Option<Vec<u8>>,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     transport: Transport,
@@ -41,6 +42,7 @@ impl Request {
         Request {
             method: method.into(),
             user: "test".into(),
+            call_id: None,
             headers: Vec::new(),
             body: Vec::new(),
             transport: Transport::Udp,
@@ -51,6 +53,12 @@ impl Request {
     /// The user part of the request URI, `$rU` in the script.
     pub fn user(mut self, user: &str) -> Request {
         self.user = user.into();
+        self
+    }
+
+    /// The Call-ID, `$ci` in the script, byte for byte; unless told, one of its own.
+    pub fn call_id(mut self, value: impl AsRef<[u8]>) -> Request {
+        self.call_id = Some(value.as_ref().to_vec());
         self
     }
 
@@ -152,11 +160,12 @@ impl Request {
              Via: SIP/2.0/{transport} {from};branch=z9hG4bK{id};rport\r\n\
              From: <sip:caller@127.0.0.1>;tag={id}\r\n\
              To: <sip:{user}@127.0.0.1>\r\n\
-             Call-ID: {id}\r\n\
              CSeq: 1 {method}\r\n\
              Max-Forwards: 70\r\n"
         )
         .into_bytes();
+        let call_id = self.call_id.as_deref().unwrap_or(id.as_bytes());
+        bytes.extend([b"Call-ID: ", call_id, b"\r\n"].concat());
         for (name, value) in &self.headers {
             bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
         }
@@ -288,8 +297,11 @@ mod tests {
 
     #[test]
     fn headers_go_out_byte_for_byte() {
-        let request = Request::options().header("X-Key", b"a\r\n b\0\xff");
+        let request = Request::options()
+            .call_id(b"c\r\n d")
+            .header("X-Key", b"a\r\n b\0\xff");
         let bytes = request.encode("127.0.0.1:5060".parse().unwrap());
+        assert!(find(&bytes, b"\r\nCall-ID: c\r\n d\r\n").is_some());
         assert!(find(&bytes, b"\r\nX-Key: a\r\n b\0\xff\r\n").is_some());
     }
 }
