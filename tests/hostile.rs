@@ -97,7 +97,7 @@ fn assert_table(table: Vec<Row>) {
     for (number, row) in rows.iter().enumerate() {
         let key = format!("row-{number}");
         for (operation, word) in Operation::ALL.into_iter().zip(row.words) {
-            let answer = operation.run(&kamailio, &key);
+            let answer = operation.launch(&kamailio, &key).wait();
             let shown = row.answer[..row.answer.len().min(80)].escape_ascii();
             let what = format!("{} answered by \"{shown}\"", operation.verb());
             assert_eq!(answer["$var(word)"], word, "{what}");
@@ -256,12 +256,14 @@ fn memory_grows_with_what_arrives_and_not_with_what_was_announced() {
         connection.hang_up()
     });
     let kamailio = start(&server);
-    Operation::Get.run(&kamailio, "warm-up");
+    Operation::Get.launch(&kamailio, "warm-up").wait();
     let worker = kamailio.workers()[0];
     let before = worker.anonymous_kib();
     // Results of reads are kept for a while, so do it more often than that.
     for length in [1_000_000_000, 1_073_741_824, 2_000_000_000].repeat(20) {
-        let answer = Operation::Get.run(&kamailio, &format!("row-{length}"));
+        let answer = Operation::Get
+            .launch(&kamailio, &format!("row-{length}"))
+            .wait();
         assert_eq!(answer["$var(word)"], "garbled");
         assert_next_is_answered(&answer, "a false announcement");
     }
@@ -280,12 +282,12 @@ fn assert_cut(end: End) {
     });
     let kamailio = start(&server);
     let workers = kamailio.workers();
-    Operation::Get.run(&kamailio, "warm-up");
+    Operation::Get.launch(&kamailio, "warm-up").wait();
     for operation in Operation::ALL {
         let whole = operation.reply("row-00").len();
         for at in 0..=whole {
             let key = format!("row-{at:02}");
-            let answer = operation.run(&kamailio, &key);
+            let answer = operation.launch(&kamailio, &key).wait();
             let what = format!("{} cut after {at} of {whole} bytes", operation.verb());
             let word = match at {
                 0 => "down",

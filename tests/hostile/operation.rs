@@ -72,6 +72,8 @@ impl Operation {
         let text = String::from_utf8_lossy(request);
         let mut words = text.split_ascii_whitespace();
         let verb = words.next().expect("a verb");
+        // What `mode=1` makes of a set.
+        let verb = if verb == "add" { "set" } else { verb };
         let found = Operation::ALL
             .into_iter()
             .find(|known| known.verb() == verb);
@@ -86,12 +88,6 @@ impl Operation {
     #[track_caller]
     pub fn launch<'a>(self, kamailio: &'a Kamailio, key: &str) -> Run<'a> {
         kamailio.launch(self.verb(), Request::options().header("X-Key", key))
-    }
-
-    /// Runs its script for `key`.
-    #[track_caller]
-    pub fn run(self, kamailio: &Kamailio, key: &str) -> Answer {
-        self.launch(kamailio, key).wait()
     }
 }
 
