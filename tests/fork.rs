@@ -1,0 +1,178 @@
+//! Every process has a connection of its own, whatever was done before the fork, and reads
+//! nobody's answers but its own.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use support::{Builder, FaultyServer, Kamailio, Memcached, Pid, Request, Run};
+
+/// Uses memcached before there is any other process.
+const BEFORE: &str = r#"
+event_route[htable:mod-init] {
+    $mct(before) = "main";
+    $mct(status) = $mcst;
+    $mct(read) = $mct(before);
+    $mcinc(total) = 1;
+}
+"#;
+
+/// Reads three items and writes one that belong to the number in the request.
+const MIXED: &str = r#"
+    $var(n) = $hdr(X-Number);
+    $mct(written-$var(n)) = "by " + $var(n);
+    $avp(a) = $mct(a-$var(n));
+    $mcinc(total) = 1;
+    $avp(b) = $mct(b-$var(n));
+    $avp(w) = $mct(written-$var(n));
+"#;
+
+const READ: [&str; 4] = ["$avp(a)", "$avp(b)", "$avp(w)", "$pp"];
+
+fn builder(address: &str) -> Builder {
+    Kamailio::builder()
+        .param("servers", address)
+        .children(4)
+        .script("mixed", MIXED, &READ)
+}
+
+fn fill(memcached: &Memcached, numbers: std::ops::Range<usize>) {
+    memcached.put("total", 0, 0, "0");
+    let items = numbers.flat_map(|number| ["a", "b"].map(|letter| (letter, number)));
+    let commands = items.map(|(letter, number)| {
+        let value = format!("{letter} of {number}");
+        format!("set {letter}-{number} 1 0 {}\r\n{value}\r\n", value.len())
+    });
+    let stored = memcached.command(commands.collect::<String>());
+    assert!(stored.starts_with(b"STORED\r\n"));
+}
+
+/// Many requests at a time; every answer must be the one to its own question. Tells which
+/// processes have answered.
+fn load(kamailio: &Kamailio, numbers: std::ops::Range<usize>) -> HashSet<Pid> {
+    let mut seen = HashSet::new();
+    let numbers: Vec<usize> = numbers.collect();
+    for batch in numbers.chunks(16) {
+        let launch = |number: &usize| {
+            let request = Request::options().header("X-Number", number.to_string());
+            kamailio.launch("mixed", request)
+        };
+        let runs: Vec<Run> = batch.iter().map(launch).collect();
+        for (run, number) in runs.into_iter().zip(batch) {
+            let answer = run.wait();
+            assert_eq!(answer["$avp(a)"], format!("a of {number}"));
+            assert_eq!(answer["$avp(b)"], format!("b of {number}"));
+            assert_eq!(answer["$avp(w)"], format!("by {number}"));
+            let pid = answer["$pp"].int().expect("a process");
+            seen.insert(Pid(pid.try_into().expect("a process id")));
+        }
+    }
+    seen
+}
+
+#[test]
+fn used_before_the_fork_it_gives_every_worker_its_own_connection() {
+    let memcached = Memcached::start();
+    fill(&memcached, 0..400);
+    // Held back a little, answers to several processes are under way at any time.
+    let relay = FaultyServer::relay(memcached.address(), Duration::from_millis(1));
+    let kamailio = builder(&relay.address())
+        .module("htable")
+        .routes(BEFORE)
+        .start();
+    assert_eq!(memcached.text("before").unwrap(), "main");
+    assert_eq!(memcached.text("status").unwrap(), "stored");
+    assert_eq!(memcached.text("read").unwrap(), "main");
+    assert_eq!(relay.connections(), 1);
+    let of_main = relay.received();
+
+    let seen = load(&kamailio, 0..400);
+    assert_eq!(seen, kamailio.workers().into_iter().collect());
+    assert_eq!(memcached.text("total").unwrap(), "401");
+    assert_eq!(relay.connections(), 1 + 4);
+    let received = relay.received();
+    assert_eq!(received[0], of_main[0], "nobody wrote to main's connection");
+    for stream in &received[1..] {
+        let text = String::from_utf8_lossy(stream);
+        let count = |verb| text.matches(verb).count();
+        assert!(count("incr total ") > 0);
+        assert_eq!(count("incr total "), count("set written-"));
+    }
+    assert!(kamailio.stop().success());
+}
+
+#[test]
+fn an_answer_that_main_has_not_read_is_not_found_by_the_workers() {
+    // Main gives up; its answer comes when the workers are at work.
+    let server = FaultyServer::start(|connection| {
+        loop {
+            let request = connection.request()?;
+            match request.starts_with(b"get slow") {
+                true => connection.wait(Duration::from_millis(400))?,
+                false => {}
+            }
+            let key = String::from_utf8_lossy(&request[4..request.len() - 2]).into_owned();
+            let value = format!("of {key}");
+            connection.send(format!(
+                "VALUE {key} 1 {}\r\n{value}\r\nEND\r\n",
+                value.len()
+            ))?;
+        }
+    });
+    let kamailio = Kamailio::builder()
+        .param("servers", server.address())
+        .param("timeout", 200)
+        .module("htable")
+        .routes("event_route[htable:mod-init] { $var(none) = $mct(slow); }")
+        .script("read", "", &["$mct($hdr(X-Key))"])
+        .children(2)
+        .start();
+    for number in 0..50 {
+        let key = format!("key-{number}");
+        let answer = kamailio.run_with("read", Request::options().header("X-Key", &key));
+        assert_eq!(answer["$mct($hdr(X-Key))"], format!("of {key}"));
+    }
+}
+
+#[test]
+fn descriptors_do_not_pile_up() {
+    let memcached = Memcached::start();
+    fill(&memcached, 0..800);
+    let plain = builder(memcached.address()).module("htable").start();
+    let before = builder(memcached.address())
+        .module("htable")
+        .routes(BEFORE)
+        .start();
+    let open = |kamailio: &Kamailio| -> Vec<usize> {
+        let workers = kamailio.workers();
+        workers.into_iter().map(Pid::descriptors).collect()
+    };
+    load(&plain, 0..200);
+    load(&before, 0..200);
+    let once = open(&plain);
+    assert_eq!(open(&before), once, "the inherited connection is closed");
+    for round in 1..4 {
+        memcached.restart();
+        let numbers = round * 200..(round + 1) * 200;
+        fill(&memcached, numbers.clone());
+        load(&plain, numbers.clone());
+        load(&before, numbers);
+        assert_eq!(open(&plain), once, "after {round} restarts");
+        assert_eq!(open(&before), once, "after {round} restarts");
+    }
+    // Failures leave nothing behind either.
+    memcached.kill();
+    let down = |kamailio: &Kamailio| {
+        for _ in 0..40 {
+            let request = Request::options().header("X-Number", "1");
+            assert!(kamailio.run_with("mixed", request)["$avp(a)"].is_null());
+        }
+    };
+    down(&plain);
+    down(&before);
+    memcached.restart();
+    fill(&memcached, 0..200);
+    load(&plain, 0..200);
+    load(&before, 0..200);
+    assert_eq!(open(&plain), once);
+    assert_eq!(open(&before), once);
+}
