@@ -137,12 +137,14 @@ impl<S: Source> Reader<'_, S> {
         let mut searched = 0;
         let len = loop {
             let pending = self.input.pending();
-            if let Some(at) = line_end(&pending[searched..]) {
-                break searched + at;
-            }
-            searched = pending.len();
+            let end = line_end(&pending[searched..]);
+            searched += end.unwrap_or(pending.len() - searched);
+            // Also when its end is there: how the bytes were split makes no difference.
             if searched >= MAX_LINE {
                 return Err(Error::Garbled("a line without end"));
+            }
+            if end.is_some() {
+                break searched;
             }
             self.fill()?;
         };
@@ -164,9 +166,9 @@ impl<S: Source> Reader<'_, S> {
         while value.len() < len {
             let have = value.len();
             value.resize(have + CHUNK.min(len - have), 0);
-            let got = self.source.receive(&mut value[have..]).map_err(cut_short)?;
-            value.truncate(have + got);
-            if got == 0 {
+            let received = self.source.receive(&mut value[have..]);
+            value.truncate(have + received.as_ref().map_or(0, |&got| got));
+            if received.map_err(cut_short)? == 0 {
                 return Err(CUT_SHORT);
             }
         }

@@ -287,6 +287,25 @@ fn what_the_source_says_is_passed_on() {
             matches!(reply, Err(Error::Timeout(Waiting::Receive))),
             "{reply:?}"
         );
+        let arrived = bytes.strip_prefix(b"VALUE k 0 9\r\n").unwrap_or_default();
+        assert_eq!(value, arrived);
+    }
+}
+
+#[test]
+fn a_line_has_the_same_limit_in_one_piece_and_in_many() {
+    for (len, is_read) in [(MAX_LINE - 1, true), (MAX_LINE, false), (BUFFER - 2, false)] {
+        let text = "x".repeat(len - "SERVER_ERROR \r".len());
+        let line = format!("SERVER_ERROR {text}\r\n").into_bytes();
+        for sizes in [&[][..], &[1], &[MAX_LINE - 1, 1], &[MAX_LINE, 1]] {
+            let request = Request::Get { key: &key() };
+            let reply = read(&request, &line, sizes).0;
+            assert_eq!(
+                reply != garbled("a line without end"),
+                is_read,
+                "{len} {sizes:?}"
+            );
+        }
     }
 }
 
