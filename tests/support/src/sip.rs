@@ -18,6 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Request {
     method: String,
     user: String,
+    caller: String,
     call_id: Option<Vec<u8>>,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
@@ -42,6 +43,7 @@ impl Request {
         Request {
             method: method.into(),
             user: "test".into(),
+            caller: "caller".into(),
             call_id: None,
             headers: Vec::new(),
             body: Vec::new(),
@@ -53,6 +55,12 @@ impl Request {
     /// The user part of the request URI, `$rU` in the script.
     pub fn user(mut self, user: &str) -> Request {
         self.user = user.into();
+        self
+    }
+
+    /// The user part of the From header, `$fU` in the script.
+    pub fn caller(mut self, user: &str) -> Request {
+        self.caller = user.into();
         self
     }
 
@@ -154,11 +162,16 @@ impl Request {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
         };
-        let Request { method, user, .. } = self;
+        let Request {
+            method,
+            user,
+            caller,
+            ..
+        } = self;
         let mut bytes = format!(
             "{method} sip:{user}@127.0.0.1 SIP/2.0\r\n\
              Via: SIP/2.0/{transport} {from};branch=z9hG4bK{id};rport\r\n\
-             From: <sip:caller@127.0.0.1>;tag={id}\r\n\
+             From: <sip:{caller}@127.0.0.1>;tag={id}\r\n\
              To: <sip:{user}@127.0.0.1>\r\n\
              CSeq: 1 {method}\r\n\
              Max-Forwards: 70\r\n"
