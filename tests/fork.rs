@@ -106,9 +106,8 @@ fn an_answer_that_main_has_not_read_is_not_found_by_the_workers() {
     let server = FaultyServer::start(|connection| {
         loop {
             let request = connection.request()?;
-            match request.starts_with(b"get slow") {
-                true => connection.wait(Duration::from_millis(400))?,
-                false => {}
+            if request.starts_with(b"get slow") {
+                connection.wait(Duration::from_millis(400))?;
             }
             let key = String::from_utf8_lossy(&request[4..request.len() - 2]).into_owned();
             let value = format!("of {key}");

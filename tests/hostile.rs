@@ -66,26 +66,6 @@ fn start(server: &FaultyServer) -> Kamailio {
     scripts(Kamailio::builder().param("servers", server.address())).start()
 }
 
-/// The requests about `key`, and whether the connection of the last one was used again.
-fn requests(server: &FaultyServer, verb: &str, key: &str) -> (usize, bool) {
-    let about = format!("{verb} {key}");
-    let streams = server.received();
-    let streams = streams.iter().map(|bytes| String::from_utf8_lossy(bytes));
-    let (mut count, mut used_again) = (0, false);
-    for stream in streams {
-        let lines: Vec<&str> = stream
-            .split("\r\n")
-            .filter(|line| *line != "hello")
-            .collect();
-        let is_about = |line: &str| line == about || line.starts_with(&format!("{about} "));
-        for (at, _) in lines.iter().enumerate().filter(|(_, line)| is_about(line)) {
-            count += 1;
-            used_again = lines.get(at + 1).is_some_and(|line| !line.is_empty());
-        }
-    }
-    (count, used_again)
-}
-
 fn assert_table(table: Vec<Row>) {
     let rows = std::sync::Arc::new(table);
     let served = std::sync::Arc::clone(&rows);
@@ -103,7 +83,7 @@ fn assert_table(table: Vec<Row>) {
             assert_eq!(answer["$var(word)"], word, "{what}");
             assert!(answer["$avp(got)"].is_null() || word == "hit", "{what}");
             assert_next_is_answered(&answer, &what);
-            let (asked, kept) = requests(&server, operation.verb(), &key);
+            let (asked, kept) = operation.requests(&server, &key);
             assert_eq!((asked, kept), (1, Row::keeps(word)), "{what}");
         }
     }
@@ -298,7 +278,7 @@ fn assert_cut(end: End) {
             assert_next_is_answered(&answer, &what);
             // A connection that was in use has ended without a word: that may be a restart.
             let again = at == 0 && operation != Operation::Incr;
-            let (asked, used_again) = requests(&server, operation.verb(), &key);
+            let (asked, used_again) = operation.requests(&server, &key);
             assert_eq!(asked, if again { 2 } else { 1 }, "{what}");
             assert!(!used_again, "{what}");
         }

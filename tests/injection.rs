@@ -74,6 +74,8 @@ fn every_operation(key: &str) -> String {
     )
 }
 
+const EXPRESSIONS: [&str; 3] = ["$var(words)", "$var(held)", "$var(after)"];
+
 const WORDS: &str = " stored counted counted touched hit deleted hit";
 
 /// What every operation says for that key, made printable.
@@ -181,17 +183,16 @@ fn a_header_as_key_is_a_key_in_every_operation() {
 #[test]
 fn a_variable_as_key_is_a_key_whatever_its_bytes() {
     let decode = "$var(key) = $(hdr(X-Hex){s.decode.hexa});";
-    let expressions = ["$var(words)", "$var(held)", "$var(after)"];
     let rig = Rig::start(&[
         (
             "alone",
             format!("{decode}{}", every_operation("$var(key)")),
-            &expressions,
+            &EXPRESSIONS,
         ),
         (
             "amid",
             format!("{decode}{}", every_operation("p:$var(key):s")),
-            &expressions,
+            &EXPRESSIONS,
         ),
     ]);
     let mut keys: Vec<Vec<u8>> = [
@@ -305,8 +306,7 @@ fn lifetimes_and_operands_are_numbers_or_refused() {
 
 #[test]
 fn an_empty_key_is_refused_and_nothing_is_sent() {
-    let expressions = ["$var(words)", "$var(held)", "$var(after)"];
-    let rig = Rig::start(&[("empty", every_operation("$hdr(X-Key)"), &expressions)]);
+    let rig = Rig::start(&[("empty", every_operation("$hdr(X-Key)"), &EXPRESSIONS)]);
     let answer = rig.run("empty", Request::options().header("X-Key", ""));
     let refused = " refused refused refused refused refused refused hit";
     assert_eq!(answer["$var(words)"], refused);

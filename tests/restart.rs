@@ -221,8 +221,7 @@ fn what_may_be_repeated_is_repeated_once_and_a_count_never() {
             let word = if repeated { operation.word() } else { "down" };
             assert_eq!(answer["$var(word)"], word, "{operation:?}, mode {mode}");
             assert_next_is_answered(&answer, &key);
-            let received = server.received().concat();
-            let asked = String::from_utf8_lossy(&received).matches(&key).count();
+            let (asked, _) = operation.requests(&server, &key);
             assert_eq!(asked, if repeated { 2 } else { 1 }, "{operation:?}");
         }
     }

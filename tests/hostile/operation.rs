@@ -4,7 +4,7 @@
 //! Every script takes its key from the header `X-Key`, does one operation, and at once a second one
 //! about another key, whose answer must be its own.
 
-use support::{Answer, Builder, Kamailio, Request, Run};
+use support::{Answer, Builder, FaultyServer, Kamailio, Request, Run};
 
 /// An operation that a script asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub enum Operation {
     Incr,
     Touch,
 }
+
+/// What a set writes.
+const DATA: &str = "data";
 
 use Operation::{Delete, Get, Incr, Set, Touch};
 
@@ -35,7 +38,7 @@ impl Operation {
     fn statement(self) -> &'static str {
         match self {
             Get => "$avp(got) = $mct($hdr(X-Key));",
-            Set => r#"$mct($hdr(X-Key)) = "hello";"#,
+            Set => r#"$mct($hdr(X-Key)) = "data";"#,
             Delete => "$mct($hdr(X-Key)) = $null;",
             Incr => "$mcinc($hdr(X-Key)) = 1;",
             Touch => "$mctex($hdr(X-Key)) = 60;",
@@ -88,6 +91,27 @@ impl Operation {
     #[track_caller]
     pub fn launch<'a>(self, kamailio: &'a Kamailio, key: &str) -> Run<'a> {
         kamailio.launch(self.verb(), Request::options().header("X-Key", key))
+    }
+
+    /// How often `server` was asked this about `key`, and whether the connection of the last time
+    /// was used again.
+    pub fn requests(self, server: &FaultyServer, key: &str) -> (usize, bool) {
+        let (mut count, mut used_again) = (0, false);
+        for stream in server.received() {
+            let stream = String::from_utf8_lossy(&stream);
+            let mut lines = stream.split_terminator("\r\n").peekable();
+            while let Some(line) = lines.next() {
+                let mut words = line.split(' ');
+                let verb = words.next().expect("a word, if empty");
+                if (verb == self.verb() || verb == "add") && words.next() == Some(key) {
+                    // The data of a set is no request.
+                    let _ = lines.next_if(|line| *line == DATA);
+                    count += 1;
+                    used_again = lines.peek().is_some();
+                }
+            }
+        }
+        (count, used_again)
     }
 }
 
