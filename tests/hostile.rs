@@ -13,7 +13,8 @@ use std::io;
 use operation::{Operation, assert_next_is_answered, scripts};
 use support::{Connection, FaultyServer, Kamailio};
 
-/// An answer: `KEY` stands for the key asked for, `GOOD` for the proper answer.
+/// An answer: `KEY` stands for the key asked for, `TWIN` for another of its length, `GOOD` for the
+/// proper answer.
 struct Row {
     answer: Vec<u8>,
     /// What `$mcst` says after get, set, delete, incr and touch.
@@ -37,7 +38,8 @@ impl Row {
             return self.answer.clone();
         };
         let text = text.replace("GOOD", &operation.reply(key));
-        text.replace("KEY", key).into_bytes()
+        let twin = key.replace("row", "wor");
+        text.replace("KEY", key).replace("TWIN", &twin).into_bytes()
     }
 
     /// Words after which the connection may serve on: the answer was read to its end.
@@ -115,6 +117,7 @@ fn a_proper_answer_to_something_else_is_no_answer() {
         garbled("MN\r\n"),
         garbled("VERSION 1.6.18\r\n"),
         garbled("VALUE other 1 5\r\nwrong\r\nEND\r\n"),
+        garbled("VALUE TWIN 1 5\r\nwrong\r\nEND\r\n"),
         garbled("VALUE KEYs 1 5\r\nwrong\r\nEND\r\n"),
         garbled("VALUE row 1 5\r\nwrong\r\nEND\r\n"),
         garbled("VALUE  1 5\r\nwrong\r\nEND\r\n"),
