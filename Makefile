@@ -20,7 +20,7 @@ version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # A linker; what we live in and talk to; what the stock C module needs besides itself; what sends
 # the calls.
 packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-sqlite-modules memcached \
-	nutcracker libsasl2-2 sip-tester
+	nutcracker libsasl2-2 sip-tester sqlite3
 lint_packages := shellcheck
 bench_packages := valgrind strace
 
@@ -127,7 +127,8 @@ lint: lint-dependencies ## Format, clippy, the core alone, the C header, the scr
 .PHONY: fuzz
 fuzz: $(call tool,$(cargo_fuzz)) ## Fuzz each target for FUZZ_SECONDS (60)
 	@for name in $$($< fuzz list --fuzz-dir tests/fuzz); do
-		RUSTC_BOOTSTRAP=1 $< fuzz run --fuzz-dir tests/fuzz "$$name" -- -max_total_time=$(or $(FUZZ_SECONDS),60)
+		RUSTC_BOOTSTRAP=1 $< fuzz run --fuzz-dir tests/fuzz "$$name" -- \
+			-dict=tests/fuzz/$$name.dict -max_len=6000 -max_total_time=$(or $(FUZZ_SECONDS),60)
 	done
 
 .PHONY: bench bench-faults

@@ -19,7 +19,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use support::Memcached;
 
-/// Bytes that mean something to memcached, to Kamailio, or to careless clients.
+/// Bytes that mean something to memcached, to a script, or to careless clients.
 const MEANINGFUL: &[u8] = b" \t\r\n\0\x0b\x1f\x7f=>$()%:k0\xff";
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
