@@ -2,9 +2,15 @@
 //!
 //! The answers are plain data; how they are asked for and shown is somebody else's.
 
+use std::time::Duration;
+
 use crate::cache::Cache;
-use crate::pool::Pool;
+use crate::clock::{Deadline, Moment};
+use crate::health::State;
+use crate::pool::{Member, Pool};
+use crate::probe::probe;
 use crate::server::ServerSpec;
+use crate::status::Status;
 
 /// Why a question has no answer, with a code as in HTTP and SIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +45,7 @@ impl Refused {
     }
 }
 
-/// A server of a pool.
+/// A server of a pool, and how it is.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listed {
     /// The pool's name.
@@ -50,6 +56,37 @@ pub struct Listed {
     pub alias: String,
     /// Its weight.
     pub weight: u16,
+    /// The word for its state.
+    pub state: &'static str,
+    /// For how many seconds it has been in it.
+    pub since: u64,
+    /// The word for the failure that led to it, empty for none.
+    pub reason: &'static str,
+    /// Operations under way in all processes.
+    pub in_flight: u32,
+    /// Operations since the start.
+    pub operations: u64,
+    /// Those of them that failed by the server's fault.
+    pub failures: u64,
+}
+
+impl Listed {
+    fn of(pool: &Pool, member: &Member) -> Self {
+        let (server, health) = (member.spec(), member.health());
+        let (in_flight, operations, failures) = health.counts();
+        Self {
+            pool: pool.settings().name.clone(),
+            address: server.address.to_string(),
+            alias: server.alias.clone().unwrap_or_default(),
+            weight: server.weight,
+            state: health.state().word(),
+            since: Moment::now().since(health.since()).as_secs(),
+            reason: health.reason().map_or("", Status::word),
+            in_flight,
+            operations,
+            failures,
+        }
+    }
 }
 
 /// Where a key lives.
@@ -83,15 +120,11 @@ pub struct Reloaded {
 /// # Errors
 /// There is no pool of that name.
 pub fn list(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Listed>, Refused> {
-    let pools = select(cache.refreshed_pools(), pool)?;
-    let rows = pools.iter().flat_map(|pool| {
-        pool.servers().map(|server| Listed {
-            pool: pool.settings().name.clone(),
-            address: server.address.to_string(),
-            alias: server.alias.clone().unwrap_or_default(),
-            weight: server.weight,
-        })
-    });
+    cache.refresh();
+    let pools = select(cache.pools(), pool)?;
+    let rows = pools
+        .iter()
+        .flat_map(|pool| pool.members().iter().map(|member| Listed::of(pool, member)));
     Ok(rows.collect())
 }
 
@@ -100,11 +133,16 @@ pub fn list(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Listed>, Refuse
 /// # Errors
 /// There is no pool of that name; the key is empty.
 pub fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<Placed, Refused> {
-    let pools = select(cache.refreshed_pools(), pool)?;
+    cache.refresh();
+    let pools = select(cache.pools(), pool)?;
     let pool = pools.first().ok_or_else(Refused::internal)?;
     let wire = pool.placement().wire_key(key);
     let wire = wire.map_err(|refusal| Refused::because(refusal.to_string()))?;
-    let location = pool.locate(wire.as_bytes());
+    let nobody = || Refused {
+        code: 500,
+        reason: "no server is live".into(),
+    };
+    let location = pool.locate(wire.as_bytes()).ok_or_else(nobody)?;
     let mut order = location.order.into_iter().map(ServerSpec::label);
     Ok(Placed {
         pool: pool.settings().name.clone(),
@@ -154,6 +192,103 @@ pub fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Re
     Ok(reloaded.collect())
 }
 
+/// What a probe of a server came to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pinged {
+    /// The pool's name.
+    pub pool: String,
+    /// The server's alias or address.
+    pub server: String,
+    /// `ok`, or the word for what went wrong.
+    pub answer: &'static str,
+    /// What went wrong, empty for nothing.
+    pub reason: String,
+}
+
+/// How long a ping may take.
+const PING_LIMIT: Duration = Duration::from_millis(1000);
+
+/// Asks all servers, or one, whether they are there. Changes nobody's state.
+///
+/// # Errors
+/// There is no server of that alias or address.
+pub fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged>, Refused> {
+    cache.refresh();
+    let asked: Vec<_> = cache
+        .pools()
+        .iter()
+        .flat_map(|pool| pool.members().iter().map(move |member| (pool, member)))
+        .filter(|(_, member)| server.is_none_or(|name| is_called(member, name)))
+        .collect();
+    if let (Some(name), true) = (server, asked.is_empty()) {
+        return Err(no_server(name));
+    }
+    let addresses: Vec<_> = asked
+        .iter()
+        .map(|(_, member)| member.spec().address.clone())
+        .collect();
+    let results = probe(&addresses, &Deadline::new(Moment::now(), PING_LIMIT));
+    let pinged = asked
+        .into_iter()
+        .zip(results)
+        .map(|((pool, member), result)| Pinged {
+            pool: pool.settings().name.clone(),
+            server: member.spec().label(),
+            answer: result
+                .as_ref()
+                .map_or_else(|error| error.status().word(), |()| "ok"),
+            reason: result
+                .err()
+                .map_or_else(String::new, |error| error.to_string()),
+        });
+    Ok(pinged.collect())
+}
+
+/// Takes a server out of service, or puts it back, in every pool that it is in.
+///
+/// # Errors
+/// There is no server of that alias or address; another word than `active` or `disabled`.
+pub fn set_state(cache: &mut Cache, state: &str, server: &str) -> Result<Vec<Listed>, Refused> {
+    let state = match state {
+        "active" => State::Active,
+        "disabled" => State::Disabled,
+        other => {
+            let reason = format!("state '{other}' is refused; accepted: active, disabled");
+            return Err(Refused::because(reason));
+        }
+    };
+    cache.refresh();
+    let mut changed = Vec::new();
+    for pool in cache.pools() {
+        for member in pool
+            .members()
+            .iter()
+            .filter(|member| is_called(member, server))
+        {
+            member.set(state);
+            changed.push(Listed::of(pool, member));
+        }
+    }
+    if changed.is_empty() {
+        Err(no_server(server))
+    } else {
+        Ok(changed)
+    }
+}
+
+fn is_called(member: &Member, name: &str) -> bool {
+    let spec = member.spec();
+    spec.alias.as_deref() == Some(name)
+        || spec.address.to_string() == name
+        || spec.address.short() == name
+}
+
+fn no_server(name: &str) -> Refused {
+    let reason =
+        format!("there is no server '{name}'; accepted: an alias or address of memcached.list");
+    Refused::because(reason)
+}
+
 /// The pool called `name`, or all.
 fn select<'a>(pools: &'a [Pool], name: Option<&str>) -> Result<&'a [Pool], Refused> {
     let Some(name) = name else {
@@ -178,7 +313,7 @@ fn select<'a>(pools: &'a [Pool], name: Option<&str>) -> Result<&'a [Pool], Refus
 mod tests {
     use super::*;
     use crate::config::{Given, Parameters};
-    use crate::roster::Roster;
+    use crate::shared::Shared;
     use crate::value::Numbers;
 
     fn cache(settings: &[(&str, &str)]) -> Cache {
@@ -187,8 +322,8 @@ mod tests {
             parameters.set(name, Given::Text(text)).unwrap();
         }
         let settings = parameters.settle();
-        let rosters = Roster::private(settings.len());
-        Cache::new(settings, Numbers::Bits64, rosters)
+        let shared = Shared::private(settings.len());
+        Cache::new(settings, Numbers::Bits64, shared)
     }
 
     #[test]

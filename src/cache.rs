@@ -13,7 +13,7 @@ use crate::lifetime::Lifetime;
 use crate::limiter::Limiter;
 use crate::pool::Pool;
 use crate::protocol::{MAX_VALUE, Reply, Request, Way};
-use crate::roster::Roster;
+use crate::shared::Shared;
 use crate::status::Status;
 use crate::value::{Found, MAX_DECIMAL, Numbers, Value, decode, operand};
 
@@ -37,12 +37,12 @@ pub struct Key {
 
 impl Cache {
     /// A cache of these pools, whose integers are read as `numbers` says. Each pool publishes
-    /// its list of servers in the roster of the same index, and follows it from then on.
-    pub fn new(settings: Vec<Settings>, numbers: Numbers, rosters: &'static [Roster]) -> Self {
-        let pools = settings.into_iter().zip(rosters);
+    /// its list of servers in the shared memory of the same index, and follows it from then on.
+    pub fn new(settings: Vec<Settings>, numbers: Numbers, shared: &'static [Shared]) -> Self {
+        let pools = settings.into_iter().zip(shared);
         Self {
             pools: pools
-                .map(|(settings, roster)| Pool::new(settings, roster))
+                .map(|(settings, shared)| Pool::new(settings, shared))
                 .collect(),
             numbers,
             last: None,
@@ -55,10 +55,14 @@ impl Cache {
         &self.pools
     }
 
-    /// The same, brought up to date with lists that were changed.
-    pub fn refreshed_pools(&mut self) -> &[Pool] {
+    /// The same, to be probed.
+    pub fn pools_mut(&mut self) -> &mut [Pool] {
+        &mut self.pools
+    }
+
+    /// Follows what other processes have changed; operations do so by themselves.
+    pub fn refresh(&mut self) {
         self.pools.iter_mut().for_each(Pool::refresh);
-        &self.pools
     }
 
     /// What the last operation came to; `None` before the first.
@@ -95,7 +99,7 @@ impl Cache {
     /// is then in `text`.
     pub fn get(&mut self, key: &Key, text: &mut Vec<u8>) -> Option<Found> {
         match self.ask(key, &Request::Get { key: &key.wire }, text) {
-            Some(Reply::Value { flags }) => Some(decode(flags, text, self.numbers_of(key))),
+            Some(Reply::Value { flags }) => Some(decode(flags, text, || self.numbers_of(key))),
             _ => None,
         }
     }

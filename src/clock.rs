@@ -20,6 +20,16 @@ impl Moment {
         Self(sys::monotonic_nanos())
     }
 
+    /// The moment that [`Self::nanos`] gave.
+    pub fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// For shared memory.
+    pub fn nanos(self) -> u64 {
+        self.0
+    }
+
     /// How long after `earlier` it is; nothing when it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use given::{BadParameter, Given};
 
+use crate::health::Rules;
 use crate::key::{self, MAX_PREFIX};
 use crate::lifetime::Lifetime;
 use crate::placement::{HashTag, Placement};
@@ -21,7 +22,7 @@ use crate::servers_file::ServersFile;
 use given::Value;
 
 /// The parameters' names.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 19] = [
     "servers",
     "servers_file",
     "expire",
@@ -35,6 +36,12 @@ pub const NAMES: [&str; 13] = [
     "key_prefix",
     "hash_prefix",
     "hash_tag",
+    "failover",
+    "stall_limit",
+    "inactive_threshold",
+    "probing_threshold",
+    "retry_interval",
+    "ping_interval",
 ];
 
 /// The name of the pool that is made of the plain parameters.
@@ -67,6 +74,12 @@ struct Values {
     key_prefix: Option<String>,
     hash_prefix: Option<bool>,
     hash_tag: Option<Option<HashTag>>,
+    failover: Option<Failover>,
+    stall_limit: Option<Duration>,
+    inactive_threshold: Option<u16>,
+    probing_threshold: Option<u16>,
+    retry_interval: Option<Option<Duration>>,
+    ping_interval: Option<Option<Duration>>,
 }
 
 /// How a pool works: every parameter with a value.
@@ -88,6 +101,27 @@ pub struct Settings {
     pub stringify: bool,
     /// Which server a key belongs to.
     pub placement: Placement,
+    /// Who serves the keys of a server that is out.
+    pub failover: Failover,
+    /// How long one worker more than the first waits for an answer.
+    pub stall_limit: Duration,
+    /// When a server is out, and when it is back.
+    pub rules: Rules,
+    /// How often a server that is out is asked; `None` = never.
+    pub retry_interval: Option<Duration>,
+    /// How often an active server is asked; `None` = never.
+    pub ping_interval: Option<Duration>,
+}
+
+/// Who serves the keys of a server that is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failover {
+    /// Nobody: they fail at once.
+    Off,
+    /// The next live server on the ring, which stays as it is.
+    NextServer,
+    /// A ring without the server.
+    NewRing,
 }
 
 impl Parameters {
@@ -234,6 +268,33 @@ impl Values {
                     tag => Some(tag.parse().map_err(|bad| value.refuse_because(bad))?),
                 });
             }
+            "failover" => {
+                let accepted = "0 (off), 1 (next server) or 2 (new ring)";
+                self.failover = Some(match value.number(0..=2, accepted)? {
+                    0 => Failover::Off,
+                    1 => Failover::NextServer,
+                    _ => Failover::NewRing,
+                });
+            }
+            "stall_limit" => self.stall_limit = Some(value.millis()?),
+            "inactive_threshold" => self.inactive_threshold = Some(value.threshold()?),
+            "probing_threshold" => self.probing_threshold = Some(value.threshold()?),
+            "retry_interval" => {
+                let accepted = "10 to 2147483647 milliseconds, or -1 (never)";
+                let never = value.number(-1..=-1, accepted).is_ok();
+                let millis = if never {
+                    None
+                } else {
+                    Some(value.number(10..=i32::MAX, accepted)?)
+                };
+                let millis = millis.map(|millis| u64::from(millis.unsigned_abs()));
+                self.retry_interval = Some(millis.map(Duration::from_millis));
+            }
+            "ping_interval" => {
+                let seconds = value.number(0..=i32::MAX, "0 (never) to 2147483647 seconds")?;
+                let seconds = u64::from(seconds.unsigned_abs());
+                self.ping_interval = Some((seconds > 0).then(|| Duration::from_secs(seconds)));
+            }
             name => {
                 let known = NAMES
                     .iter()
@@ -278,8 +339,32 @@ impl Values {
                 .unwrap_or(Duration::from_secs(5)),
             stringify: self.stringify.or(plain.stringify).unwrap_or(false),
             placement,
+            failover: self.failover.or(plain.failover).unwrap_or(Failover::Off),
+            stall_limit: self
+                .stall_limit
+                .or(plain.stall_limit)
+                .unwrap_or(millis(200)),
+            rules: Rules {
+                inactive_threshold: self
+                    .inactive_threshold
+                    .or(plain.inactive_threshold)
+                    .unwrap_or(1),
+                probing_threshold: self
+                    .probing_threshold
+                    .or(plain.probing_threshold)
+                    .unwrap_or(1),
+            },
+            retry_interval: self
+                .retry_interval
+                .or(plain.retry_interval)
+                .unwrap_or(Some(millis(1000))),
+            ping_interval: self.ping_interval.or(plain.ping_interval).flatten(),
         }
     }
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
 }
 
 fn prefix(value: &Value<'_>) -> Result<String, BadParameter> {

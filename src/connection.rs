@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use crate::clock::{Deadline, Moment};
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::net::{Stream, sys};
+use crate::patience::Patience;
 use crate::protocol::ascii::encode;
 use crate::protocol::parse::{Input, Source, read_reply};
 use crate::protocol::{Reply, Request};
@@ -65,16 +66,17 @@ impl Connection {
     /// # Errors
     /// Whatever kept the reply from being read; the connection is closed unless
     /// [`Error::in_step`].
+    #[inline(always)]
     pub fn exchange(
         &mut self,
         request: &Request<'_>,
         value: &mut Vec<u8>,
-        deadline: &Deadline,
+        patience: &Patience<'_>,
     ) -> Result<Reply, Error> {
         self.output.clear();
         self.output.shrink_to(KEEP);
         encode(request, &mut self.output);
-        let reply = self.ask(request, value, deadline);
+        let reply = self.ask(request, value, patience);
         if self.open.as_ref().is_some_and(|open| !open.in_step) {
             self.open = None;
         }
@@ -85,37 +87,37 @@ impl Connection {
         &mut self,
         request: &Request<'_>,
         value: &mut Vec<u8>,
-        deadline: &Deadline,
+        patience: &Patience<'_>,
     ) -> Result<Reply, Error> {
-        if let Some(open) = self.open.as_mut().filter(|open| open.is_usable(deadline)) {
+        let start = patience.start();
+        if let Some(open) = self.open.as_mut().filter(|open| open.is_usable(start)) {
             open.stream.begin();
-            match open.attempt(&self.output, request, value, deadline) {
+            match open.attempt(&self.output, request, value, patience) {
                 Ok(reply) => return Ok(reply),
                 Err(failure) if failure.allows_another_attempt(request) => {}
                 Err(failure) => return Err(failure.into()),
             }
         }
         self.open = None;
-        let open = self.open.insert(Open::connect(&self.address, deadline)?);
-        Ok(open.attempt(&self.output, request, value, deadline)?)
+        let open = self.open.insert(Open::connect(&self.address, patience)?);
+        Ok(open.attempt(&self.output, request, value, patience)?)
     }
 }
 
 impl Open {
-    fn connect(address: &Address, deadline: &Deadline) -> Result<Self, Error> {
+    fn connect(address: &Address, patience: &Patience<'_>) -> Result<Self, Error> {
         Ok(Self {
-            stream: Stream::connect(address, deadline)?,
+            stream: Stream::connect(address, patience)?,
             input: Input::new(),
             process: sys::process(),
-            last_used: deadline.start(),
+            last_used: patience.start(),
             in_step: true,
         })
     }
 
     /// True when it is this process's own and the server has neither closed it nor sent anything.
-    fn is_usable(&self, deadline: &Deadline) -> bool {
-        self.process == sys::process()
-            && (deadline.start() < self.last_used + IDLE || self.stream.is_idle())
+    fn is_usable(&self, now: Moment) -> bool {
+        self.process == sys::process() && (now < self.last_used + IDLE || self.stream.is_idle())
     }
 
     fn attempt(
@@ -123,19 +125,19 @@ impl Open {
         bytes: &[u8],
         request: &Request<'_>,
         value: &mut Vec<u8>,
-        deadline: &Deadline,
+        patience: &Patience<'_>,
     ) -> Result<Reply, Failure> {
         self.in_step = false;
         self.stream
-            .send(bytes, deadline)
+            .send(bytes, patience)
             .map_err(Failure::NotSent)?;
-        let mut source = Timed {
+        let mut source = Patient {
             stream: &mut self.stream,
-            deadline,
+            patience,
         };
         let reply = read_reply(request, &mut self.input, &mut source, value);
         self.in_step = reply.as_ref().map_or_else(Error::in_step, |_| true);
-        self.last_used = deadline.start();
+        self.last_used = patience.start();
         reply.map_err(Failure::Sent)
     }
 }
@@ -159,15 +161,15 @@ impl From<Failure> for Error {
     }
 }
 
-/// A stream with the deadline that its receives have to keep.
-struct Timed<'a> {
+/// A stream with the patience that its receives have.
+struct Patient<'a> {
     stream: &'a mut Stream,
-    deadline: &'a Deadline,
+    patience: &'a Patience<'a>,
 }
 
-impl Source for Timed<'_> {
+impl Source for Patient<'_> {
     fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
-        self.stream.receive(into, self.deadline)
+        self.stream.receive(into, self.patience)
     }
 }
 

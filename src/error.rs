@@ -15,6 +15,8 @@ use crate::status::Status;
 pub enum Error {
     /// The operation's deadline passed while it was doing this.
     Timeout(Waiting),
+    /// Another worker is waiting for the server already; it was not asked.
+    Busy,
     /// There is no connection to the server, or it ended before any byte of the reply.
     Down(Down),
     /// The caller asked for something that must not go on the wire.
@@ -24,7 +26,7 @@ pub enum Error {
     /// The stored value cannot be counted: it is no unsigned 64-bit decimal number.
     NotANumber,
     /// memcached answered `SERVER_ERROR`; its text, made printable.
-    ServerError(String),
+    ServerError(Box<str>),
     /// The reply was not one to this request; the connection is out of step.
     Garbled(&'static str),
 }
@@ -43,8 +45,10 @@ pub enum Waiting {
 /// How a server was found to be unreachable.
 #[derive(Debug)]
 pub enum Down {
+    /// It is out of service: inactive after failures, or disabled by an operator.
+    OutOfService,
     /// The name has no address; the resolver's text.
-    Unresolved(String),
+    Unresolved(Box<str>),
     /// Connecting failed.
     Connect(io::Error),
     /// The connection broke before any byte of the reply.
@@ -79,7 +83,27 @@ impl Error {
 
     /// True when the server, not the caller or the data, is to blame.
     pub fn counts_against_server(&self) -> bool {
-        matches!(self, Self::Timeout(_) | Self::Down(_) | Self::Garbled(_))
+        matches!(
+            self,
+            Self::Timeout(_) | Self::Busy | Self::Down(_) | Self::Garbled(_)
+        )
+    }
+
+    /// True when another server may be asked instead.
+    pub fn calls_for_another(&self) -> bool {
+        self.counts_against_server()
+    }
+
+    /// True when the server may have done what was asked: it must not be asked of another one
+    /// unless it may be repeated.
+    pub fn may_be_done(&self) -> bool {
+        !matches!(
+            self,
+            Self::Busy
+                | Self::Refused(_)
+                | Self::Timeout(Waiting::Connect)
+                | Self::Down(Down::OutOfService | Down::Unresolved(_) | Down::Connect(_))
+        )
     }
 
     /// True when the connection had been closed by the other side, as a restart does to an
@@ -92,6 +116,7 @@ impl Error {
     pub fn status(&self) -> Status {
         match self {
             Self::Timeout(_) => Status::Timeout,
+            Self::Busy => Status::Busy,
             Self::Down(_) => Status::Down,
             Self::Refused(_) => Status::Refused,
             Self::TooLarge => Status::TooLarge,
@@ -115,6 +140,8 @@ impl fmt::Display for Error {
             Self::Timeout(Waiting::Connect) => f.write_str("no connection within the timeout"),
             Self::Timeout(Waiting::Send) => f.write_str("request not taken within the timeout"),
             Self::Timeout(Waiting::Receive) => f.write_str("no complete reply within the timeout"),
+            Self::Busy => f.write_str("the server is not answering somebody else already"),
+            Self::Down(Down::OutOfService) => f.write_str("the server is out of service"),
             Self::Down(Down::Unresolved(text)) => write!(f, "no address: {text}"),
             Self::Down(Down::Connect(cause)) => write!(f, "cannot connect: {cause}"),
             Self::Down(Down::Lost(cause)) => write!(f, "connection lost: {cause}"),

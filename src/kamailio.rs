@@ -19,6 +19,7 @@ mod guard;
 mod log;
 pub mod module;
 mod params;
+mod probe;
 mod process;
 mod pv;
 mod pv_value;

@@ -33,13 +33,17 @@ pub mod key;
 pub mod lifetime;
 pub mod limiter;
 pub mod net;
+pub mod patience;
 pub mod placement;
 pub mod pool;
+pub mod probe;
+pub mod prober;
 pub mod protocol;
 pub mod ring;
 pub mod roster;
 pub mod server;
 pub mod servers_file;
+pub mod shared;
 pub mod status;
 pub mod value;
 

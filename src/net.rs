@@ -1,7 +1,7 @@
-//! Stream: one connected byte stream to a memcached, every wait bounded by a deadline.
+//! Stream: one connected byte stream to a memcached, every wait bounded.
 //!
 //! Knows sockets and time, no protocol. A healthy exchange is one `send` and one `recv`: the
-//! socket stays blocking and carries the operation's whole timeout as its own receive timeout, so
+//! socket stays blocking and carries the operation's first patience as its own receive timeout, so
 //! that an operation's first wait needs no further system call. Any later wait (after connecting, a
 //! reply in pieces) polls for what is left of the deadline, so a dripping server cannot stretch it.
 
@@ -12,8 +12,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use crate::clock::Deadline;
 use crate::error::{Down, Error, Waiting};
+use crate::patience::Patience;
 use crate::server::Address;
 
 /// The least time that one address of a name is given.
@@ -26,7 +26,7 @@ pub struct Stream {
     /// The receive timeout that the socket carries.
     patience: Duration,
     /// True while the operation has not waited for anything: its whole time is still left, and
-    /// the socket's own timeout is as good as the deadline.
+    /// the socket's own timeout is as good as a clock.
     unhurried: bool,
 }
 
@@ -36,19 +36,24 @@ impl Stream {
     ///
     /// # Errors
     /// [`Error::Down`] when no address could be connected, [`Error::Timeout`].
-    pub fn connect(address: &Address, deadline: &Deadline) -> Result<Self, Error> {
+    pub fn connect(address: &Address, patience: &Patience<'_>) -> Result<Self, Error> {
         let socket = match address {
-            Address::Tcp { host, port } => connect_tcp(host, *port, deadline)?,
-            Address::Unix(path) => {
-                sys::connect_unix(path.as_ref(), left(deadline, Waiting::Connect)?)
-                    .map_err(not_connected)?
-            }
+            Address::Tcp { host, port } => connect_tcp(host, *port, patience)?,
+            Address::Unix(path) => loop {
+                let time = patience.left(Waiting::Connect)?;
+                match sys::connect_unix(path.as_ref(), time) {
+                    Ok(socket) => break socket,
+                    Err(error) if is_late(&error) => {}
+                    Err(error) => return Err(Error::Down(Down::Connect(error))),
+                }
+            },
         };
-        let patience = deadline.limit();
-        sys::set_receive_timeout(&socket, patience).map_err(not_connected)?;
+        let first = patience.first();
+        let set = sys::set_receive_timeout(&socket, first);
+        set.map_err(|error| Error::Down(Down::Connect(error)))?;
         Ok(Self {
             socket,
-            patience,
+            patience: first,
             unhurried: false,
         })
     }
@@ -62,14 +67,14 @@ impl Stream {
     ///
     /// # Errors
     /// [`Down::Lost`] or [`Error::Timeout`]; the other side has then not got all of them.
-    pub fn send(&mut self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), Error> {
+    pub fn send(&mut self, mut bytes: &[u8], patience: &Patience<'_>) -> Result<(), Error> {
         loop {
             match sys::send_now(&self.socket, bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.unhurried = false;
-                    let time = left(deadline, Waiting::Send)?;
+                    let time = patience.left(Waiting::Send)?;
                     sys::wait_writable(&self.socket, time).map_err(lost)?;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -82,16 +87,16 @@ impl Stream {
     ///
     /// # Errors
     /// [`Down::Lost`] or [`Error::Timeout`].
-    pub fn receive(&mut self, into: &mut [u8], deadline: &Deadline) -> Result<usize, Error> {
-        if self.patience != deadline.limit() {
-            self.patience = deadline.limit();
-            sys::set_receive_timeout(&self.socket, self.patience).map_err(lost)?;
-        }
+    pub fn receive(&mut self, into: &mut [u8], patience: &Patience<'_>) -> Result<usize, Error> {
         loop {
             let received = if std::mem::take(&mut self.unhurried) {
+                if self.patience != patience.first() {
+                    self.patience = patience.first();
+                    sys::set_receive_timeout(&self.socket, self.patience).map_err(lost)?;
+                }
                 sys::receive(&self.socket, into)
             } else {
-                let time = left(deadline, Waiting::Receive)?;
+                let time = patience.left(Waiting::Receive)?;
                 sys::wait_readable(&self.socket, time)
                     .and_then(|()| sys::receive_now(&self.socket, into))
             };
@@ -110,36 +115,37 @@ impl Stream {
     }
 }
 
-fn connect_tcp(host: &str, port: u16, deadline: &Deadline) -> Result<OwnedFd, Error> {
-    let unresolved = |error: io::Error| Error::Down(Down::Unresolved(error.to_string()));
+fn connect_tcp(host: &str, port: u16, patience: &Patience<'_>) -> Result<OwnedFd, Error> {
+    let unresolved = |error: io::Error| Error::Down(Down::Unresolved(error.to_string().into()));
     let mut addresses: Vec<_> = (host, port)
         .to_socket_addrs()
         .map_err(unresolved)?
         .collect();
     addresses.dedup();
-    let mut failure = Error::Down(Down::Unresolved(format!("no address for {host}")));
-    for (tried, address) in addresses.iter().enumerate() {
-        let share = left(deadline, Waiting::Connect)? / (addresses.len() - tried) as u32;
-        match TcpStream::connect_timeout(address, share.max(MIN_SHARE)) {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(not_connected)?;
-                return Ok(stream.into());
+    loop {
+        let mut failure = Err(Error::Down(Down::Unresolved("the name has none".into())));
+        let mut late = false;
+        for (tried, address) in addresses.iter().enumerate() {
+            let share = patience.left(Waiting::Connect)? / (addresses.len() - tried) as u32;
+            match TcpStream::connect_timeout(address, share.max(MIN_SHARE)) {
+                Ok(stream) => {
+                    // Fails on no TCP socket; without it small requests would be sent late.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream.into());
+                }
+                Err(error) if is_late(&error) => late = true,
+                Err(error) => failure = Err(Error::Down(Down::Connect(error))),
             }
-            Err(error) => failure = not_connected(error),
         }
+        if !late {
+            return failure;
+        }
+        // Somebody did not answer in the time there was: once more if there is more.
     }
-    Err(failure)
 }
 
-fn left(deadline: &Deadline, waiting: Waiting) -> Result<Duration, Error> {
-    deadline.remaining().ok_or(Error::Timeout(waiting))
-}
-
-fn not_connected(error: io::Error) -> Error {
-    match error.kind() {
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => Error::Timeout(Waiting::Connect),
-        _ => Error::Down(Down::Connect(error)),
-    }
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
 fn lost(error: io::Error) -> Error {

@@ -1,36 +1,34 @@
 //! Pool: a named group of servers, and this process's connections to them.
 //!
-//! Finds the server of a key, asks it under one deadline, and keeps its health and the log
-//! lines about it. The list of servers is the roster's, which any process may change: noticing
-//! costs one load an operation, following it a new ring. It does not know what an operation means.
+//! Finds the server of a key, or its stand-in, and asks it under one deadline. The list of servers
+//! and their health are shared with all processes: noticing a change costs two loads an
+//! operation, following it a new ring. It does not know what an operation means.
 
 use crate::clock::{Deadline, Moment};
-use crate::config::Settings;
-use crate::connection::Connection;
-use crate::error::Error;
-use crate::health::{Failure, Health};
+use crate::config::{Failover, Settings};
+use crate::error::{Down, Error};
 use crate::placement::Placement;
 use crate::protocol::{Reply, Request};
 use crate::ring::{Hit, Ring};
-use crate::roster::Roster;
-use crate::server::{self, ServerSpec};
+use crate::server::ServerSpec;
+use crate::shared::Shared;
+
+mod member;
+
+pub use member::Member;
 
 /// A group of servers with common settings.
 #[derive(Debug)]
 pub struct Pool {
     settings: Settings,
-    roster: &'static Roster,
-    /// The roster's version that `servers` and `ring` are made of.
+    shared: &'static Shared,
+    /// The version of the shared list that `members` are.
     version: u32,
-    servers: Vec<Server>,
-    ring: Ring,
-}
-
-#[derive(Debug)]
-struct Server {
-    spec: ServerSpec,
-    connection: Connection,
-    health: Health,
+    /// The number of changes that `ring` knows of.
+    changes: u32,
+    members: Vec<Member>,
+    /// `None` when no server is live and dead ones are left out.
+    ring: Option<Ring>,
 }
 
 /// Where a key lives, for people.
@@ -45,23 +43,21 @@ pub struct Location<'a> {
 }
 
 impl Pool {
-    /// A pool that has asked nobody anything yet; its servers are published in `roster`.
-    pub fn new(settings: Settings, roster: &'static Roster) -> Self {
-        if let Err(why) = roster.write(&settings.servers) {
-            log::error!(
-                "servers of pool '{}' cannot be changed later: {why}",
-                settings.name
-            );
+    /// A pool that has asked nobody anything yet; its servers are published to all processes.
+    pub fn new(settings: Settings, shared: &'static Shared) -> Self {
+        if let Err(why) = shared.publish(&settings.servers, Moment::now()) {
+            log::error!("servers of pool '{}' are not shared: {why}", settings.name);
         }
-        let servers = &settings.servers;
-        let ring = settings.placement.ring(servers, |_| true);
-        Self {
-            version: roster.version(),
-            roster,
-            servers: servers.iter().cloned().map(Server::new).collect(),
-            ring: ring.expect("a list of servers is never empty"),
+        let mut pool = Self {
             settings,
-        }
+            shared,
+            version: 0,
+            changes: 0,
+            members: Vec::new(),
+            ring: None,
+        };
+        pool.refresh();
+        pool
     }
 
     /// How it works.
@@ -75,20 +71,26 @@ impl Pool {
     }
 
     /// Its servers as this process knows them, in the order of the list.
-    pub fn servers(&self) -> impl Iterator<Item = &ServerSpec> {
-        self.servers.iter().map(|server| &server.spec)
+    pub fn members(&self) -> &[Member] {
+        &self.members
     }
 
-    /// Where a wire key lives.
-    pub fn locate(&self, wire: &[u8]) -> Location<'_> {
+    /// The same, to be probed.
+    pub fn members_mut(&mut self) -> &mut [Member] {
+        &mut self.members
+    }
+
+    /// Where a wire key lives; `None` when no server is live.
+    pub fn locate(&self, wire: &[u8]) -> Option<Location<'_>> {
+        let ring = self.ring.as_ref()?;
         let hash = self.placement().hash(wire);
-        let Hit { point, .. } = self.ring.locate(hash);
-        let order = self.placement().failover_order(&self.ring, wire);
+        let Hit { point, .. } = ring.locate(hash);
+        let order = self.placement().failover_order(ring, wire);
         let order = order
             .into_iter()
-            .map(|index| &self.servers[index].spec)
+            .map(|index| self.members[index].spec())
             .collect();
-        Location { hash, point, order }
+        Some(Location { hash, point, order })
     }
 
     /// Replaces the list of servers, for all processes.
@@ -96,114 +98,108 @@ impl Pool {
     /// # Errors
     /// One line that says why the old list stays.
     pub fn publish(&self, servers: &[ServerSpec]) -> Result<(), String> {
-        self.roster.write(servers).map_err(|why| why.to_string())
+        let published = self.shared.publish(servers, Moment::now());
+        published.map_err(|why| why.to_string())
     }
 
-    /// Asks the server of the request's key, whose hash may be known already; a value's bytes
-    /// replace what `value` held.
+    /// Asks the server of the request's key, whose hash may be known already, or who stands in
+    /// for it; a value's bytes replace what `value` held.
     ///
     /// # Errors
-    /// Those of [`Connection::exchange`].
+    /// Those of [`Member::ask`]; with several servers asked that of the last.
     pub fn ask(
         &mut self,
         hash: Option<u32>,
         request: &Request<'_>,
         value: &mut Vec<u8>,
     ) -> Result<Reply, Error> {
-        if self.roster.version() != self.version {
+        if self.shared.version() != self.version || self.shared.changes() != self.changes {
             self.refresh();
         }
         let deadline = Deadline::new(Moment::now(), self.settings.timeout);
-        let owner = self.ring.sole().unwrap_or_else(|| {
-            let key = request.key().as_bytes();
-            self.ring
-                .owner(hash.unwrap_or_else(|| self.settings.placement.hash(key)))
-        });
-        self.servers[owner].ask(request, value, &deadline)
+        let Some(ring) = &self.ring else {
+            return Err(Error::Down(Down::OutOfService));
+        };
+        let placement = &self.settings.placement;
+        let wire = request.key().as_bytes();
+        let hash = || hash.unwrap_or_else(|| placement.hash(wire));
+        let owner = ring.sole().unwrap_or_else(|| ring.owner(hash()));
+        let reply = self.members[owner].ask(request, value, &deadline, &self.settings);
+        match reply {
+            Err(error) if self.settings.failover == Failover::NextServer => {
+                self.ask_stand_ins(owner, error, hash(), request, value, &deadline)
+            }
+            reply => reply,
+        }
     }
 
-    /// Follows the roster: servers that stay keep their connections, those that left lose them.
+    /// Asks one live server after the other, each once, as long as the request cannot have been
+    /// done or may be done again.
     #[cold]
-    pub fn refresh(&mut self) {
-        let Some((version, text)) = self.roster.read() else {
-            // Being replaced at this moment; the next operation will see it.
-            return;
-        };
-        if version == self.version {
-            return;
-        }
-        let name = &self.settings.name;
-        let list = match server::parse_file(&text) {
-            Ok(list) => list,
-            Err(bad) => return log::error!("new servers of pool '{name}': {bad}"),
-        };
-        let Some(ring) = self.settings.placement.ring(&list, |_| true) else {
-            return;
-        };
-        let mut old = std::mem::take(&mut self.servers);
-        self.servers = list
-            .into_iter()
-            .map(|spec| {
-                match old
-                    .iter()
-                    .position(|server| server.spec.address == spec.address)
-                {
-                    Some(at) => Server {
-                        spec,
-                        ..old.swap_remove(at)
-                    },
-                    None => Server::new(spec),
-                }
-            })
-            .collect();
-        (self.ring, self.version) = (ring, version);
-        log::debug!("pool '{name}' has {} servers now", self.servers.len());
-    }
-}
-
-impl Server {
-    fn new(spec: ServerSpec) -> Self {
-        Self {
-            connection: Connection::new(spec.address.clone()),
-            health: Health::default(),
-            spec,
-        }
-    }
-
-    fn ask(
+    fn ask_stand_ins(
         &mut self,
+        owner: usize,
+        mut error: Error,
+        hash: u32,
         request: &Request<'_>,
         value: &mut Vec<u8>,
         deadline: &Deadline,
     ) -> Result<Reply, Error> {
-        let reply = self.connection.exchange(request, value, deadline);
-        match &reply {
-            Err(error) if error.counts_against_server() => self.note_failure(request, error),
-            _ => {
-                if let Some((outage, left_out)) = self.health.answered(deadline.start()) {
-                    let (label, seconds) = (self.spec.label(), outage.as_secs_f32());
-                    log::warn!("server {label} answers again after {seconds:.1} s{left_out}");
-                }
+        let mut asked = vec![owner];
+        while error.calls_for_another() && deadline.remaining().is_some() {
+            if error.may_be_done() && !request.is_repeatable() {
+                break;
+            }
+            let live = |index: usize| !asked.contains(&index) && self.members[index].is_live();
+            let placement = &self.settings.placement;
+            let next = self
+                .ring
+                .as_ref()
+                .and_then(|ring| placement.first_live(ring, request.key().as_bytes(), hash, live));
+            let Some(next) = next else {
+                break;
+            };
+            asked.push(next);
+            match self.members[next].ask(request, value, deadline, &self.settings) {
+                Ok(reply) => return Ok(reply),
+                Err(another) => error = another,
             }
         }
-        reply
+        Err(error)
     }
 
+    /// Follows the shared list: servers that stay keep their connections, those that left lose
+    /// them; and, where dead servers are left out of the ring, their states.
     #[cold]
-    fn note_failure(&mut self, request: &Request<'_>, error: &Error) {
-        let (label, verb, key) = (self.spec.label(), request.verb(), request.key());
-        let word = error.status();
-        match self.health.failed(Moment::now()) {
-            Failure::Fell(left_out) => {
-                log::warn!(
-                    "server {label} fails: {word}: {error} ({verb} of key '{key}'){left_out}"
-                );
-            }
-            Failure::Again(left_out) => {
-                log::error!("{verb} of key '{key}' at server {label}: {word}: {error}{left_out}");
-            }
-            Failure::Silent => {}
+    pub fn refresh(&mut self) {
+        let (mut stale, changes) = (self.ring.is_none(), self.shared.changes());
+        if self.shared.version() != self.version {
+            // While it is being replaced, the next operation will see it.
+            let Some((version, list)) = self.shared.list() else {
+                return;
+            };
+            let mut old = std::mem::take(&mut self.members);
+            let member = |(slot, spec): (usize, ServerSpec)| match old
+                .iter()
+                .position(|member| member.spec().address == spec.address)
+            {
+                Some(at) => old.swap_remove(at).renamed(spec),
+                None => Member::new(spec, slot, self.shared),
+            };
+            self.members = list.into_iter().map(member).collect();
+            (self.version, stale) = (version, true);
         }
+        let leaves_out = self.settings.failover == Failover::NewRing;
+        if stale || leaves_out && changes != self.changes {
+            let servers: Vec<_> = self
+                .members
+                .iter()
+                .map(|member| member.spec().clone())
+                .collect();
+            let live = |index: usize| !leaves_out || self.members[index].is_live();
+            self.ring = self.settings.placement.ring(&servers, live);
+        }
+        self.changes = changes;
     }
 }
 
@@ -211,21 +207,27 @@ impl Server {
 mod tests {
     use super::*;
     use crate::config::{Given, Parameters};
+    use crate::health::State;
+    use crate::server;
 
-    fn pool(servers: &str) -> Pool {
+    fn pool(servers: &str, failover: i32) -> Pool {
         let mut parameters = Parameters::default();
         parameters.set("servers", Given::Text(servers)).unwrap();
+        parameters.set("failover", Given::Number(failover)).unwrap();
         let settings = parameters.settle().remove(0);
-        Pool::new(settings, &Roster::private(1)[0])
+        Pool::new(settings, &Shared::private(1)[0])
     }
 
     fn labels(pool: &Pool) -> Vec<String> {
-        pool.servers().map(ServerSpec::label).collect()
+        pool.members()
+            .iter()
+            .map(|member| member.spec().label())
+            .collect()
     }
 
     #[test]
     fn a_published_list_is_followed() {
-        let mut pool = pool("a:1, b:2 bee");
+        let mut pool = pool("a:1, b:2 bee", 0);
         assert_eq!(labels(&pool), ["a:1", "bee"]);
         pool.publish(&server::parse_list("b:2:5, c:3").unwrap())
             .unwrap();
@@ -240,11 +242,30 @@ mod tests {
 
     #[test]
     fn a_key_is_located_with_all_its_stand_ins() {
-        let pool = pool("a:1, b:2, c:3");
-        let location = pool.locate(b"k");
+        let pool = pool("a:1, b:2, c:3", 0);
+        let location = pool.locate(b"k").unwrap();
         assert_eq!(location.hash, pool.placement().hash(b"k"));
         assert_eq!(location.order.len(), 3);
-        let owner = pool.ring.owner(location.hash);
-        assert_eq!(location.order[0], &pool.servers[owner].spec);
+        let owner = pool.ring.as_ref().unwrap().owner(location.hash);
+        assert_eq!(location.order[0], pool.members[owner].spec());
+    }
+
+    #[test]
+    fn dead_servers_are_left_out_where_that_is_asked_for() {
+        for (failover, left) in [(0, 3), (1, 3), (2, 1)] {
+            let mut pool = pool("a:1, b:2, c:3", failover);
+            for member in &pool.members()[..2] {
+                member.set(State::Disabled);
+            }
+            pool.refresh();
+            assert_eq!(
+                pool.locate(b"k").unwrap().order.len(),
+                left,
+                "failover={failover}"
+            );
+            pool.members()[2].set(State::Disabled);
+            pool.refresh();
+            assert_eq!(pool.locate(b"k").is_none(), failover == 2);
+        }
     }
 }

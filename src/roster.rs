@@ -1,6 +1,6 @@
-//! Roster: a pool's list of servers in memory that all processes share.
+//! Roster: a pool's list of servers, as text, in memory that all processes share.
 //!
-//! Any process may replace the list, every process notices at its next operation, and noticing
+//! Any process may replace the text, every process notices at its next operation, and noticing
 //! costs one load: the sequence number is odd while the list is being written and higher after
 //! each change. Readers copy the text and look at the number again; a reader that was
 //! overtaken goes on with the list it has, so nobody ever waits. Writers exclude each other by
@@ -12,8 +12,6 @@
 //! along with programming language memory models?", 2012). All bits zero = an empty list.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
-
-use crate::server::ServerSpec;
 
 /// The longest list as text, in bytes: a thousand servers of 64 bytes each.
 pub const MAX_TEXT: usize = 64_000;
@@ -64,13 +62,11 @@ impl Roster {
         whole.then_some((version, String::from_utf8(bytes).ok()?))
     }
 
-    /// Replaces the list.
+    /// Replaces the text.
     ///
     /// # Errors
-    /// [`NotWritten`]; the list is then as it was.
-    pub fn write(&self, servers: &[ServerSpec]) -> Result<(), NotWritten> {
-        let lines: Vec<String> = servers.iter().map(ServerSpec::to_string).collect();
-        let text = lines.join("\n");
+    /// [`NotWritten`]; the text is then as it was.
+    pub fn write(&self, text: &str) -> Result<(), NotWritten> {
         if text.len() > MAX_TEXT {
             return Err(NotWritten::TooLong);
         }
@@ -94,67 +90,67 @@ impl Roster {
         Ok(())
     }
 
-    /// Rosters of a process's own, for programs that share nothing.
-    pub fn private(count: usize) -> &'static [Self] {
-        let rosters = (0..count).map(|_| Self {
+    /// An empty one.
+    pub const fn new() -> Self {
+        Self {
             sequence: AtomicU32::new(0),
             len: AtomicU32::new(0),
             text: [const { AtomicU8::new(0) }; MAX_TEXT],
-        });
-        rosters.collect::<Vec<_>>().leak()
+        }
+    }
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::parse_file;
 
     #[test]
     fn what_is_written_is_read_with_a_new_version() {
-        let roster = &Roster::private(1)[0];
+        let roster = Box::new(Roster::new());
         assert_eq!(roster.read(), Some((0, String::new())));
-        let servers = parse_file("a:1 x\n[::1]:2:3\n/run/mc").unwrap();
-        roster.write(&servers).unwrap();
-        let (version, text) = roster.read().unwrap();
-        assert_eq!(version, roster.version());
-        assert_ne!(version, 0);
-        assert_eq!(parse_file(&text).unwrap(), servers);
+        roster.write("a\nb").unwrap();
+        assert_eq!(roster.read(), Some((roster.version(), "a\nb".into())));
+        assert_ne!(roster.version(), 0);
     }
 
     #[test]
-    fn a_list_that_does_not_fit_changes_nothing() {
-        let roster = &Roster::private(1)[0];
-        let name = "n".repeat(240);
-        let long: Vec<String> = (1..=300).map(|port| format!("{name}:{port}")).collect();
-        let long = parse_file(&long.join("\n")).unwrap();
-        assert_eq!(roster.write(&long), Err(NotWritten::TooLong));
-        assert_eq!(roster.version(), 0);
+    fn a_text_that_does_not_fit_changes_nothing() {
+        let roster = Box::new(Roster::new());
+        assert_eq!(
+            roster.write(&"x".repeat(MAX_TEXT + 1)),
+            Err(NotWritten::TooLong)
+        );
+        assert_eq!(roster.read(), Some((0, String::new())));
     }
 
     #[test]
     #[cfg_attr(miri, ignore = "too slow there")]
-    fn readers_never_see_half_a_list() {
-        let roster = &Roster::private(1)[0];
-        let lists =
-            ["a:1\nb:2\nc:3", "dd:44\nee:55\nff:66\ngg:77"].map(|text| parse_file(text).unwrap());
-        roster.write(&lists[0]).unwrap();
+    fn readers_never_see_half_a_text() {
+        let roster = Box::new(Roster::new());
+        let texts = ["a".repeat(100), "b".repeat(2000)];
+        roster.write(&texts[0]).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for round in 0..5000 {
-                        let _ = roster.write(&lists[round % 2]);
+                        let _ = roster.write(&texts[round % 2]);
                     }
                 });
             }
             scope.spawn(|| {
                 for _ in 0..5000 {
                     if let Some((_, text)) = roster.read() {
-                        assert!(lists.contains(&parse_file(&text).unwrap()), "{text}");
+                        assert!(texts.contains(&text), "{text}");
                     }
                 }
             });
         });
-        assert_eq!(roster.version() % 2, 0);
+        assert!(roster.version().is_multiple_of(2));
     }
 }

@@ -24,6 +24,8 @@ pub enum Status {
     Counted,
     /// The deadline passed.
     Timeout,
+    /// The server is not answering somebody else; nobody asked it again.
+    Busy,
     /// The server cannot be reached.
     Down,
     /// The request was not sent: it cannot be expressed, or must not be.
@@ -50,6 +52,7 @@ impl Status {
             Self::Touched => "touched",
             Self::Counted => "counted",
             Self::Timeout => "timeout",
+            Self::Busy => "busy",
             Self::Down => "down",
             Self::Refused => "refused",
             Self::TooLarge => "too_large",
@@ -57,6 +60,35 @@ impl Status {
             Self::ServerError => "server_error",
             Self::Garbled => "garbled",
         }
+    }
+
+    /// Every word there is.
+    const ALL: [Self; 15] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Stored,
+        Self::NotStored,
+        Self::Deleted,
+        Self::Touched,
+        Self::Counted,
+        Self::Timeout,
+        Self::Busy,
+        Self::Down,
+        Self::Refused,
+        Self::TooLarge,
+        Self::NotANumber,
+        Self::ServerError,
+        Self::Garbled,
+    ];
+
+    /// A number for shared memory, never 0.
+    pub fn code(self) -> u32 {
+        self as u32 + 1
+    }
+
+    /// The status that has this number.
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.code() == code)
     }
 
     /// True for what the core is told as a failed assignment: the script asked for something

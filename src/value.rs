@@ -51,7 +51,7 @@ pub enum Found {
 
 /// Reads an item by its client flags; afterwards `bytes` hold its text: a string as stored, a
 /// number in plain decimal. memcached pads a number that a decrement made shorter with blanks.
-pub fn decode(flags: u32, bytes: &mut Vec<u8>, numbers: Numbers) -> Found {
+pub fn decode(flags: u32, bytes: &mut Vec<u8>, numbers: impl FnOnce() -> Numbers) -> Found {
     if flags & TEXT_FLAG != 0 {
         return Found::Text;
     }
@@ -59,6 +59,7 @@ pub fn decode(flags: u32, bytes: &mut Vec<u8>, numbers: Numbers) -> Found {
     if !is_number(trimmed) {
         return Found::Text;
     }
+    let numbers = numbers();
     let fits = |number: &i64| match numbers {
         Numbers::Bits64 => true,
         Numbers::Bits32 => i32::try_from(*number).is_ok(),
@@ -156,7 +157,7 @@ mod tests {
 
     fn read(flags: u32, text: &[u8], numbers: Numbers) -> (Found, Vec<u8>) {
         let mut bytes = text.to_vec();
-        (decode(flags, &mut bytes, numbers), bytes)
+        (decode(flags, &mut bytes, || numbers), bytes)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use kamailio_memcached::error::Refusal;
 use kamailio_memcached::key::WireKey;
 use kamailio_memcached::protocol::ascii::encode;
 use kamailio_memcached::protocol::{Request, Store, Way};
-use kamailio_memcached::roster::Roster;
+use kamailio_memcached::shared::Shared;
 use kamailio_memcached::status::Status;
 use kamailio_memcached::value::{Found, Numbers, Value};
 use proptest::collection::vec;
@@ -144,9 +144,9 @@ fn cache(memcached: &Memcached) -> Cache {
     let mut parameters = Parameters::default();
     let servers = Given::Text(memcached.address());
     parameters.set("servers", servers).expect("an address");
-    static ROSTERS: OnceLock<&[Roster]> = OnceLock::new();
-    let rosters = ROSTERS.get_or_init(|| Roster::private(1));
-    Cache::new(parameters.settle(), Numbers::Bits64, rosters)
+    static SHARED: OnceLock<&[Shared]> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| Shared::private(1));
+    Cache::new(parameters.settle(), Numbers::Bits64, shared)
 }
 
 proptest! {

@@ -88,6 +88,11 @@ impl<'a> Value<'a> {
         Ok(Duration::from_millis(millis.unsigned_abs().into()))
     }
 
+    pub fn threshold(&self) -> Result<u16, BadParameter> {
+        self.number(1..=1000, "1 to 1000")
+            .map(|number| number as u16)
+    }
+
     pub fn lifetime(&self) -> Result<Lifetime, BadParameter> {
         const ACCEPTED: &str = "0 (never) to 2147483647 seconds";
         let seconds = self.number(0..=i32::MAX, ACCEPTED)?;

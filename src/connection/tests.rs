@@ -1,5 +1,5 @@
 use super::*;
-use crate::clock::Moment;
+use crate::clock::Deadline;
 use crate::key::WireKey;
 use crate::protocol::{Store, Way};
 use std::io::{BufRead, BufReader, Write};
@@ -51,8 +51,19 @@ fn key() -> WireKey {
 
 /// Exchanges `request` in two seconds.
 fn ask(connection: &mut Connection, request: Request<'_>) -> Result<Reply, Error> {
-    let deadline = Deadline::new(Moment::now(), Duration::from_secs(2));
-    connection.exchange(&request, &mut Vec::new(), &deadline)
+    ask_within(
+        connection,
+        request,
+        Deadline::new(Moment::now(), Duration::from_secs(2)),
+    )
+}
+
+fn ask_within(
+    connection: &mut Connection,
+    request: Request<'_>,
+    deadline: Deadline,
+) -> Result<Reply, Error> {
+    connection.exchange(&request, &mut Vec::new(), &Patience::until(deadline))
 }
 
 fn count(connection: &mut Connection) -> Result<Reply, Error> {
@@ -102,7 +113,7 @@ fn a_connection_closed_while_idle_costs_nothing_and_counts_once() {
         by: 1,
     };
     let later = Deadline::new(Moment::now() + IDLE, Duration::from_secs(2));
-    let reply = connection.exchange(&request, &mut Vec::new(), &later);
+    let reply = ask_within(&mut connection, request, later);
     assert_eq!(reply.unwrap(), Reply::Counted(2));
     assert_eq!(server.lines().len(), 2);
 }
@@ -176,7 +187,7 @@ fn a_late_reply_never_reaches_the_next_caller() {
         key: &key(),
         by: 1,
     };
-    let late = connection.exchange(&request, &mut Vec::new(), &deadline);
+    let late = ask_within(&mut connection, request, deadline);
     assert!(matches!(late, Err(Error::Timeout(_))), "{late:?}");
     assert_eq!(count(&mut connection).unwrap(), Reply::Counted(2));
 }

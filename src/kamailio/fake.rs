@@ -4,7 +4,7 @@
 //! belongs to one script thread, so tests take turns: each holds a [`Turn`].
 
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
@@ -13,7 +13,7 @@ use super::sys::{self, Host, Symbols};
 use super::version::Family;
 use super::{log, process};
 use crate::config::{Given, Parameters};
-use crate::roster::Roster;
+use crate::shared::Shared;
 use crate::value::Numbers;
 
 thread_local! {
@@ -47,7 +47,7 @@ impl Turn {
         let mut parameters = Parameters::default();
         parameters.set("servers", Given::Text(servers)).unwrap();
         parameters.set("timeout", Given::Number(2000)).unwrap();
-        process::start(parameters.settle(), Numbers::Bits64, Roster::private(1));
+        process::start(parameters.settle(), Numbers::Bits64, Shared::private(1));
         LINES.take();
         Self { _turn: turn }
     }
@@ -74,6 +74,8 @@ pub fn find(name: &CStr) -> *mut c_void {
         b"pv_parse_format" => pv_parse_format as *mut c_void,
         b"pv_printf" => pv_printf as *mut c_void,
         b"pv_elem_free_all" => pv_elem_free_all as *mut c_void,
+        b"register_basic_timers" => register_basic_timers as *mut c_void,
+        b"fork_basic_utimer" => fork_basic_utimer as *mut c_void,
         b"get_debug_level" => get_debug_level as *mut c_void,
         b"get_debug_facility" => get_debug_facility as *mut c_void,
         b"my_pid" => my_pid as *mut c_void,
@@ -117,6 +119,22 @@ struct Levels([LogLevelInfo; 9]);
 
 // SAFETY: constant text.
 unsafe impl Sync for Levels {}
+
+extern "C" fn register_basic_timers(_: c_int) -> c_int {
+    0
+}
+
+/// Forks nothing.
+extern "C" fn fork_basic_utimer(
+    _: c_int,
+    _: *mut c_char,
+    _: c_int,
+    _: extern "C" fn(c_uint, *mut c_void),
+    _: *mut c_void,
+    _: c_int,
+) -> c_int {
+    -1
+}
 
 extern "C" fn get_debug_level(_: *const c_char, _: c_int) -> c_int {
     // Miri cannot call variadic functions, which every log line ends in.

@@ -9,7 +9,7 @@ use super::abi::ModuleExports;
 use super::guard::{self, guard};
 use super::process::{self, PARAMETERS};
 use super::sys::host;
-use super::{log as host_log, params, pv, rpc, shm};
+use super::{log as host_log, params, probe, pv, rpc, shm};
 use crate::value::Numbers;
 
 /// The module's name, that of the module it replaces.
@@ -34,7 +34,7 @@ pub static exports: Exports = Exports(ModuleExports {
     pv_items: pv::TABLE.rows(),
     response_f: ptr::null(),
     init_mod_f: Some(mod_init),
-    init_child_f: None,
+    init_child_f: Some(child_init),
     destroy_mod_f: None,
 });
 
@@ -69,8 +69,8 @@ unsafe extern "C" fn mod_init() -> c_int {
         let Some(settings) = settings else {
             return -1;
         };
-        let rosters = match shm::share(settings.len()) {
-            Ok(rosters) => rosters,
+        let shared = match shm::share(settings.len()) {
+            Ok(shared) => shared,
             Err(error) => {
                 log::error!(target: "mod_init", "no shared memory: {error}");
                 return -1;
@@ -82,7 +82,21 @@ unsafe extern "C" fn mod_init() -> c_int {
         } else {
             Numbers::Bits32
         };
-        process::start(settings, numbers, rosters);
+        process::start(settings, numbers, shared);
+        probe::reserve();
+        0
+    })
+}
+
+/// The rank of the main process, after it has forked the workers.
+const PROC_MAIN: c_int = 0;
+
+unsafe extern "C" fn child_init(rank: c_int) -> c_int {
+    guard(-1, || {
+        if rank == PROC_MAIN && !probe::fork() {
+            log::error!(target: "child_init", "cannot fork the prober");
+            return -1;
+        }
         0
     })
 }

@@ -56,6 +56,7 @@ macro_rules! table {
 table! {
     servers servers_file expire mode timeout memory stringify
     pool distribution hash key_prefix hash_prefix hash_tag
+    failover stall_limit inactive_threshold probing_threshold retry_interval ping_interval
 }
 
 const fn row(name: &'static str, kind: u32, callback: Callback) -> ParamExport {

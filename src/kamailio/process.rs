@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use crate::cache::Cache;
 use crate::config::{Parameters, Settings};
-use crate::roster::Roster;
+use crate::shared::Shared;
 use crate::value::Numbers;
 
 /// A cell for the process's one script thread.
@@ -44,9 +44,9 @@ pub static PARAMETERS: ProcessCell<Option<Parameters>> = ProcessCell::new(None);
 static PROCESS: ProcessCell<Option<Process>> = ProcessCell::new(None);
 
 /// Makes this process's cache, in place of one that it had.
-pub fn start(settings: Vec<Settings>, numbers: Numbers, rosters: &'static [Roster]) {
+pub fn start(settings: Vec<Settings>, numbers: Numbers, shared: &'static [Shared]) {
     let process = Process {
-        cache: Cache::new(settings, numbers, rosters),
+        cache: Cache::new(settings, numbers, shared),
         results: Results::default(),
     };
     PROCESS.with(|slot| *slot = Some(process));

@@ -1,4 +1,4 @@
-//! The RPC commands: `memcached.list`, `memcached.hash`, `memcached.reload`.
+//! The RPC commands: `memcached.list`, `.hash`, `.reload`, `.ping`, `.set_state`.
 //!
 //! A table and thin callbacks: read the arguments, ask the core, reply. They run in whichever
 //! process serves the command, on that process's own cache.
@@ -9,11 +9,11 @@ use std::ptr;
 use super::abi::{RPC_RET_ARRAY, Rpc, RpcExport, RpcFunction, Str};
 use super::guard::guard;
 use super::process;
-use crate::admin::{self, Refused};
+use crate::admin::{self, Listed, Refused};
 use crate::cache::Cache;
 
 /// The table that the module exports.
-pub struct Table([RpcExport; 4]);
+pub struct Table([RpcExport; 6]);
 
 // SAFETY: the pointers in it are to constant text.
 unsafe impl Sync for Table {}
@@ -23,6 +23,13 @@ pub static TABLE: Table = Table([
     row(c"memcached.list", list, &LIST_DOC, RPC_RET_ARRAY),
     row(c"memcached.hash", hash, &HASH_DOC, 0),
     row(c"memcached.reload", reload, &RELOAD_DOC, RPC_RET_ARRAY),
+    row(c"memcached.ping", ping, &PING_DOC, RPC_RET_ARRAY),
+    row(
+        c"memcached.set_state",
+        set_state,
+        &SET_STATE_DOC,
+        RPC_RET_ARRAY,
+    ),
     RpcExport {
         name: ptr::null(),
         function: None,
@@ -46,6 +53,9 @@ unsafe impl Sync for Doc {}
 
 static LIST_DOC: Doc = doc(c"The servers of all pools, or of [pool]");
 static HASH_DOC: Doc = doc(c"Where a key lives: key [pool]");
+static PING_DOC: Doc = doc(c"Ask all servers, or [server], whether they are there");
+static SET_STATE_DOC: Doc =
+    doc(c"Take a server out of service or put it back: active|disabled server");
 static RELOAD_DOC: Doc = doc(c"Read the servers_file of all pools, or of [pool], again");
 
 const fn doc(text: &'static CStr) -> Doc {
@@ -70,11 +80,35 @@ unsafe extern "C" fn list(rpc: *const Rpc, context: *mut c_void) {
     // SAFETY: the host's own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
         for server in admin::list(cache, call.argument()?.as_deref())? {
+            call.listed(&server);
+        }
+        Ok(())
+    });
+}
+
+unsafe extern "C" fn ping(rpc: *const Rpc, context: *mut c_void) {
+    // SAFETY: the host's own arguments.
+    unsafe { Call::new(rpc, context) }.answer(|call, cache| {
+        for pinged in admin::ping(cache, call.argument()?.as_deref())? {
             let reply = call.structure();
-            reply.text(c"pool", &server.pool);
-            reply.text(c"address", &server.address);
-            reply.text(c"alias", &server.alias);
-            reply.number(c"weight", server.weight.into());
+            reply.text(c"pool", &pinged.pool);
+            reply.text(c"server", &pinged.server);
+            reply.text(c"answer", pinged.answer);
+            reply.text(c"reason", &pinged.reason);
+        }
+        Ok(())
+    });
+}
+
+unsafe extern "C" fn set_state(rpc: *const Rpc, context: *mut c_void) {
+    // SAFETY: the host's own arguments.
+    unsafe { Call::new(rpc, context) }.answer(|call, cache| {
+        let state = call
+            .argument()?
+            .ok_or(Refused::missing("active|disabled"))?;
+        let server = call.argument()?.ok_or(Refused::missing("server"))?;
+        for server in admin::set_state(cache, &state, &server)? {
+            call.listed(&server);
         }
         Ok(())
     });
@@ -166,6 +200,21 @@ impl Call {
         String::from_utf8(bytes)
             .map(Some)
             .map_err(|_| Refused::not_text())
+    }
+
+    /// Adds a server to the reply.
+    fn listed(&self, server: &Listed) {
+        let reply = self.structure();
+        reply.text(c"pool", &server.pool);
+        reply.text(c"address", &server.address);
+        reply.text(c"alias", &server.alias);
+        reply.number(c"weight", server.weight.into());
+        reply.text(c"state", server.state);
+        reply.text(c"since", &server.since.to_string());
+        reply.text(c"reason", server.reason);
+        reply.number(c"in_flight", server.in_flight);
+        reply.text(c"operations", &server.operations.to_string());
+        reply.text(c"failures", &server.failures.to_string());
     }
 
     /// Adds a structure to the reply.

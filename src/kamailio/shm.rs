@@ -10,7 +10,7 @@
 use std::io;
 use std::ptr;
 
-use crate::roster::Roster;
+use crate::shared::Shared;
 
 /// Types whose values may be shared between processes.
 ///
@@ -19,8 +19,8 @@ use crate::roster::Roster;
 /// and all bits zero is a value.
 pub unsafe trait ShmSafe: Sync + 'static {}
 
-// SAFETY: a struct of 8- and 32-bit atomics.
-unsafe impl ShmSafe for Roster {}
+// SAFETY: structs of 8-, 32- and 64-bit atomics; zero is an empty list, and active servers.
+unsafe impl ShmSafe for Shared {}
 
 /// Memory for `count` values, all bits zero, shared with every process forked from now on.
 ///
@@ -42,26 +42,28 @@ pub fn share<T: ShmSafe>(count: usize) -> io::Result<&'static [T]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Moment;
+    use crate::health::State;
     use crate::server::parse_list;
 
     #[test]
     #[cfg_attr(miri, ignore = "forks")]
     fn a_forked_process_sees_and_is_seen() {
-        let roster = &share::<Roster>(1).unwrap()[0];
-        roster.write(&parse_list("a:1").unwrap()).unwrap();
-        // SAFETY: the child only touches what is async-signal-safe enough for a test: it writes
-        // and leaves without running anything else.
+        let shared = &share::<Shared>(1).unwrap()[0];
+        let now = Moment::now();
+        shared.publish(&parse_list("a:1").unwrap(), now).unwrap();
+        // SAFETY: the child only touches the shared memory and leaves.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            let seen = roster.read().is_some_and(|(_, text)| text == "a:1:1");
-            let written = roster.write(&parse_list("b:2").unwrap()).is_ok();
+            let seen = shared.list().is_some_and(|(_, list)| list.len() == 1);
+            let changed = shared.health(0).set(now, State::Disabled).is_some();
             // SAFETY: ends the child.
-            unsafe { libc::_exit(i32::from(!(seen && written))) };
+            unsafe { libc::_exit(i32::from(!(seen && changed))) };
         }
         let mut status = -1;
         // SAFETY: our own child.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert_eq!(status, 0);
-        assert_eq!(roster.read().unwrap().1, "b:2:1");
+        assert_eq!(shared.health(0).state(), State::Disabled);
     }
 }

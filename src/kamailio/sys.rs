@@ -3,7 +3,7 @@
 //! Looked up with `dlsym` instead of being linked: a core without one of them is then refused in
 //! words of ours, the file loads into a test program, and tests put a host of their own here.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem;
 
 use once_cell::sync::OnceCell;
@@ -54,6 +54,17 @@ symbols! {
         unsafe extern "C" fn(*mut SipMsg, *mut PvElem, *mut c_char, len: *mut c_int) -> c_int;
     /// Frees a parsed format string.
     pv_elem_free_all = c"pv_elem_free_all": unsafe extern "C" fn(*mut PvElem) -> c_int;
+    /// Reserves timer processes.
+    register_basic_timers = c"register_basic_timers": unsafe extern "C" fn(count: c_int) -> c_int;
+    /// Forks a timer process, which calls a function again and again.
+    fork_basic_utimer = c"fork_basic_utimer": unsafe extern "C" fn(
+        rank: c_int,
+        description: *mut c_char,
+        make_sock: c_int,
+        function: extern "C" fn(ticks: c_uint, param: *mut c_void),
+        param: *mut c_void,
+        interval: c_int,
+    ) -> c_int;
     /// The log level that holds for a module.
     get_debug_level = c"get_debug_level": unsafe extern "C" fn(*const c_char, c_int) -> c_int;
     /// The log facility that holds for a module.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -67,17 +68,24 @@ pub fn wait_writable(socket: &OwnedFd, time: Duration) -> io::Result<()> {
     poll(socket, libc::POLLOUT, time)
 }
 
-/// Comes back early for any reason: the caller tries its call and looks at its clock again.
 fn poll(socket: &OwnedFd, events: c_short, time: Duration) -> io::Result<()> {
+    poll_all(
+        &mut [libc::pollfd {
+            fd: socket.as_raw_fd(),
+            events,
+            revents: 0,
+        }],
+        time,
+    )
+}
+
+/// Comes back early for any reason: the caller tries its call and looks at its clock again.
+fn poll_all(entries: &mut [libc::pollfd], time: Duration) -> io::Result<()> {
     // Rounded up: a poll of 0 ms near the end would spin.
     let millis = c_int::try_from(time.as_millis() + 1).unwrap_or(c_int::MAX);
-    let mut entry = libc::pollfd {
-        fd: socket.as_raw_fd(),
-        events,
-        revents: 0,
-    };
-    // SAFETY: one live pollfd, and a count of one.
-    match checked(unsafe { libc::poll(&raw mut entry, 1, millis) } as isize) {
+    let count = entries.len() as libc::nfds_t;
+    // SAFETY: pointer and count are those of a live, exclusively borrowed slice.
+    match checked(unsafe { libc::poll(entries.as_mut_ptr(), count, millis) } as isize) {
         Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
         _ => Ok(()),
     }
@@ -110,9 +118,86 @@ fn set_timeout(socket: &OwnedFd, option: c_int, time: Duration) -> io::Result<()
 
 /// Connects to a unix socket; with a full backlog it waits `time` at most, then `WouldBlock`.
 pub fn connect_unix(path: &Path, time: Duration) -> io::Result<OwnedFd> {
+    let address = unix_address(path)?;
+    let socket = socket(libc::AF_UNIX, 0)?;
+    set_timeout(&socket, libc::SO_SNDTIMEO, time)?;
+    connect(&socket, &address)?;
+    Ok(socket)
+}
+
+/// Begins to connect to a unix socket, without waiting.
+pub fn begin_connect_unix(path: &Path) -> io::Result<OwnedFd> {
+    let address = unix_address(path)?;
+    let socket = socket(libc::AF_UNIX, libc::SOCK_NONBLOCK)?;
+    connect(&socket, &address)?;
+    Ok(socket)
+}
+
+/// Begins to connect to a TCP address, without waiting; [`connected`] tells how it went.
+pub fn begin_connect_tcp(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let (socket, result) = match address {
+        SocketAddr::V4(v4) => {
+            let mut to: libc::sockaddr_in = zeroed();
+            to.sin_family = libc::AF_INET as libc::sa_family_t;
+            to.sin_port = v4.port().to_be();
+            to.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
+            let socket = socket(libc::AF_INET, libc::SOCK_NONBLOCK)?;
+            let result = connect(&socket, &to);
+            (socket, result)
+        }
+        SocketAddr::V6(v6) => {
+            let mut to: libc::sockaddr_in6 = zeroed();
+            to.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            to.sin6_port = v6.port().to_be();
+            to.sin6_addr.s6_addr = v6.ip().octets();
+            to.sin6_scope_id = v6.scope_id();
+            let socket = socket(libc::AF_INET6, libc::SOCK_NONBLOCK)?;
+            let result = connect(&socket, &to);
+            (socket, result)
+        }
+    };
+    match result {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+/// How connecting went, once the socket can send.
+pub fn connected(socket: &OwnedFd) -> io::Result<()> {
+    let (mut error, mut len): (c_int, socklen_t) = (0, size_of::<c_int>() as socklen_t);
+    // SAFETY: pointers to a live int and its size, what this option fills.
+    checked(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut error).cast::<c_void>(),
+            &raw mut len,
+        )
+    } as isize)?;
+    if error == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(error))
+    }
+}
+
+/// Waits, `time` at most, until one of the sockets can send (`true`) or receive (`false`), or has
+/// failed; tells which.
+pub fn wait_any(sockets: &[(&OwnedFd, bool)], time: Duration) -> io::Result<Vec<bool>> {
+    let entry = |&(socket, sends): &(&OwnedFd, bool)| libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events: if sends { libc::POLLOUT } else { libc::POLLIN },
+        revents: 0,
+    };
+    let mut entries: Vec<_> = sockets.iter().map(entry).collect();
+    poll_all(&mut entries, time)?;
+    Ok(entries.iter().map(|entry| entry.revents != 0).collect())
+}
+
+fn unix_address(path: &Path) -> io::Result<libc::sockaddr_un> {
     let path = path.as_os_str().as_bytes();
-    // SAFETY: all-zero bytes are a valid sockaddr_un.
-    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    let mut address: libc::sockaddr_un = zeroed();
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
     // One byte stays 0, as the end of the path.
     if path.len() >= address.sun_path.len() || path.contains(&0) {
@@ -124,24 +209,41 @@ pub fn connect_unix(path: &Path, time: Duration) -> io::Result<OwnedFd> {
     for (to, &from) in address.sun_path.iter_mut().zip(path) {
         *to = from as libc::c_char;
     }
+    Ok(address)
+}
+
+/// The socket addresses that C fills by hand.
+trait RawAddress: Copy {}
+impl RawAddress for libc::sockaddr_un {}
+impl RawAddress for libc::sockaddr_in {}
+impl RawAddress for libc::sockaddr_in6 {}
+
+fn zeroed<A: RawAddress>() -> A {
+    // SAFETY: the three types are plain numbers; all-zero bytes are valid.
+    unsafe { mem::zeroed() }
+}
+
+fn socket(family: c_int, flags: c_int) -> io::Result<OwnedFd> {
     // SAFETY: socket(2) takes no pointers.
     let fd =
         checked(
-            unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) }
+            unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags, 0) }
                 as isize,
         )?;
     // SAFETY: a descriptor that socket(2) has just returned and nobody else owns.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd as c_int) };
-    set_timeout(&socket, libc::SO_SNDTIMEO, time)?;
-    // SAFETY: pointer and size are those of a live, initialised sockaddr_un.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as c_int) })
+}
+
+fn connect<A: RawAddress>(socket: &OwnedFd, address: &A) -> io::Result<()> {
+    // SAFETY: pointer and size are those of a live, initialised socket address.
     checked(unsafe {
         libc::connect(
             socket.as_raw_fd(),
-            (&raw const address).cast(),
-            size_of::<libc::sockaddr_un>() as socklen_t,
+            (&raw const *address).cast(),
+            size_of::<A>() as socklen_t,
         )
-    } as isize)?;
-    Ok(socket)
+    } as isize)
+    .map(drop)
 }
 
 fn checked(result: isize) -> io::Result<usize> {

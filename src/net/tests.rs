@@ -4,10 +4,10 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::Instant;
 
-use crate::clock::Moment;
+use crate::clock::{Deadline, Moment};
 
-fn in_time(millis: u64) -> Deadline {
-    Deadline::new(Moment::now(), Duration::from_millis(millis))
+fn in_time(millis: u64) -> Patience<'static> {
+    Patience::until(Deadline::new(Moment::now(), Duration::from_millis(millis)))
 }
 
 fn address(listener: &TcpListener) -> Address {

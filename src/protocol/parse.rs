@@ -227,6 +227,7 @@ fn cut_short(error: Error) -> Error {
 }
 
 /// `<key> <flags> <length>`, as they follow `VALUE `: the flags and the length, or what is wrong.
+#[inline(always)]
 fn value_header(header: &[u8], key: &[u8]) -> Result<(u32, usize), &'static str> {
     const MALFORMED: &str = "a malformed VALUE line";
     let rest = header
@@ -291,9 +292,12 @@ fn refusal(request: &Request<'_>, line: &[u8]) -> Error {
     })
 }
 
-fn printable(text: &[u8]) -> String {
+fn printable(text: &[u8]) -> Box<str> {
     let text = text.trim_ascii();
-    text[..text.len().min(MAX_TEXT)].escape_ascii().to_string()
+    text[..text.len().min(MAX_TEXT)]
+        .escape_ascii()
+        .to_string()
+        .into()
 }
 
 #[cfg(test)]

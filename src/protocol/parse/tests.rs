@@ -194,7 +194,7 @@ fn the_servers_own_refusals_leave_the_connection_in_step() {
     let line = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
     assert_eq!(read(&count, line, &[]).0, "Err(NotANumber)");
     assert!(Error::TooLarge.in_step() && Error::NotANumber.in_step());
-    assert!(Error::ServerError(String::new()).in_step());
+    assert!(Error::ServerError("".into()).in_step());
     assert_eq!(
         get(b"SERVER_ERROR \x1b[2J\xff\r\n").0,
         r#"Err(ServerError("\\x1b[2J\\xff"))"#

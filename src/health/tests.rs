@@ -1,0 +1,213 @@
+use super::*;
+
+const RULES: Rules = Rules {
+    inactive_threshold: 2,
+    probing_threshold: 2,
+};
+const DOWN: Status = Status::Down;
+
+fn at(seconds: u64) -> Moment {
+    Moment::from_nanos(seconds * 1_000_000_000)
+}
+
+fn change(from: State, to: State, seconds: u64) -> Option<Change> {
+    Some(Change {
+        from,
+        to,
+        after: Duration::from_secs(seconds),
+    })
+}
+
+#[test]
+fn failures_in_a_row_take_a_server_out_and_good_probes_bring_it_back() {
+    let health = Health::default();
+    assert_eq!(health.failed(at(1), DOWN, RULES), None);
+    assert_eq!(health.answered(at(2)), None);
+    assert_eq!(
+        health.failed(at(3), DOWN, RULES),
+        None,
+        "the answer has ended the row"
+    );
+    assert_eq!(
+        health.failed(at(4), DOWN, RULES),
+        change(State::Active, State::Inactive, 4)
+    );
+    assert_eq!(health.failed(at(5), DOWN, RULES), None);
+    assert_eq!(
+        health.answered(at(5)),
+        None,
+        "only the prober brings it back"
+    );
+    assert!(health.wants_probe());
+    assert_eq!(
+        health.probed(at(6), None, RULES),
+        change(State::Inactive, State::Trying, 2)
+    );
+    assert_eq!(
+        health.probed(at(7), Some(DOWN), RULES),
+        change(State::Trying, State::Inactive, 1)
+    );
+    health.probed(at(8), None, RULES);
+    assert_eq!(
+        health.probed(at(9), None, RULES),
+        change(State::Trying, State::Active, 1)
+    );
+    assert_eq!(
+        (health.state(), health.wants_probe()),
+        (State::Active, false)
+    );
+    assert_eq!(health.counts(), (0, 0, 4));
+}
+
+#[test]
+fn one_worker_waits_on_and_the_others_give_up() {
+    let health = Health::default();
+    let mark = change(State::Active, State::Trying, 1).map(Overdue::WaitOn);
+    assert_eq!(Some(health.overdue(at(1), 11)), mark);
+    assert_eq!(health.overdue(at(1), 12), Overdue::GiveUp);
+    assert!(!health.wants_probe());
+    assert_eq!(health.probed(at(2), None, RULES), None);
+    assert_eq!(
+        health.answered(at(3)),
+        change(State::Trying, State::Active, 2)
+    );
+}
+
+#[test]
+fn the_death_of_the_one_that_waits_frees_the_server() {
+    let health = Health::default();
+    health.overdue(at(1), 11);
+    assert_eq!(health.release(at(2), |_| true), None);
+    assert_eq!(
+        health.release(at(2), |pid| pid != 11),
+        change(State::Trying, State::Active, 1)
+    );
+    assert_eq!(health.release(at(3), |_| false), None);
+}
+
+#[test]
+fn a_failure_of_the_one_that_waits_is_a_failure_like_any() {
+    let health = Health::default();
+    let once = Rules {
+        inactive_threshold: 1,
+        ..RULES
+    };
+    health.overdue(at(1), 11);
+    assert_eq!(
+        health.failed(at(6), Status::Timeout, once),
+        change(State::Trying, State::Inactive, 5)
+    );
+    assert_eq!(health.reason(), Some(Status::Timeout));
+}
+
+#[test]
+fn an_operator_has_the_last_word() {
+    let health = Health::default();
+    assert_eq!(
+        health.set(at(1), State::Disabled),
+        change(State::Active, State::Disabled, 1)
+    );
+    assert_eq!(health.answered(at(2)), None);
+    assert_eq!(health.failed(at(2), DOWN, RULES), None);
+    assert_eq!(health.overdue(at(2), 11), Overdue::GiveUp);
+    assert!(!health.wants_probe());
+    assert_eq!(health.probed(at(2), None, RULES), None);
+    assert_eq!(
+        health.set(at(3), State::Active),
+        change(State::Disabled, State::Active, 2)
+    );
+}
+
+#[test]
+fn the_prober_finds_an_idle_server_dead() {
+    let health = Health::default();
+    assert_eq!(health.probed(at(1), Some(DOWN), RULES), None);
+    assert_eq!(
+        health.probed(at(2), Some(DOWN), RULES),
+        change(State::Active, State::Inactive, 2)
+    );
+}
+
+/// Every verdict that can be reached stays within what the states allow, whatever happens next.
+#[test]
+fn every_reachable_verdict_is_a_legal_one() {
+    type Event = fn(&Health);
+    let events: [Event; 9] = [
+        |health| {
+            health.answered(at(1));
+        },
+        |health| {
+            health.failed(at(1), DOWN, RULES);
+        },
+        |health| {
+            health.overdue(at(1), 7);
+        },
+        |health| {
+            health.release(at(1), |_| false);
+        },
+        |health| {
+            health.release(at(1), |_| true);
+        },
+        |health| {
+            health.probed(at(1), None, RULES);
+        },
+        |health| {
+            health.probed(at(1), Some(DOWN), RULES);
+        },
+        |health| {
+            health.set(at(1), State::Active);
+        },
+        |health| {
+            health.set(at(1), State::Disabled);
+        },
+    ];
+    let (mut known, mut fresh) = (vec![0], vec![0]);
+    while let Some(word) = fresh.pop() {
+        for event in events {
+            let health = Health {
+                word: AtomicU64::new(word),
+                ..Health::default()
+            };
+            event(&health);
+            let next = health.word.load(Ordering::Relaxed);
+            let verdict = Verdict::of(next);
+            assert_eq!(verdict.word(), next, "a verdict is its word");
+            assert!(
+                verdict.holder == 0 || verdict.state == State::Trying,
+                "{verdict:?}"
+            );
+            assert!(
+                verdict.probes == 0 || verdict.state == State::Trying,
+                "{verdict:?}"
+            );
+            let row = verdict.failures < RULES.inactive_threshold;
+            assert!(row || verdict.state == State::Inactive, "{verdict:?}");
+            if !known.contains(&next) {
+                known.push(next);
+                fresh.push(next);
+            }
+        }
+    }
+    assert!(known.len() > 5, "{} verdicts were reached", known.len());
+}
+
+/// Of many processes that see a failure at once one makes the change.
+#[test]
+fn a_change_is_made_once() {
+    for _ in 0..200 {
+        let health = Health::default();
+        let once = Rules {
+            inactive_threshold: 1,
+            probing_threshold: 1,
+        };
+        let changes: usize = std::thread::scope(|scope| {
+            let workers =
+                [0; 4].map(|_| scope.spawn(|| health.failed(at(1), DOWN, once).is_some()));
+            workers
+                .map(|worker| usize::from(worker.join().unwrap()))
+                .iter()
+                .sum()
+        });
+        assert_eq!(changes, 1);
+    }
+}

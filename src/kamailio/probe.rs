@@ -1,0 +1,60 @@
+//! The prober's process: one more of the host's, which serves no calls.
+//!
+//! Reserved in `mod_init` and forked when the host forks its own timers; the host calls [`tick`]
+//! there again and again (`core/timer_proc.c`: `fork_basic_utimer`).
+
+use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ptr;
+
+use super::guard::guard;
+use super::process;
+use super::sys::host;
+use crate::prober;
+
+/// What process lists call it.
+const DESCRIPTION: &CStr = c"memcached prober";
+
+/// The host's rank of a timer process.
+const PROC_TIMER: c_int = -1;
+
+/// Reserves the process.
+pub fn reserve() {
+    // SAFETY: a core function for `mod_init`.
+    unsafe { (host().symbols.register_basic_timers)(1) };
+}
+
+/// Forks it, in the main process; false when that fails.
+pub fn fork() -> bool {
+    let interval = prober::TICK.as_micros() as c_int;
+    // SAFETY: a core function for `child_init`; text and callback live for good. The host does not
+    // write to the text.
+    let pid = unsafe {
+        (host().symbols.fork_basic_utimer)(
+            PROC_TIMER,
+            DESCRIPTION.as_ptr().cast_mut(),
+            0,
+            tick,
+            ptr::null_mut(),
+            interval,
+        )
+    };
+    if pid == 0 {
+        // The child, told to end while it was still starting.
+        // SAFETY: leaves at once, as the host's own processes do.
+        unsafe { libc::_exit(0) };
+    }
+    pid > 0
+}
+
+extern "C" fn tick(_ticks: c_uint, _param: *mut c_void) {
+    guard((), || {
+        process::with(|process| prober::tick(&mut process.cache, lives));
+    });
+}
+
+/// Whether a process is still there.
+fn lives(pid: u32) -> bool {
+    // SAFETY: signal 0 only asks.
+    let asked = unsafe { libc::kill(pid as libc::pid_t, 0) };
+    asked == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}

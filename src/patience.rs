@@ -1,0 +1,115 @@
+//! Patience: how long an operation waits before it asks whether it may wait on.
+//!
+//! Many workers that all wait for one silent server until their deadlines are a host that takes
+//! no calls. So every wait is first bounded by the stall limit; whoever reaches it asks, and only
+//! who may goes on until the deadline.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::clock::{Deadline, Moment};
+use crate::error::{Error, Waiting};
+
+/// An operation's deadline, with the mark before it at which to ask.
+pub struct Patience<'a> {
+    deadline: Deadline,
+    /// Time until the mark, or until the deadline if there is none before it.
+    first: Duration,
+    may_wait_on: Option<&'a dyn Fn() -> bool>,
+    /// Whether that has been granted.
+    granted: Cell<bool>,
+}
+
+impl<'a> Patience<'a> {
+    /// Waits until `deadline`, but longer than `limit` only if `may_wait_on` says so.
+    pub fn new(deadline: Deadline, limit: Duration, may_wait_on: &'a dyn Fn() -> bool) -> Self {
+        let asks = limit < deadline.limit();
+        Self {
+            deadline,
+            first: if asks { limit } else { deadline.limit() },
+            may_wait_on: asks.then_some(may_wait_on),
+            granted: Cell::new(false),
+        }
+    }
+
+    /// Waits until `deadline`.
+    pub fn until(deadline: Deadline) -> Self {
+        Self {
+            deadline,
+            first: deadline.limit(),
+            may_wait_on: None,
+            granted: Cell::new(false),
+        }
+    }
+
+    /// When the operation began.
+    pub fn start(&self) -> Moment {
+        self.deadline.start()
+    }
+
+    /// How long its first wait may be.
+    pub fn first(&self) -> Duration {
+        self.first
+    }
+
+    /// How long it may wait from now on.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] while `waiting`, when its time is up.
+    #[cold]
+    pub fn left(&self, waiting: Waiting) -> Result<Duration, Error> {
+        if let Some(may_wait_on) = self.may_wait_on.filter(|_| !self.granted.get()) {
+            if let Some(left) = Deadline::new(self.start(), self.first).remaining() {
+                return Ok(left);
+            }
+            if !may_wait_on() {
+                return Err(Error::Timeout(waiting));
+            }
+            self.granted.set(true);
+        }
+        self.deadline.remaining().ok_or(Error::Timeout(waiting))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn left(passed: Duration, limit: Duration, grant: bool) -> (Option<Duration>, u32) {
+        let start = Moment::from_nanos(Moment::now().nanos() - passed.as_nanos() as u64);
+        let asked = Cell::new(0);
+        let may_wait_on = || {
+            asked.set(asked.get() + 1);
+            grant
+        };
+        let patience = Patience::new(Deadline::new(start, 60 * SECOND), limit, &may_wait_on);
+        let _ = patience.left(Waiting::Receive);
+        (patience.left(Waiting::Receive).ok(), asked.get())
+    }
+
+    #[test]
+    fn before_the_mark_nobody_is_asked() {
+        let (left, asked) = left(SECOND, 30 * SECOND, false);
+        assert!(left.unwrap() <= 29 * SECOND);
+        assert_eq!(asked, 0);
+    }
+
+    #[test]
+    fn at_the_mark_it_asks_and_goes_on_or_gives_up() {
+        let (granted, asked) = left(10 * SECOND, 5 * SECOND, true);
+        assert!(granted.unwrap() > 40 * SECOND);
+        assert_eq!(asked, 1, "once is enough");
+        let (refused, _) = left(10 * SECOND, 5 * SECOND, false);
+        assert_eq!(refused, None);
+    }
+
+    #[test]
+    fn a_mark_behind_the_deadline_is_none() {
+        let (within, asked) = left(10 * SECOND, 90 * SECOND, false);
+        assert!(within.is_some());
+        assert_eq!(asked, 0);
+        assert_eq!(left(61 * SECOND, 90 * SECOND, true).0, None);
+    }
+}

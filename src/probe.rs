@@ -1,0 +1,209 @@
+//! Probe: asks many servers at once whether they are there.
+//!
+//! A probe is a full exchange on a connection of its own: connect, ask for the version, read
+//! the answer. All wait together, so a hundred dead servers take as long as one.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+
+use crate::clock::Deadline;
+use crate::error::{Down, Error, Waiting};
+use crate::net::sys;
+use crate::server::Address;
+
+const REQUEST: &[u8] = b"version\r\n";
+const ANSWER: &[u8] = b"VERSION ";
+
+/// Asks the server at each address; what went wrong there, in the same order.
+pub fn probe(addresses: &[Address], deadline: &Deadline) -> Vec<Result<(), Error>> {
+    let mut probes: Vec<Probe> = addresses.iter().map(Probe::begin).collect();
+    while let Some(time) = deadline.remaining() {
+        let waiting: Vec<_> = probes
+            .iter_mut()
+            .filter(|probe| probe.result.is_none())
+            .collect();
+        if waiting.is_empty() {
+            break;
+        }
+        let sockets: Vec<_> = waiting.iter().filter_map(|probe| probe.wanted()).collect();
+        let ready = sys::wait_any(&sockets, time).unwrap_or_else(|_| vec![true; sockets.len()]);
+        for (probe, _) in waiting.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            probe.go_on();
+        }
+    }
+    probes.into_iter().map(Probe::end).collect()
+}
+
+/// One server being asked.
+struct Probe {
+    /// Where it may still be tried.
+    addresses: Vec<Target>,
+    socket: Option<OwnedFd>,
+    sent: bool,
+    answer: Vec<u8>,
+    result: Option<Result<(), Error>>,
+}
+
+enum Target {
+    Tcp(SocketAddr),
+    Unix(String),
+}
+
+impl Probe {
+    fn begin(address: &Address) -> Self {
+        let (addresses, result) = match address {
+            Address::Unix(path) => (vec![Target::Unix(path.clone())], None),
+            Address::Tcp { host, port } => match (host.as_str(), *port).to_socket_addrs() {
+                Ok(found) => (found.rev().map(Target::Tcp).collect(), None),
+                Err(error) => (
+                    vec![],
+                    Some(Err(Error::Down(Down::Unresolved(error.to_string().into())))),
+                ),
+            },
+        };
+        let mut probe = Self {
+            addresses,
+            socket: None,
+            sent: false,
+            answer: Vec::new(),
+            result,
+        };
+        if probe.result.is_none() {
+            probe.connect(Error::Down(Down::Unresolved("no address".into())));
+        }
+        probe
+    }
+
+    /// Begins to connect to the next address; `failure` is the result if there is none.
+    fn connect(&mut self, mut failure: Error) {
+        while let Some(target) = self.addresses.pop() {
+            let socket = match &target {
+                Target::Tcp(address) => sys::begin_connect_tcp(address),
+                Target::Unix(path) => sys::begin_connect_unix(path.as_ref()),
+            };
+            match socket {
+                Ok(socket) => {
+                    self.socket = Some(socket);
+                    return;
+                }
+                Err(error) => failure = Error::Down(Down::Connect(error)),
+            }
+        }
+        self.result = Some(Err(failure));
+    }
+
+    /// The socket, and whether it waits for room to send.
+    fn wanted(&self) -> Option<(&OwnedFd, bool)> {
+        self.socket.as_ref().map(|socket| (socket, !self.sent))
+    }
+
+    /// The socket is ready for something.
+    fn go_on(&mut self) {
+        let Some(socket) = &self.socket else {
+            return;
+        };
+        if !self.sent {
+            match sys::connected(socket).and_then(|()| sys::send_now(socket, REQUEST)) {
+                Ok(_) => self.sent = true,
+                Err(error) => self.connect(Error::Down(Down::Connect(error))),
+            }
+            return;
+        }
+        let mut room = [0; 128];
+        match sys::receive_now(socket, &mut room) {
+            Ok(0) => self.result = Some(Err(Error::Down(Down::Closed))),
+            Ok(got) => {
+                self.answer.extend_from_slice(&room[..got]);
+                self.look();
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(error) => self.result = Some(Err(Error::Down(Down::Lost(error)))),
+        }
+    }
+
+    fn look(&mut self) {
+        let begun = &self.answer[..self.answer.len().min(ANSWER.len())];
+        if !ANSWER.starts_with(begun) || self.answer.len() > 512 {
+            self.result = Some(Err(Error::Garbled("no version of a memcached")));
+        } else if self.answer.ends_with(b"\r\n") {
+            self.result = Some(Ok(()));
+        }
+    }
+
+    fn end(self) -> Result<(), Error> {
+        let late = if self.sent {
+            Waiting::Receive
+        } else {
+            Waiting::Connect
+        };
+        self.result.unwrap_or(Err(Error::Timeout(late)))
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    fn listener() -> (TcpListener, Address) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (
+            listener,
+            Address::Tcp {
+                host: "127.0.0.1".into(),
+                port,
+            },
+        )
+    }
+
+    fn answering(answer: &'static [u8]) -> Address {
+        let (listener, address) = listener();
+        std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            stream.read_exact(&mut [0; REQUEST.len()]).unwrap();
+            stream.write_all(answer).unwrap();
+        });
+        address
+    }
+
+    #[test]
+    fn each_server_has_a_verdict_and_all_take_as_long_as_one() {
+        let (silent, silent_address) = listener();
+        let (_, closed_address) = listener();
+        let addresses = [
+            answering(b"VERSION 1.6.18\r\n"),
+            closed_address,
+            silent_address.clone(),
+            silent_address,
+            answering(b"HTTP/1.1 400 Bad Request\r\n"),
+            answering(b""),
+            Address::Unix("/nowhere/at/all".into()),
+            Address::Tcp {
+                host: "no-such-host.invalid".into(),
+                port: 1,
+            },
+        ];
+        let start = Moment::now();
+        let deadline = Deadline::new(start, Duration::from_millis(300));
+        let results = probe(&addresses, &deadline);
+        assert!(Moment::now().since(start) < Duration::from_millis(3000));
+        drop(silent);
+        let words = results.iter().map(|result| match result {
+            Ok(()) => "ok",
+            Err(error) => error.status().word(),
+        });
+        let expected = [
+            "ok", "down", "timeout", "timeout", "garbled", "down", "down", "down",
+        ];
+        assert_eq!(words.collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,43 @@
+//! Prober: finds out when servers that are out are back, so that no worker has to.
+//!
+//! One process of the host calls [`tick`] again and again; whatever is due is asked at the same
+//! time. It serves no calls, so it may wait.
+
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::clock::{Deadline, Moment};
+use crate::probe::probe;
+
+/// How often it should be called: the precision of the intervals that operators set.
+pub const TICK: Duration = Duration::from_millis(50);
+
+/// How long a probe may take at most.
+const PROBE_LIMIT: Duration = Duration::from_millis(500);
+
+/// Asks every server that is due; `lives` tells whether a process is still there.
+pub fn tick(cache: &mut Cache, lives: impl Fn(u32) -> bool) {
+    let now = Moment::now();
+    let (mut due, mut addresses) = (Vec::new(), Vec::new());
+    cache.refresh();
+    for (at, pool) in cache.pools_mut().iter_mut().enumerate() {
+        let settings = pool.settings().clone();
+        for (index, member) in pool.members_mut().iter_mut().enumerate() {
+            if member.is_due(now, &settings, &lives) {
+                due.push((at, index));
+                addresses.push(member.spec().address.clone());
+            }
+        }
+    }
+    if due.is_empty() {
+        return;
+    }
+    let results = probe(&addresses, &Deadline::new(now, PROBE_LIMIT));
+    let pools = cache.pools();
+    for ((at, index), result) in due.into_iter().zip(results) {
+        let rules = pools[at].settings().rules;
+        if let Some(member) = pools[at].members().get(index) {
+            member.probed(&result, rules);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Shared: what all processes of the host share of one pool: the list of servers, and a health
+//! record for each.
+//!
+//! A server keeps its slot, and so its health, as long as its address is in the list. In the
+//! roster's text each line is a slot and a server. All bits zero = no servers.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::clock::Moment;
+use crate::health::Health;
+use crate::roster::{NotWritten, Roster};
+use crate::server::{MAX_SERVERS, ServerSpec};
+
+/// A pool's part of the shared memory.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Shared {
+    roster: Roster,
+    /// How often a server of the pool has changed its state.
+    changes: AtomicU32,
+    health: [Health; MAX_SERVERS],
+}
+
+impl Shared {
+    /// The number of the list's present version.
+    pub fn version(&self) -> u32 {
+        self.roster.version()
+    }
+
+    /// How often a server has changed its state.
+    pub fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Tells all processes that a server has changed its state.
+    pub fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// The health record of a slot.
+    pub fn health(&self, slot: usize) -> &Health {
+        &self.health[slot]
+    }
+
+    /// The list with the number of its version, or `None` while it is being replaced.
+    pub fn list(&self) -> Option<(u32, Vec<(usize, ServerSpec)>)> {
+        let (version, text) = self.roster.read()?;
+        let entry = |line: &str| {
+            let (slot, server) = line.split_once(' ')?;
+            let slot = slot.parse().ok().filter(|slot| *slot < MAX_SERVERS)?;
+            Some((slot, server.parse().ok()?))
+        };
+        Some((version, text.lines().filter_map(entry).collect()))
+    }
+
+    /// Replaces the list; new servers begin active.
+    ///
+    /// # Errors
+    /// [`NotWritten`]; the list is then as it was.
+    pub fn publish(&self, servers: &[ServerSpec], now: Moment) -> Result<(), NotWritten> {
+        let (_, old) = self.list().ok_or(NotWritten::Busy)?;
+        let mut free = (0..MAX_SERVERS).filter(|slot| old.iter().all(|(used, _)| used != slot));
+        let (mut lines, mut fresh) = (Vec::new(), Vec::new());
+        for server in servers {
+            let known = old
+                .iter()
+                .find(|(_, known)| known.address == server.address);
+            let slot = match known {
+                Some((slot, _)) => *slot,
+                None => {
+                    let slot = free.next().ok_or(NotWritten::TooLong)?;
+                    fresh.push(slot);
+                    slot
+                }
+            };
+            lines.push(format!("{slot} {server}"));
+        }
+        // Nobody uses a free slot before the list names it.
+        fresh
+            .into_iter()
+            .for_each(|slot| self.health[slot].reset(now));
+        self.roster.write(&lines.join("\n"))?;
+        self.note_change();
+        Ok(())
+    }
+
+    /// Such memory of a process's own, for programs that share nothing.
+    pub fn private(count: usize) -> &'static [Self] {
+        let pools = (0..count).map(|_| Self {
+            roster: Roster::new(),
+            changes: AtomicU32::new(0),
+            health: std::array::from_fn(|_| Health::default()),
+        });
+        pools.collect::<Vec<_>>().leak()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::State;
+    use crate::server::parse_list;
+
+    fn slots(shared: &Shared) -> Vec<(usize, String)> {
+        let (_, list) = shared.list().unwrap();
+        list.into_iter()
+            .map(|(slot, server)| (slot, server.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn a_server_keeps_its_slot_and_health_while_it_is_listed() {
+        let shared = &Shared::private(1)[0];
+        let now = Moment::now();
+        shared
+            .publish(&parse_list("a:1,b:2,c:3").unwrap(), now)
+            .unwrap();
+        shared.health(1).set(now, State::Disabled);
+        let before = shared.changes();
+        shared
+            .publish(&parse_list("d:4,b:2:7 bee").unwrap(), now)
+            .unwrap();
+        assert_ne!(shared.changes(), before);
+        assert_eq!(
+            slots(shared),
+            [(3, "d:4:1".into()), (1, "b:2:7 bee".into())]
+        );
+        assert_eq!(shared.health(1).state(), State::Disabled);
+        shared
+            .publish(&parse_list("e:5,f:6").unwrap(), now)
+            .unwrap();
+        shared
+            .publish(&parse_list("g:7,h:8").unwrap(), now)
+            .unwrap();
+        assert_eq!(
+            shared.health(1).state(),
+            State::Active,
+            "a new server begins anew"
+        );
+    }
+}
