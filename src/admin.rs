@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
 use crate::health::State;
+use crate::latency::Summary;
+use crate::net::Target;
 use crate::pool::{Member, Pool};
 use crate::probe::probe;
 use crate::server::ServerSpec;
@@ -62,6 +64,10 @@ pub struct Listed {
     pub since: u64,
     /// The word for the failure that led to it, empty for none.
     pub reason: &'static str,
+    /// The addresses that its name has, empty for none.
+    pub resolved: String,
+    /// How quick it has been in the last minutes.
+    pub latency: Summary,
     /// Operations under way in all processes.
     pub in_flight: u32,
     /// Operations since the start.
@@ -82,11 +88,26 @@ impl Listed {
             state: health.state().word(),
             since: Moment::now().since(health.since()).as_secs(),
             reason: health.reason().map_or("", Status::word),
+            resolved: resolved(member),
+            latency: member.latency().summary(Moment::now()),
             in_flight,
             operations,
             failures,
         }
     }
+}
+
+fn resolved(member: &Member) -> String {
+    let text = |target: &Target| match target {
+        Target::Tcp(address) => address.ip().to_string(),
+        Target::Unix(path) => path.clone(),
+    };
+    member
+        .targets()
+        .iter()
+        .map(text)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Where a key lives.
@@ -223,11 +244,8 @@ pub fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged>, Refu
     if let (Some(name), true) = (server, asked.is_empty()) {
         return Err(no_server(name));
     }
-    let addresses: Vec<_> = asked
-        .iter()
-        .map(|(_, member)| member.spec().address.clone())
-        .collect();
-    let results = probe(&addresses, &Deadline::new(Moment::now(), PING_LIMIT));
+    let servers: Vec<_> = asked.iter().map(|(_, member)| member.targets()).collect();
+    let results = probe(servers, &Deadline::new(Moment::now(), PING_LIMIT));
     let pinged = asked
         .into_iter()
         .zip(results)

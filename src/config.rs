@@ -22,7 +22,7 @@ use crate::servers_file::ServersFile;
 use given::Value;
 
 /// The parameters' names.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 21] = [
     "servers",
     "servers_file",
     "expire",
@@ -42,6 +42,8 @@ pub const NAMES: [&str; 19] = [
     "probing_threshold",
     "retry_interval",
     "ping_interval",
+    "connect_timeout",
+    "rejoin",
 ];
 
 /// The name of the pool that is made of the plain parameters.
@@ -80,6 +82,8 @@ struct Values {
     probing_threshold: Option<u16>,
     retry_interval: Option<Option<Duration>>,
     ping_interval: Option<Option<Duration>>,
+    connect_timeout: Option<Option<Duration>>,
+    rejoin: Option<Rejoin>,
 }
 
 /// How a pool works: every parameter with a value.
@@ -111,6 +115,19 @@ pub struct Settings {
     pub retry_interval: Option<Duration>,
     /// How often an active server is asked; `None` = never.
     pub ping_interval: Option<Duration>,
+    /// The part of the timeout that connecting may use; `None` = all of it.
+    pub connect_timeout: Option<Duration>,
+    /// What a server keeps over an outage.
+    pub rejoin: Rejoin,
+}
+
+/// What a server keeps over an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejoin {
+    /// Everything.
+    Keep,
+    /// Nothing: it is emptied before it is used again.
+    Flush,
 }
 
 /// Who serves the keys of a server that is out.
@@ -295,6 +312,19 @@ impl Values {
                 let seconds = u64::from(seconds.unsigned_abs());
                 self.ping_interval = Some((seconds > 0).then(|| Duration::from_secs(seconds)));
             }
+            "connect_timeout" => {
+                let accepted = "0 (all of the timeout) to 2147483647 milliseconds";
+                let millis = value.number(0..=i32::MAX, accepted)?.unsigned_abs();
+                let limit = (millis > 0).then(|| Duration::from_millis(millis.into()));
+                self.connect_timeout = Some(limit);
+            }
+            "rejoin" => {
+                self.rejoin = Some(match value.text("keep or flush")? {
+                    "keep" => Rejoin::Keep,
+                    "flush" => Rejoin::Flush,
+                    _ => return Err(value.refuse("keep or flush")),
+                });
+            }
             name => {
                 let known = NAMES
                     .iter()
@@ -359,6 +389,8 @@ impl Values {
                 .or(plain.retry_interval)
                 .unwrap_or(Some(millis(1000))),
             ping_interval: self.ping_interval.or(plain.ping_interval).flatten(),
+            connect_timeout: self.connect_timeout.or(plain.connect_timeout).flatten(),
+            rejoin: self.rejoin.or(plain.rejoin).unwrap_or(Rejoin::Keep),
         }
     }
 }

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::net::{Stream, sys};
+use crate::net::{Stream, Target, sys};
 use crate::patience::Patience;
 use crate::protocol::ascii::encode;
 use crate::protocol::parse::{Input, Source, read_reply};
 use crate::protocol::{Reply, Request};
-use crate::server::Address;
 
 /// A connection unused for this long is looked at before it is used again. No server restarts
 /// faster, and operations that follow each other need no look.
@@ -24,9 +23,8 @@ const IDLE: Duration = Duration::from_millis(5);
 const KEEP: usize = 64 * 1024;
 
 /// A lazily opened connection to one server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Connection {
-    address: Address,
     open: Option<Open>,
     output: Vec<u8>,
 }
@@ -49,16 +47,8 @@ enum Failure {
 }
 
 impl Connection {
-    /// A connection to `address` that nobody has needed yet.
-    pub fn new(address: Address) -> Self {
-        Self {
-            address,
-            open: None,
-            output: Vec::new(),
-        }
-    }
-
-    /// Sends `request` and reads its reply; a value's bytes replace what `value` held.
+    /// Sends `request` and reads its reply; a value's bytes replace what `value` held. `targets`
+    /// tells where to connect, if that is needed.
     ///
     /// A connection that turns out to be closed is replaced once, within the deadline, if the
     /// request may safely be repeated or cannot have reached the server.
@@ -72,11 +62,12 @@ impl Connection {
         request: &Request<'_>,
         value: &mut Vec<u8>,
         patience: &Patience<'_>,
+        targets: impl FnOnce() -> Vec<Target>,
     ) -> Result<Reply, Error> {
         self.output.clear();
         self.output.shrink_to(KEEP);
         encode(request, &mut self.output);
-        let reply = self.ask(request, value, patience);
+        let reply = self.ask(request, value, patience, targets);
         if self.open.as_ref().is_some_and(|open| !open.in_step) {
             self.open = None;
         }
@@ -88,6 +79,7 @@ impl Connection {
         request: &Request<'_>,
         value: &mut Vec<u8>,
         patience: &Patience<'_>,
+        targets: impl FnOnce() -> Vec<Target>,
     ) -> Result<Reply, Error> {
         let start = patience.start();
         if let Some(open) = self.open.as_mut().filter(|open| open.is_usable(start)) {
@@ -99,15 +91,15 @@ impl Connection {
             }
         }
         self.open = None;
-        let open = self.open.insert(Open::connect(&self.address, patience)?);
+        let open = self.open.insert(Open::connect(&targets(), patience)?);
         Ok(open.attempt(&self.output, request, value, patience)?)
     }
 }
 
 impl Open {
-    fn connect(address: &Address, patience: &Patience<'_>) -> Result<Self, Error> {
+    fn connect(targets: &[Target], patience: &Patience<'_>) -> Result<Self, Error> {
         Ok(Self {
-            stream: Stream::connect(address, patience)?,
+            stream: Stream::connect(targets, patience)?,
             input: Input::new(),
             process: sys::process(),
             last_used: patience.start(),

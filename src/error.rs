@@ -47,8 +47,8 @@ pub enum Waiting {
 pub enum Down {
     /// It is out of service: inactive after failures, or disabled by an operator.
     OutOfService,
-    /// The name has no address; the resolver's text.
-    Unresolved(Box<str>),
+    /// No address of its name is known.
+    Unresolved,
     /// Connecting failed.
     Connect(io::Error),
     /// The connection broke before any byte of the reply.
@@ -83,6 +83,10 @@ impl Error {
 
     /// True when the server, not the caller or the data, is to blame.
     pub fn counts_against_server(&self) -> bool {
+        if matches!(self, Self::Down(Down::Unresolved)) {
+            // Nobody has asked the server: its address is not known yet.
+            return false;
+        }
         matches!(
             self,
             Self::Timeout(_) | Self::Busy | Self::Down(_) | Self::Garbled(_)
@@ -91,7 +95,7 @@ impl Error {
 
     /// True when another server may be asked instead.
     pub fn calls_for_another(&self) -> bool {
-        self.counts_against_server()
+        self.counts_against_server() || matches!(self, Self::Down(Down::Unresolved))
     }
 
     /// True when the server may have done what was asked: it must not be asked of another one
@@ -102,7 +106,7 @@ impl Error {
             Self::Busy
                 | Self::Refused(_)
                 | Self::Timeout(Waiting::Connect)
-                | Self::Down(Down::OutOfService | Down::Unresolved(_) | Down::Connect(_))
+                | Self::Down(Down::OutOfService | Down::Unresolved | Down::Connect(_))
         )
     }
 
@@ -142,7 +146,7 @@ impl fmt::Display for Error {
             Self::Timeout(Waiting::Receive) => f.write_str("no complete reply within the timeout"),
             Self::Busy => f.write_str("the server is not answering somebody else already"),
             Self::Down(Down::OutOfService) => f.write_str("the server is out of service"),
-            Self::Down(Down::Unresolved(text)) => write!(f, "no address: {text}"),
+            Self::Down(Down::Unresolved) => f.write_str("its name has no address"),
             Self::Down(Down::Connect(cause)) => write!(f, "cannot connect: {cause}"),
             Self::Down(Down::Lost(cause)) => write!(f, "connection lost: {cause}"),
             Self::Down(Down::Closed) => f.write_str("connection closed by the server"),

@@ -23,6 +23,7 @@ use crate::status::Status;
 pub struct Health {
     word: AtomicU64,
     since: AtomicU64,
+    away_since: AtomicU64,
     reason: AtomicU32,
     in_flight: AtomicU32,
     operations: AtomicU64,
@@ -139,6 +140,18 @@ impl Health {
         Moment::from_nanos(self.since.load(Ordering::Relaxed))
     }
 
+    /// True after an outage, until it is active again.
+    pub fn is_away(&self) -> bool {
+        let verdict = Verdict::of(self.word.load(Ordering::Relaxed));
+        let returning = verdict.state == State::Trying && verdict.probes > 0;
+        verdict.state == State::Inactive || returning
+    }
+
+    /// When the outage began that it has not returned from yet.
+    pub fn away_since(&self) -> Moment {
+        Moment::from_nanos(self.away_since.load(Ordering::Relaxed))
+    }
+
     /// What the failure was that led to the state, if one did.
     pub fn reason(&self) -> Option<Status> {
         Status::from_code(self.reason.load(Ordering::Relaxed))
@@ -160,10 +173,10 @@ impl Health {
         )
     }
 
-    /// An operation begins.
-    pub fn begin(&self) {
+    /// An operation begins; its number.
+    pub fn begin(&self) -> u64 {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.operations.fetch_add(1, Ordering::Relaxed);
+        self.operations.fetch_add(1, Ordering::Relaxed)
     }
 
     /// It is over, however it went.
@@ -309,6 +322,11 @@ impl Health {
             ) {
                 Ok(_) if old.state == new.state => return None,
                 Ok(_) => {
+                    if new.state == State::Inactive
+                        && (old.state == State::Active || old.holder != 0)
+                    {
+                        self.away_since.store(now.nanos(), Ordering::Relaxed);
+                    }
                     let since = Moment::from_nanos(self.since.swap(now.nanos(), Ordering::Relaxed));
                     return Some(Change {
                         from: old.state,

@@ -21,6 +21,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the host's layouts are known for 64-bit machines only");
 
+pub mod addresses;
 pub mod admin;
 pub mod cache;
 pub mod clock;
@@ -30,6 +31,7 @@ pub mod error;
 pub mod hash;
 pub mod health;
 pub mod key;
+pub mod latency;
 pub mod lifetime;
 pub mod limiter;
 pub mod net;
@@ -39,6 +41,8 @@ pub mod pool;
 pub mod probe;
 pub mod prober;
 pub mod protocol;
+pub mod rejoin;
+pub mod resolver;
 pub mod ring;
 pub mod roster;
 pub mod server;

@@ -8,16 +8,24 @@
 pub mod sys;
 
 use std::io::{self, ErrorKind};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::error::{Down, Error, Waiting};
 use crate::patience::Patience;
-use crate::server::Address;
 
-/// The least time that one address of a name is given.
+/// The least time that one target is given.
 const MIN_SHARE: Duration = Duration::from_millis(1);
+
+/// Where a server can be connected; nothing to be resolved any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An IP address and port.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(String),
+}
 
 /// A connected stream; closed when dropped.
 #[derive(Debug)]
@@ -31,23 +39,12 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Connects to `address`. A name is looked up by the system's resolver, which cannot be
-    /// bounded; its time counts. All its addresses are tried, each within its share of what is left.
+    /// Connects to one of `targets`, tried in their order, each within its share of the time.
     ///
     /// # Errors
-    /// [`Error::Down`] when no address could be connected, [`Error::Timeout`].
-    pub fn connect(address: &Address, patience: &Patience<'_>) -> Result<Self, Error> {
-        let socket = match address {
-            Address::Tcp { host, port } => connect_tcp(host, *port, patience)?,
-            Address::Unix(path) => loop {
-                let time = patience.left(Waiting::Connect)?;
-                match sys::connect_unix(path.as_ref(), time) {
-                    Ok(socket) => break socket,
-                    Err(error) if is_late(&error) => {}
-                    Err(error) => return Err(Error::Down(Down::Connect(error))),
-                }
-            },
-        };
+    /// [`Error::Down`] when none could be connected, [`Error::Timeout`].
+    pub fn connect(targets: &[Target], patience: &Patience<'_>) -> Result<Self, Error> {
+        let socket = connect(targets, patience)?;
         let first = patience.first();
         let set = sys::set_receive_timeout(&socket, first);
         set.map_err(|error| Error::Down(Down::Connect(error)))?;
@@ -115,24 +112,23 @@ impl Stream {
     }
 }
 
-fn connect_tcp(host: &str, port: u16, patience: &Patience<'_>) -> Result<OwnedFd, Error> {
-    let unresolved = |error: io::Error| Error::Down(Down::Unresolved(error.to_string().into()));
-    let mut addresses: Vec<_> = (host, port)
-        .to_socket_addrs()
-        .map_err(unresolved)?
-        .collect();
-    addresses.dedup();
+fn connect(targets: &[Target], patience: &Patience<'_>) -> Result<OwnedFd, Error> {
     loop {
-        let mut failure = Err(Error::Down(Down::Unresolved("the name has none".into())));
+        let mut failure = Err(Error::Down(Down::Unresolved));
         let mut late = false;
-        for (tried, address) in addresses.iter().enumerate() {
-            let share = patience.left(Waiting::Connect)? / (addresses.len() - tried) as u32;
-            match TcpStream::connect_timeout(address, share.max(MIN_SHARE)) {
-                Ok(stream) => {
+        for (tried, target) in targets.iter().enumerate() {
+            let left = patience.left(Waiting::Connect)?;
+            let share = (left / (targets.len() - tried) as u32).max(MIN_SHARE);
+            let connected = match target {
+                Target::Unix(path) => sys::connect_unix(path.as_ref(), share),
+                Target::Tcp(address) => TcpStream::connect_timeout(address, share).map(|stream| {
                     // Fails on no TCP socket; without it small requests would be sent late.
                     let _ = stream.set_nodelay(true);
-                    return Ok(stream.into());
-                }
+                    stream.into()
+                }),
+            };
+            match connected {
+                Ok(socket) => return Ok(socket),
                 Err(error) if is_late(&error) => late = true,
                 Err(error) => failure = Err(Error::Down(Down::Connect(error))),
             }

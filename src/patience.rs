@@ -15,18 +15,27 @@ pub struct Patience<'a> {
     deadline: Deadline,
     /// Time until the mark, or until the deadline if there is none before it.
     first: Duration,
+    /// The part of the time that connecting may use.
+    connect: Option<Duration>,
     may_wait_on: Option<&'a dyn Fn() -> bool>,
     /// Whether that has been granted.
     granted: Cell<bool>,
 }
 
 impl<'a> Patience<'a> {
-    /// Waits until `deadline`, but longer than `limit` only if `may_wait_on` says so.
-    pub fn new(deadline: Deadline, limit: Duration, may_wait_on: &'a dyn Fn() -> bool) -> Self {
+    /// Waits until `deadline`, but longer than `limit` only if `may_wait_on` says so, and for
+    /// a connection no longer than `connect`.
+    pub fn new(
+        deadline: Deadline,
+        limit: Duration,
+        connect: Option<Duration>,
+        may_wait_on: &'a dyn Fn() -> bool,
+    ) -> Self {
         let asks = limit < deadline.limit();
         Self {
             deadline,
             first: if asks { limit } else { deadline.limit() },
+            connect,
             may_wait_on: asks.then_some(may_wait_on),
             granted: Cell::new(false),
         }
@@ -37,6 +46,7 @@ impl<'a> Patience<'a> {
         Self {
             deadline,
             first: deadline.limit(),
+            connect: None,
             may_wait_on: None,
             granted: Cell::new(false),
         }
@@ -58,6 +68,19 @@ impl<'a> Patience<'a> {
     /// [`Error::Timeout`] while `waiting`, when its time is up.
     #[cold]
     pub fn left(&self, waiting: Waiting) -> Result<Duration, Error> {
+        let left = self.left_in_all(waiting)?;
+        match self.connect {
+            Some(limit) if waiting == Waiting::Connect => {
+                let connecting = Deadline::new(self.start(), limit).remaining();
+                connecting
+                    .map(|time| time.min(left))
+                    .ok_or(Error::Timeout(waiting))
+            }
+            _ => Ok(left),
+        }
+    }
+
+    fn left_in_all(&self, waiting: Waiting) -> Result<Duration, Error> {
         if let Some(may_wait_on) = self.may_wait_on.filter(|_| !self.granted.get()) {
             if let Some(left) = Deadline::new(self.start(), self.first).remaining() {
                 return Ok(left);
@@ -84,7 +107,7 @@ mod tests {
             asked.set(asked.get() + 1);
             grant
         };
-        let patience = Patience::new(Deadline::new(start, 60 * SECOND), limit, &may_wait_on);
+        let patience = Patience::new(Deadline::new(start, 60 * SECOND), limit, None, &may_wait_on);
         let _ = patience.left(Waiting::Receive);
         (patience.left(Waiting::Receive).ok(), asked.get())
     }
@@ -103,6 +126,16 @@ mod tests {
         assert_eq!(asked, 1, "once is enough");
         let (refused, _) = left(10 * SECOND, 5 * SECOND, false);
         assert_eq!(refused, None);
+    }
+
+    #[test]
+    fn connecting_may_have_less_time() {
+        let deadline = Deadline::new(Moment::now(), 60 * SECOND);
+        let patience = Patience::new(deadline, 90 * SECOND, Some(SECOND), &|| true);
+        assert!(patience.left(Waiting::Connect).unwrap() <= SECOND);
+        assert!(patience.left(Waiting::Receive).unwrap() > SECOND);
+        let none = Patience::new(deadline, 90 * SECOND, Some(Duration::ZERO), &|| true);
+        assert!(none.left(Waiting::Connect).is_err());
     }
 
     #[test]

@@ -4,20 +4,18 @@
 //! the answer. All wait together, so a hundred dead servers take as long as one.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 
 use crate::clock::Deadline;
 use crate::error::{Down, Error, Waiting};
-use crate::net::sys;
-use crate::server::Address;
+use crate::net::{Target, sys};
 
 const REQUEST: &[u8] = b"version\r\n";
 const ANSWER: &[u8] = b"VERSION ";
 
-/// Asks the server at each address; what went wrong there, in the same order.
-pub fn probe(addresses: &[Address], deadline: &Deadline) -> Vec<Result<(), Error>> {
-    let mut probes: Vec<Probe> = addresses.iter().map(Probe::begin).collect();
+/// Asks each server, which is at one of its targets; what went wrong there, in the same order.
+pub fn probe(servers: Vec<Vec<Target>>, deadline: &Deadline) -> Vec<Result<(), Error>> {
+    let mut probes: Vec<Probe> = servers.into_iter().map(Probe::begin).collect();
     while let Some(time) = deadline.remaining() {
         let waiting: Vec<_> = probes
             .iter_mut()
@@ -38,46 +36,29 @@ pub fn probe(addresses: &[Address], deadline: &Deadline) -> Vec<Result<(), Error
 /// One server being asked.
 struct Probe {
     /// Where it may still be tried.
-    addresses: Vec<Target>,
+    targets: std::vec::IntoIter<Target>,
     socket: Option<OwnedFd>,
     sent: bool,
     answer: Vec<u8>,
     result: Option<Result<(), Error>>,
 }
 
-enum Target {
-    Tcp(SocketAddr),
-    Unix(String),
-}
-
 impl Probe {
-    fn begin(address: &Address) -> Self {
-        let (addresses, result) = match address {
-            Address::Unix(path) => (vec![Target::Unix(path.clone())], None),
-            Address::Tcp { host, port } => match (host.as_str(), *port).to_socket_addrs() {
-                Ok(found) => (found.rev().map(Target::Tcp).collect(), None),
-                Err(error) => (
-                    vec![],
-                    Some(Err(Error::Down(Down::Unresolved(error.to_string().into())))),
-                ),
-            },
-        };
+    fn begin(targets: Vec<Target>) -> Self {
         let mut probe = Self {
-            addresses,
+            targets: targets.into_iter(),
             socket: None,
             sent: false,
             answer: Vec::new(),
-            result,
+            result: None,
         };
-        if probe.result.is_none() {
-            probe.connect(Error::Down(Down::Unresolved("no address".into())));
-        }
+        probe.connect(Error::Down(Down::Unresolved));
         probe
     }
 
-    /// Begins to connect to the next address; `failure` is the result if there is none.
+    /// Begins to connect to the next target; `failure` is the result if there is none.
     fn connect(&mut self, mut failure: Error) {
-        while let Some(target) = self.addresses.pop() {
+        for target in self.targets.by_ref() {
             let socket = match &target {
                 Target::Tcp(address) => sys::begin_connect_tcp(address),
                 Target::Unix(path) => sys::begin_connect_unix(path.as_ref()),
@@ -153,48 +134,41 @@ mod tests {
     use std::net::TcpListener;
     use std::time::Duration;
 
-    fn listener() -> (TcpListener, Address) {
+    fn listener() -> (TcpListener, Vec<Target>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        (
-            listener,
-            Address::Tcp {
-                host: "127.0.0.1".into(),
-                port,
-            },
-        )
+        let target = Target::Tcp(listener.local_addr().unwrap());
+        (listener, vec![target])
     }
 
-    fn answering(answer: &'static [u8]) -> Address {
-        let (listener, address) = listener();
+    fn answering(answer: &'static [u8]) -> Vec<Target> {
+        let (listener, target) = listener();
         std::thread::spawn(move || {
             let mut stream = listener.accept().unwrap().0;
             stream.read_exact(&mut [0; REQUEST.len()]).unwrap();
             stream.write_all(answer).unwrap();
         });
-        address
+        target
     }
 
     #[test]
     fn each_server_has_a_verdict_and_all_take_as_long_as_one() {
-        let (silent, silent_address) = listener();
-        let (_, closed_address) = listener();
-        let addresses = [
+        let (silent, silent_target) = listener();
+        let (_, closed_target) = listener();
+        let second_try = [closed_target.clone(), answering(b"VERSION 1\r\n")].concat();
+        let servers = vec![
             answering(b"VERSION 1.6.18\r\n"),
-            closed_address,
-            silent_address.clone(),
-            silent_address,
+            closed_target,
+            silent_target.clone(),
+            silent_target,
             answering(b"HTTP/1.1 400 Bad Request\r\n"),
             answering(b""),
-            Address::Unix("/nowhere/at/all".into()),
-            Address::Tcp {
-                host: "no-such-host.invalid".into(),
-                port: 1,
-            },
+            vec![Target::Unix("/nowhere/at/all".into())],
+            vec![],
+            second_try,
         ];
         let start = Moment::now();
         let deadline = Deadline::new(start, Duration::from_millis(300));
-        let results = probe(&addresses, &deadline);
+        let results = probe(servers, &deadline);
         assert!(Moment::now().since(start) < Duration::from_millis(3000));
         drop(silent);
         let words = results.iter().map(|result| match result {
@@ -202,7 +176,7 @@ mod tests {
             Err(error) => error.status().word(),
         });
         let expected = [
-            "ok", "down", "timeout", "timeout", "garbled", "down", "down", "down",
+            "ok", "down", "timeout", "timeout", "garbled", "down", "down", "down", "ok",
         ];
         assert_eq!(words.collect::<Vec<_>>(), expected);
     }

@@ -1,13 +1,15 @@
-//! Shared: what all processes of the host share of one pool: the list of servers, and a health
-//! record for each.
+//! Shared: what all processes of the host share of one pool: the list of servers, and for each its
+//! health, its addresses and how quick it is.
 //!
 //! A server keeps its slot, and so its health, as long as its address is in the list. In the
 //! roster's text each line is a slot and a server. All bits zero = no servers.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::addresses::Addresses;
 use crate::clock::Moment;
 use crate::health::Health;
+use crate::latency::Latency;
 use crate::roster::{NotWritten, Roster};
 use crate::server::{MAX_SERVERS, ServerSpec};
 
@@ -19,6 +21,8 @@ pub struct Shared {
     /// How often a server of the pool has changed its state.
     changes: AtomicU32,
     health: [Health; MAX_SERVERS],
+    addresses: [Addresses; MAX_SERVERS],
+    latency: [Latency; MAX_SERVERS],
 }
 
 impl Shared {
@@ -40,6 +44,16 @@ impl Shared {
     /// The health record of a slot.
     pub fn health(&self, slot: usize) -> &Health {
         &self.health[slot]
+    }
+
+    /// What the name of a slot's server has been resolved to.
+    pub fn addresses(&self, slot: usize) -> &Addresses {
+        &self.addresses[slot]
+    }
+
+    /// How quick the server of a slot is.
+    pub fn latency(&self, slot: usize) -> &Latency {
+        &self.latency[slot]
     }
 
     /// The list with the number of its version, or `None` while it is being replaced.
@@ -76,9 +90,11 @@ impl Shared {
             lines.push(format!("{slot} {server}"));
         }
         // Nobody uses a free slot before the list names it.
-        fresh
-            .into_iter()
-            .for_each(|slot| self.health[slot].reset(now));
+        for slot in fresh {
+            self.health[slot].reset(now);
+            self.addresses[slot].write(&[]);
+            self.latency[slot].reset();
+        }
         self.roster.write(&lines.join("\n"))?;
         self.note_change();
         Ok(())
@@ -86,12 +102,23 @@ impl Shared {
 
     /// Such memory of a process's own, for programs that share nothing.
     pub fn private(count: usize) -> &'static [Self] {
-        let pools = (0..count).map(|_| Self {
+        // More than the stack of a thread usually holds, so this one has its own.
+        let build = move || -> &'static [Self] {
+            (0..count).map(|_| Self::new()).collect::<Vec<_>>().leak()
+        };
+        let builder = std::thread::Builder::new().stack_size(8 * size_of::<Self>());
+        let built = builder.spawn(build).map(|thread| thread.join());
+        built.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn new() -> Self {
+        Self {
             roster: Roster::new(),
             changes: AtomicU32::new(0),
             health: std::array::from_fn(|_| Health::default()),
-        });
-        pools.collect::<Vec<_>>().leak()
+            addresses: std::array::from_fn(|_| Addresses::default()),
+            latency: std::array::from_fn(|_| Latency::default()),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ type Script = &'static [&'static str];
 
 /// A server that follows one script a connection and tells each line it was sent.
 struct Server {
-    address: Address,
+    target: Target,
     lines: Receiver<String>,
 }
 
@@ -33,15 +33,27 @@ impl Server {
                 }
             }
         });
-        let address = Address::Tcp {
-            host: "127.0.0.1".into(),
-            port,
-        };
-        Self { address, lines }
+        let target = Target::Tcp(([127, 0, 0, 1], port).into());
+        Self { target, lines }
     }
 
     fn lines(self) -> Vec<String> {
         self.lines.into_iter().collect()
+    }
+}
+
+/// A connection with the server it goes to.
+struct Client {
+    connection: Connection,
+    target: Target,
+}
+
+impl Client {
+    fn of(server: &Server) -> Self {
+        Self {
+            connection: Connection::default(),
+            target: server.target.clone(),
+        }
     }
 }
 
@@ -50,25 +62,29 @@ fn key() -> WireKey {
 }
 
 /// Exchanges `request` in two seconds.
-fn ask(connection: &mut Connection, request: Request<'_>) -> Result<Reply, Error> {
+fn ask(client: &mut Client, request: Request<'_>) -> Result<Reply, Error> {
     ask_within(
-        connection,
+        client,
         request,
         Deadline::new(Moment::now(), Duration::from_secs(2)),
     )
 }
 
 fn ask_within(
-    connection: &mut Connection,
+    client: &mut Client,
     request: Request<'_>,
     deadline: Deadline,
 ) -> Result<Reply, Error> {
-    connection.exchange(&request, &mut Vec::new(), &Patience::until(deadline))
+    let targets = || vec![client.target.clone()];
+    let patience = Patience::until(deadline);
+    client
+        .connection
+        .exchange(&request, &mut Vec::new(), &patience, targets)
 }
 
-fn count(connection: &mut Connection) -> Result<Reply, Error> {
+fn count(client: &mut Client) -> Result<Reply, Error> {
     ask(
-        connection,
+        client,
         Request::Count {
             way: Way::Up,
             key: &key(),
@@ -78,8 +94,8 @@ fn count(connection: &mut Connection) -> Result<Reply, Error> {
 }
 
 /// Waits until the server's end of the connection is seen.
-fn wait_for_hangup(connection: &Connection) {
-    let open = connection.open.as_ref().expect("an open connection");
+fn wait_for_hangup(client: &Client) {
+    let open = client.connection.open.as_ref().expect("an open connection");
     while open.stream.is_idle() {
         thread::yield_now();
     }
@@ -88,11 +104,11 @@ fn wait_for_hangup(connection: &Connection) {
 #[test]
 fn one_connection_serves_many_exchanges() {
     let server = Server::with(&[&["1\r\n", "NOT_FOUND\r\n", "END\r\n"]]);
-    let mut connection = Connection::new(server.address.clone());
-    assert_eq!(count(&mut connection).unwrap(), Reply::Counted(1));
-    assert_eq!(count(&mut connection).unwrap(), Reply::Miss);
+    let mut client = Client::of(&server);
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(1));
+    assert_eq!(count(&mut client).unwrap(), Reply::Miss);
     assert_eq!(
-        ask(&mut connection, Request::Get { key: &key() }).unwrap(),
+        ask(&mut client, Request::Get { key: &key() }).unwrap(),
         Reply::Miss
     );
     assert_eq!(
@@ -104,16 +120,16 @@ fn one_connection_serves_many_exchanges() {
 #[test]
 fn a_connection_closed_while_idle_costs_nothing_and_counts_once() {
     let server = Server::with(&[&["1\r\n"], &["2\r\n"]]);
-    let mut connection = Connection::new(server.address.clone());
-    count(&mut connection).unwrap();
-    wait_for_hangup(&connection);
+    let mut client = Client::of(&server);
+    count(&mut client).unwrap();
+    wait_for_hangup(&client);
     let request = Request::Count {
         way: Way::Up,
         key: &key(),
         by: 1,
     };
     let later = Deadline::new(Moment::now() + IDLE, Duration::from_secs(2));
-    let reply = ask_within(&mut connection, request, later);
+    let reply = ask_within(&mut client, request, later);
     assert_eq!(reply.unwrap(), Reply::Counted(2));
     assert_eq!(server.lines().len(), 2);
 }
@@ -147,14 +163,14 @@ fn only_what_may_be_repeated_is_asked_again() {
     ] {
         let scripts: &'static [Script] = vec![first, &*vec![answer].leak()].leak();
         let server = Server::with(scripts);
-        let mut connection = Connection::new(server.address.clone());
-        count(&mut connection).unwrap();
-        let reply = ask(&mut connection, request);
+        let mut client = Client::of(&server);
+        count(&mut client).unwrap();
+        let reply = ask(&mut client, request);
         if repeated {
             assert!(reply.is_ok(), "{request:?}: {reply:?}");
         } else {
             assert!(reply.is_err_and(|error| error.is_hangup()), "{request:?}");
-            assert!(connection.open.is_none());
+            assert!(client.connection.open.is_none());
         }
     }
 }
@@ -162,42 +178,42 @@ fn only_what_may_be_repeated_is_asked_again() {
 #[test]
 fn an_unexpected_reply_closes_the_connection() {
     let server = Server::with(&[&["what?\r\n"], &["7\r\n"]]);
-    let mut connection = Connection::new(server.address.clone());
-    assert!(matches!(count(&mut connection), Err(Error::Garbled(_))));
-    assert!(connection.open.is_none());
-    assert_eq!(count(&mut connection).unwrap(), Reply::Counted(7));
+    let mut client = Client::of(&server);
+    assert!(matches!(count(&mut client), Err(Error::Garbled(_))));
+    assert!(client.connection.open.is_none());
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(7));
 }
 
 #[test]
 fn a_servers_refusal_keeps_it() {
     let text = "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
     let server = Server::with(vec![&*vec![text, "7\r\n"].leak()].leak());
-    let mut connection = Connection::new(server.address.clone());
-    assert!(matches!(count(&mut connection), Err(Error::NotANumber)));
-    assert_eq!(count(&mut connection).unwrap(), Reply::Counted(7));
+    let mut client = Client::of(&server);
+    assert!(matches!(count(&mut client), Err(Error::NotANumber)));
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(7));
 }
 
 #[test]
 fn a_late_reply_never_reaches_the_next_caller() {
     let server = Server::with(&[&["", "1\r\n"], &["2\r\n"]]);
-    let mut connection = Connection::new(server.address.clone());
+    let mut client = Client::of(&server);
     let deadline = Deadline::new(Moment::now(), Duration::from_millis(20));
     let request = Request::Count {
         way: Way::Up,
         key: &key(),
         by: 1,
     };
-    let late = ask_within(&mut connection, request, deadline);
+    let late = ask_within(&mut client, request, deadline);
     assert!(matches!(late, Err(Error::Timeout(_))), "{late:?}");
-    assert_eq!(count(&mut connection).unwrap(), Reply::Counted(2));
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(2));
 }
 
 #[test]
 fn another_process_opens_its_own() {
     let server = Server::with(&[&["1\r\n"], &["2\r\n"]]);
-    let mut connection = Connection::new(server.address.clone());
-    count(&mut connection).unwrap();
-    let open = connection.open.as_mut().unwrap();
+    let mut client = Client::of(&server);
+    count(&mut client).unwrap();
+    let open = client.connection.open.as_mut().unwrap();
     open.process = open.process.wrapping_sub(1);
-    assert_eq!(count(&mut connection).unwrap(), Reply::Counted(2));
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(2));
 }

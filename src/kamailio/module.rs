@@ -4,12 +4,14 @@
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
+use std::time::Duration;
 
 use super::abi::ModuleExports;
 use super::guard::{self, guard};
 use super::process::{self, PARAMETERS};
 use super::sys::host;
 use super::{log as host_log, params, probe, pv, rpc, shm};
+use crate::prober;
 use crate::value::Numbers;
 
 /// The module's name, that of the module it replaces.
@@ -57,6 +59,9 @@ pub unsafe extern "C" fn mod_register(
     })
 }
 
+/// How long the start waits for the names of servers to be resolved.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+
 unsafe extern "C" fn mod_init() -> c_int {
     guard(-1, || {
         let settings = PARAMETERS.with(|parameters| {
@@ -84,6 +89,7 @@ unsafe extern "C" fn mod_init() -> c_int {
         };
         process::start(settings, numbers, shared);
         probe::reserve();
+        process::with(|process| prober::look_up(&mut process.cache, LOOKUP_LIMIT));
         0
     })
 }

@@ -212,6 +212,10 @@ impl Call {
         reply.text(c"state", server.state);
         reply.text(c"since", &server.since.to_string());
         reply.text(c"reason", server.reason);
+        reply.text(c"resolved", &server.resolved);
+        reply.number(c"latency_p50_us", server.latency.p50);
+        reply.number(c"latency_p99_us", server.latency.p99);
+        reply.number(c"latency_max_us", server.latency.max);
         reply.number(c"in_flight", server.in_flight);
         reply.text(c"operations", &server.operations.to_string());
         reply.text(c"failures", &server.failures.to_string());

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -248,6 +249,21 @@ fn connect<A: RawAddress>(socket: &OwnedFd, address: &A) -> io::Result<()> {
 
 fn checked(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Calls `body` with all signals blocked, so that a thread it starts gets none of the host's.
+pub fn with_signals_blocked<R>(body: impl FnOnce() -> R) -> R {
+    let (mut all, mut before) = (mem::MaybeUninit::uninit(), mem::MaybeUninit::uninit());
+    // SAFETY: sigfillset(3) initialises the set that pthread_sigmask(3) then reads; the latter
+    // initialises the one that it is given for the old mask.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let result = body();
+    // SAFETY: the mask from above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    result
 }
 
 /// The monotonic clock in nanoseconds.

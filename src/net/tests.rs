@@ -10,19 +10,19 @@ fn in_time(millis: u64) -> Patience<'static> {
     Patience::until(Deadline::new(Moment::now(), Duration::from_millis(millis)))
 }
 
-fn address(listener: &TcpListener) -> Address {
-    let port = listener.local_addr().unwrap().port();
-    Address::Tcp {
-        host: "127.0.0.1".into(),
-        port,
-    }
+fn target(listener: &TcpListener) -> Target {
+    Target::Tcp(listener.local_addr().unwrap())
+}
+
+fn connect(target: Target, patience: &Patience<'_>) -> Result<Stream, Error> {
+    Stream::connect(&[target], patience)
 }
 
 #[test]
 fn bytes_go_both_ways_and_an_end_is_seen() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let deadline = in_time(5000);
-    let mut stream = Stream::connect(&address(&listener), &deadline).unwrap();
+    let mut stream = connect(target(&listener), &deadline).unwrap();
     let (mut peer, _) = listener.accept().unwrap();
     assert!(stream.is_idle());
     stream.send(b"ping", &deadline).unwrap();
@@ -42,7 +42,7 @@ fn silence_ends_at_the_deadline_and_not_before() {
     for millis in [20, 40] {
         let start = Instant::now();
         let deadline = in_time(millis);
-        let mut stream = Stream::connect(&address(&listener), &deadline).unwrap();
+        let mut stream = connect(target(&listener), &deadline).unwrap();
         if millis == 40 {
             stream.begin();
         }
@@ -59,7 +59,7 @@ fn silence_ends_at_the_deadline_and_not_before() {
 fn a_full_socket_ends_at_the_deadline_too() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let deadline = in_time(50);
-    let mut stream = Stream::connect(&address(&listener), &deadline).unwrap();
+    let mut stream = connect(target(&listener), &deadline).unwrap();
     let error = stream.send(&vec![0; 64 << 20], &deadline).unwrap_err();
     assert!(matches!(error, Error::Timeout(Waiting::Send)), "{error:?}");
 }
@@ -67,19 +67,26 @@ fn a_full_socket_ends_at_the_deadline_too() {
 #[test]
 fn nobody_listening_is_down_and_an_unknown_name_too() {
     let free = TcpListener::bind("127.0.0.1:0")
-        .map(|listener| address(&listener))
+        .map(|listener| target(&listener))
         .unwrap();
-    let error = Stream::connect(&free, &in_time(5000)).unwrap_err();
+    let error = connect(free, &in_time(5000)).unwrap_err();
     assert!(matches!(error, Error::Down(Down::Connect(_))), "{error:?}");
-    let nowhere = Address::Tcp {
-        host: "no-such-host.invalid".into(),
-        port: 1,
-    };
-    let error = Stream::connect(&nowhere, &in_time(5000)).unwrap_err();
-    assert!(
-        matches!(error, Error::Down(Down::Unresolved(_))),
-        "{error:?}"
-    );
+    let error = Stream::connect(&[], &in_time(5000)).unwrap_err();
+    assert!(matches!(error, Error::Down(Down::Unresolved)), "{error:?}");
+}
+
+#[test]
+fn targets_are_tried_in_their_order() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .map(|listener| target(&listener))
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let targets = [
+        free,
+        Target::Unix("/nowhere/at/all".into()),
+        target(&listener),
+    ];
+    Stream::connect(&targets, &in_time(5000)).unwrap();
 }
 
 #[test]
@@ -87,26 +94,23 @@ fn unix_sockets_connect_or_say_why_not() {
     let path = std::env::temp_dir().join(format!("kamailio-memcached-{}.sock", std::process::id()));
     let text = path.to_str().unwrap().to_owned();
     let listener = UnixListener::bind(&path).unwrap();
-    let connected = Stream::connect(&Address::Unix(text.clone()), &in_time(5000));
+    let connected = connect(Target::Unix(text.clone()), &in_time(5000));
     drop(listener);
-    let refused = Stream::connect(&Address::Unix(text), &in_time(5000));
+    let refused = connect(Target::Unix(text), &in_time(5000));
     std::fs::remove_file(&path).unwrap();
     connected.unwrap();
     assert!(matches!(
         refused.unwrap_err(),
         Error::Down(Down::Connect(_))
     ));
-    let long = Stream::connect(
-        &Address::Unix(format!("/{}", "x".repeat(108))),
-        &in_time(5000),
-    );
+    let long = connect(Target::Unix("x".repeat(108)), &in_time(5000));
     assert!(matches!(long.unwrap_err(), Error::Down(Down::Connect(_))));
 }
 
 #[test]
 fn a_passed_deadline_connects_nowhere() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let error = Stream::connect(&address(&listener), &in_time(0)).unwrap_err();
+    let error = connect(target(&listener), &in_time(0)).unwrap_err();
     assert!(
         matches!(error, Error::Timeout(Waiting::Connect)),
         "{error:?}"

@@ -6,17 +6,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use crate::addresses::Addresses;
 use crate::clock::{Deadline, Moment};
-use crate::config::Settings;
+use crate::config::{Rejoin, Settings};
 use crate::connection::Connection;
 use crate::error::{Down, Error};
 use crate::health::{Change, Health, Overdue, Rules, State};
+use crate::latency::Latency;
 use crate::limiter::Limiter;
+use crate::net::Target;
 use crate::patience::Patience;
 use crate::protocol::{Reply, Request};
-use crate::server::ServerSpec;
+use crate::rejoin;
+use crate::resolver::Lookup;
+use crate::server::{Address, ServerSpec};
 use crate::shared::Shared;
 
 /// A server with this process's connection to it.
@@ -30,12 +36,27 @@ pub struct Member {
     changes: RefCell<Limiter>,
     /// When the prober asked it last.
     probed: Option<Moment>,
+    lookup: Lookup,
+    /// When its name was looked up last.
+    looked_up: Option<Moment>,
 }
+
+/// How often a name is looked up again.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long emptying a server may take.
+const FLUSH_LIMIT: Duration = Duration::from_millis(1000);
+
+/// One operation in so many is measured: a second look at the clock for each would cost more than
+/// all that is counted.
+const MEASURED: u64 = 16;
 
 impl Member {
     pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
-            connection: Connection::new(spec.address.clone()),
+            connection: Connection::default(),
+            lookup: Lookup::default(),
+            looked_up: None,
             failures: Limiter::default(),
             changes: RefCell::default(),
             probed: None,
@@ -58,6 +79,46 @@ impl Member {
     /// What everybody knows of it.
     pub fn health(&self) -> &'static Health {
         self.shared.health(self.slot)
+    }
+
+    /// How quick it has been lately.
+    pub fn latency(&self) -> &'static Latency {
+        self.shared.latency(self.slot)
+    }
+
+    /// Where it can be connected: what the operator wrote, or what its name was resolved to. Asks no
+    /// resolver.
+    pub fn targets(&self) -> Vec<Target> {
+        targets(&self.spec, self.shared.addresses(self.slot))
+    }
+
+    /// The name of its host, if it is one that has to be looked up.
+    fn name(&self) -> Option<&str> {
+        match &self.spec.address {
+            Address::Tcp { host, .. } if literal(host).is_none() => Some(host),
+            _ => None,
+        }
+    }
+
+    /// Has its name looked up, if it has one and that is due.
+    pub fn look_up(&mut self, now: Moment) {
+        let Some(name) = self.name() else {
+            return;
+        };
+        let due = self.looked_up.is_none_or(|last| {
+            // Every minute, and once more for each failure.
+            let fell = self.health().state() == State::Inactive && self.health().since() > last;
+            fell || now.since(last) >= LOOKUP_INTERVAL
+        });
+        if due {
+            self.lookup.begin(name, self.shared.addresses(self.slot));
+            self.looked_up = Some(now);
+        }
+    }
+
+    /// Waits for its name to be looked up, `time` at most.
+    pub fn wait_for_lookup(&self, time: Duration) {
+        self.lookup.wait(time);
     }
 
     /// True unless it has failed or was taken out.
@@ -85,7 +146,7 @@ impl Member {
             State::Inactive | State::Disabled => return Err(Error::Down(Down::OutOfService)),
         }
         let gave_up = Cell::new(false);
-        let (spec, shared, changes) = (&self.spec, self.shared, &self.changes);
+        let (spec, shared, slot, changes) = (&self.spec, self.shared, self.slot, &self.changes);
         let may_wait_on = || {
             let overdue = health.overdue(Moment::now(), std::process::id());
             if let Overdue::WaitOn(change) = overdue {
@@ -95,10 +156,18 @@ impl Member {
             gave_up.set(overdue == Overdue::GiveUp);
             !gave_up.get()
         };
-        let patience = Patience::new(*deadline, settings.stall_limit, &may_wait_on);
-        health.begin();
-        let reply = self.connection.exchange(request, value, &patience);
+        let (stall, connect) = (settings.stall_limit, settings.connect_timeout);
+        let patience = Patience::new(*deadline, stall, connect, &may_wait_on);
+        let number = health.begin();
+        let find = || targets(spec, shared.addresses(slot));
+        let reply = self.connection.exchange(request, value, &patience, find);
         health.end();
+        if number.is_multiple_of(MEASURED) && reply.is_ok() {
+            let now = Moment::now();
+            shared
+                .latency(slot)
+                .record(now, now.since(deadline.start()));
+        }
         match &reply {
             Err(_) if gave_up.get() => {}
             Err(error) if error.counts_against_server() => {
@@ -169,12 +238,21 @@ impl Member {
         due
     }
 
-    /// The prober has asked it.
-    pub fn probed(&self, result: &Result<(), Error>, rules: Rules) {
+    /// The prober has asked it. Before it is active again after an outage, it is emptied if the
+    /// operator wants that; a server that cannot be emptied is not back.
+    pub fn probed(&self, mut result: Result<(), Error>, settings: &Settings) {
+        let (health, now) = (self.health(), Moment::now());
+        if result.is_ok() && settings.rejoin == Rejoin::Flush && health.is_away() {
+            let deadline = Deadline::new(now, FLUSH_LIMIT);
+            let flushed = rejoin::flush(&self.targets(), now.since(health.away_since()), deadline);
+            result = flushed.map(|flushed| {
+                if flushed {
+                    log::info!("server {} was emptied before its return", self.spec.label());
+                }
+            });
+        }
         let bad = result.as_ref().err();
-        let change = self
-            .health()
-            .probed(Moment::now(), bad.map(Error::status), rules);
+        let change = health.probed(Moment::now(), bad.map(Error::status), settings.rules);
         let Some(change) = change else {
             return;
         };
@@ -186,6 +264,32 @@ impl Member {
             }
         }
     }
+}
+
+/// An address that is none of a name; a zone makes no name of an IPv6 address.
+fn literal(host: &str) -> Option<SocketAddr> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Some(SocketAddr::new(ip, 0));
+    }
+    // With a colon in it the system's resolver reads numbers only.
+    host.contains(':')
+        .then(|| (host, 0).to_socket_addrs().ok()?.next())
+        .flatten()
+}
+
+fn targets(spec: &ServerSpec, addresses: &Addresses) -> Vec<Target> {
+    let (host, port) = match &spec.address {
+        Address::Unix(path) => return vec![Target::Unix(path.clone())],
+        Address::Tcp { host, port } => (host, *port),
+    };
+    if let Some(mut address) = literal(host) {
+        address.set_port(port);
+        return vec![Target::Tcp(address)];
+    }
+    let addresses = addresses.read().into_iter();
+    addresses
+        .map(|ip| Target::Tcp(SocketAddr::new(ip, port)))
+        .collect()
 }
 
 /// Lets all processes know of a change of state that this one has made, and logs it, a few times a

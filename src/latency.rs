@@ -1,0 +1,192 @@
+//! Latency: how long a server has taken to answer lately, in memory that all processes share.
+//!
+//! A histogram with four buckets an octave of microseconds, so that a percentile is right to a
+//! fifth. Two of them take turns every [`WINDOW`], and what is shown is both: the last one to two
+//! windows. Counting is one relaxed addition; a count that falls between two windows' change may
+//! be lost, which nobody can see. All bits zero = nothing measured.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+/// How long a histogram is filled before it is emptied for the next turn.
+const WINDOW: Duration = Duration::from_secs(120);
+
+/// Buckets of a histogram; the last one begins at 56 s.
+const BUCKETS: usize = 104;
+
+/// What was measured in two windows.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Latency {
+    windows: [Window; 2],
+}
+
+#[repr(C)]
+#[derive(Debug)]
+struct Window {
+    /// Which window of the monotonic clock it belongs to.
+    number: AtomicU32,
+    /// The longest, in microseconds.
+    max: AtomicU32,
+    counts: [AtomicU32; BUCKETS],
+}
+
+/// Percentiles, in microseconds; what is shown is a bucket's upper end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Half of the answers took no longer.
+    pub p50: u32,
+    /// All but a hundredth took no longer.
+    pub p99: u32,
+    /// The longest took so long.
+    pub max: u32,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        let window = || Window {
+            number: AtomicU32::new(0),
+            max: AtomicU32::new(0),
+            counts: [const { AtomicU32::new(0) }; BUCKETS],
+        };
+        Self {
+            windows: [window(), window()],
+        }
+    }
+}
+
+impl Latency {
+    /// An answer at `now` took `time`.
+    pub fn record(&self, now: Moment, time: Duration) {
+        let number = window_of(now);
+        let window = &self.windows[number as usize % 2];
+        if window.number.swap(number, Ordering::Relaxed) != number {
+            window.clear();
+        }
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        window.counts[bucket_of(micros)].fetch_add(1, Ordering::Relaxed);
+        window.max.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// What was measured lately.
+    pub fn summary(&self, now: Moment) -> Summary {
+        let number = window_of(now);
+        let recent =
+            |window: &&Window| number - window.number.load(Ordering::Relaxed).min(number) < 2;
+        let windows: Vec<&Window> = self.windows.iter().filter(recent).collect();
+        let count = |bucket: usize| -> u64 {
+            let load = |window: &&Window| u64::from(window.counts[bucket].load(Ordering::Relaxed));
+            windows.iter().map(load).sum()
+        };
+        let total: u64 = (0..BUCKETS).map(count).sum();
+        let max = windows
+            .iter()
+            .map(|window| window.max.load(Ordering::Relaxed))
+            .max();
+        let max = max.unwrap_or_default();
+        let percentile = |percent: u64| {
+            let mut left = (total * percent).div_ceil(100);
+            let within = |bucket: &usize| {
+                left = left.saturating_sub(count(*bucket));
+                left == 0
+            };
+            (0..BUCKETS)
+                .find(within)
+                .map_or(0, |bucket| end_of(bucket).min(max))
+        };
+        Summary {
+            p50: percentile(50),
+            p99: percentile(99),
+            max,
+        }
+    }
+
+    /// Forgets everything.
+    pub fn reset(&self) {
+        self.windows.iter().for_each(Window::clear);
+    }
+}
+
+impl Window {
+    fn clear(&self) {
+        self.counts
+            .iter()
+            .chain([&self.max])
+            .for_each(|count| count.store(0, Ordering::Relaxed));
+    }
+}
+
+fn window_of(now: Moment) -> u32 {
+    (now.nanos() / WINDOW.as_nanos() as u64) as u32
+}
+
+/// Below 4 µs a bucket a microsecond, then four an octave.
+fn bucket_of(micros: u32) -> usize {
+    if micros < 4 {
+        return micros as usize;
+    }
+    let octave = micros.ilog2();
+    let quarter = micros >> (octave - 2) & 3;
+    ((octave as usize - 1) * 4 + quarter as usize).min(BUCKETS - 1)
+}
+
+/// The longest time that falls into a bucket.
+fn end_of(bucket: usize) -> u32 {
+    if bucket < 4 {
+        return bucket as u32;
+    }
+    let (octave, quarter) = (bucket / 4 + 1, bucket as u64 % 4);
+    let end = ((4 + quarter + 1) << (octave - 2)) - 1;
+    u32::try_from(end).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn every_time_lies_in_its_bucket() {
+        let mut last = 0;
+        for micros in (0..5000).chain([10_000, 1_000_000, 59_000_000, u32::MAX]) {
+            let bucket = bucket_of(micros);
+            assert!(bucket >= last && bucket < BUCKETS, "{micros}");
+            let (begin, end) = (
+                bucket.checked_sub(1).map_or(0, |before| end_of(before) + 1),
+                end_of(bucket),
+            );
+            assert!(micros >= begin, "{micros} < {begin}");
+            assert!(micros <= end || bucket == BUCKETS - 1, "{micros} > {end}");
+            assert!(f64::from(end - begin) <= f64::from(begin) / 4.0 + 1.0);
+            last = bucket;
+        }
+    }
+
+    #[test]
+    fn percentiles_are_right_to_a_bucket() {
+        let latency = Latency::default();
+        assert_eq!(latency.summary(at(1000)), Summary::default());
+        for micros in 1..=1000 {
+            latency.record(at(1000), Duration::from_micros(micros));
+        }
+        let summary = latency.summary(at(1001));
+        assert!((500..=640).contains(&summary.p50), "{summary:?}");
+        assert!((990..=1000).contains(&summary.p99), "{summary:?}");
+        assert_eq!(summary.max, 1000);
+    }
+
+    #[test]
+    fn what_is_long_ago_is_forgotten() {
+        let latency = Latency::default();
+        latency.record(at(1000), Duration::from_micros(9000));
+        assert_eq!(latency.summary(at(1100)).max, 9000);
+        assert_eq!(latency.summary(at(1500)), Summary::default());
+        latency.record(at(1440), Duration::from_micros(7));
+        assert_eq!(latency.summary(at(1500)).max, 7);
+    }
+}

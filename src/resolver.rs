@@ -1,0 +1,88 @@
+//! Resolver: finds the addresses of names, on threads of its own.
+//!
+//! The system's resolver cannot be bounded in time, so nobody waits for it longer than he wants:
+//! each name has a thread, and the answer is left in shared memory when it comes. A name that is
+//! being asked for is not asked for again. Only the prober, and the main process while it starts,
+//! have such threads.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::addresses::Addresses;
+use crate::net::sys;
+
+/// One name's lookups.
+#[derive(Debug, Default)]
+pub struct Lookup {
+    under_way: Arc<AtomicBool>,
+}
+
+impl Lookup {
+    /// Begins to look `host` up, unless that is under way; the answer goes to `into`. Names without
+    /// an answer keep the addresses they had.
+    pub fn begin(&self, host: &str, into: &'static Addresses) {
+        if self.under_way.swap(true, Ordering::Acquire) {
+            return;
+        }
+        let (host, under_way) = (host.to_owned(), Arc::clone(&self.under_way));
+        let look = move || {
+            let found = addresses_of(&host);
+            if !found.is_empty() {
+                into.write(&found);
+            }
+            under_way.store(false, Ordering::Release);
+        };
+        let thread =
+            sys::with_signals_blocked(|| thread::Builder::new().stack_size(256 * 1024).spawn(look));
+        if thread.is_err() {
+            self.under_way.store(false, Ordering::Release);
+        }
+    }
+
+    /// Waits for the answer, `time` at most.
+    pub fn wait(&self, time: Duration) {
+        let step = Duration::from_millis(2);
+        let steps = time.as_millis() / step.as_millis();
+        for _ in 0..steps {
+            if !self.under_way.load(Ordering::Acquire) {
+                return;
+            }
+            thread::sleep(step);
+        }
+    }
+}
+
+/// The name's addresses, each once, in the resolver's order.
+fn addresses_of(host: &str) -> Vec<IpAddr> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for address in (host, 0).to_socket_addrs().into_iter().flatten() {
+        if !found.contains(&address.ip()) {
+            found.push(address.ip());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_gets_its_addresses_and_keeps_them() {
+        let addresses: &'static Addresses = Box::leak(Box::default());
+        let lookup = Lookup::default();
+        lookup.begin("localhost", addresses);
+        lookup.wait(Duration::from_secs(10));
+        let known = addresses.read();
+        assert!(
+            known.iter().all(IpAddr::is_loopback) && !known.is_empty(),
+            "{known:?}"
+        );
+        lookup.begin("no-such-host.invalid", addresses);
+        lookup.wait(Duration::from_secs(10));
+        assert_eq!(addresses.read(), known);
+    }
+}
