@@ -8,6 +8,7 @@ mod item;
 mod listen;
 
 use std::io::{self, ErrorKind};
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,7 +47,20 @@ impl Memcached {
     pub fn with(args: &[&str]) -> Memcached {
         let args = args.iter().map(|&arg| arg.into()).collect();
         let scratch = Host::current().scratch();
-        Memcached::launch(scratch, Listen::V4(Port::free()), args, None)
+        Memcached::launch(scratch, Listen::at(Ipv4Addr::LOCALHOST), args, None)
+    }
+
+    /// On a free port of another loopback address, such as `127.0.0.11`.
+    pub fn at(ip: Ipv4Addr) -> Memcached {
+        let scratch = Host::current().scratch();
+        Memcached::launch(scratch, Listen::at(ip), Vec::new(), None)
+    }
+
+    /// On the port 11211, which some clients leave out of a server's name, of a loopback
+    /// address of its own.
+    pub fn on_default_port() -> Memcached {
+        let scratch = Host::current().scratch();
+        Memcached::launch(scratch, Listen::default_port(), Vec::new(), None)
     }
 
     /// On a free port of `[::1]`.
@@ -69,7 +83,7 @@ impl Memcached {
         let file = file.to_str().expect("a path we chose");
         let args = ["-Y", file].map(String::from).to_vec();
         let credentials = Some(format!("{user} {password}"));
-        Memcached::launch(scratch, Listen::V4(Port::free()), args, credentials)
+        Memcached::launch(scratch, Listen::at(Ipv4Addr::LOCALHOST), args, credentials)
     }
 
     fn launch(
@@ -92,7 +106,7 @@ impl Memcached {
         memcached
     }
 
-    /// The address as a server list takes it: `127.0.0.1:port`, `[::1]:port` or a path.
+    /// The address as a server list takes it, with its port: `127.0.0.1:port`, `[::1]:port` or a path.
     pub fn address(&self) -> &str {
         &self.address
     }

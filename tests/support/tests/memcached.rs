@@ -65,7 +65,17 @@ fn answers_of_any_length_are_read() {
 
 #[test]
 fn every_kind_of_address_works() {
-    for memcached in [Memcached::start(), Memcached::v6(), Memcached::unix()] {
+    let elsewhere = Memcached::at([127, 0, 0, 11].into());
+    assert!(elsewhere.address().starts_with("127.0.0.11:"));
+    let default_port = Memcached::on_default_port();
+    assert_eq!(default_port.port(), 11211);
+    for memcached in [
+        Memcached::start(),
+        elsewhere,
+        default_port,
+        Memcached::v6(),
+        Memcached::unix(),
+    ] {
         memcached.put("k", 0, 0, memcached.address());
         let held = memcached.text("k");
         assert_eq!(held.as_deref(), Some(memcached.address()));

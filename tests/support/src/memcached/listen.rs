@@ -1,7 +1,7 @@
 //! Where a memcached listens: how the server is told, and how a client gets there.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +9,16 @@ use std::time::Duration;
 use crate::host::Host;
 use crate::port::Port;
 
+const DEFAULT_PORT: u16 = 11_211;
+
 /// A place to listen at.
 #[derive(Debug)]
 pub(super) enum Listen {
-    V4(Port),
+    V4 {
+        address: SocketAddrV4,
+        /// Keeps others away from the address.
+        _port: Port,
+    },
     V6(Port),
     Unix(PathBuf),
 }
@@ -23,10 +29,30 @@ pub trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 impl Listen {
+    /// A free port of that loopback address.
+    pub(super) fn at(ip: Ipv4Addr) -> Listen {
+        let port = Port::free();
+        Listen::V4 {
+            address: SocketAddrV4::new(ip, port.number()),
+            _port: port,
+        }
+    }
+
+    /// memcached's own port, on a loopback address made of a reserved number.
+    pub(super) fn default_port() -> Listen {
+        let port = Port::free();
+        let [high, low] = port.number().to_be_bytes();
+        let ip = Ipv4Addr::new(127, high, low, 1);
+        Listen::V4 {
+            address: SocketAddrV4::new(ip, DEFAULT_PORT),
+            _port: port,
+        }
+    }
+
     /// As a server list takes it, in the host that Kamailio runs in.
     pub(super) fn address(&self) -> String {
         match self {
-            Listen::V4(port) => port.v4().to_string(),
+            Listen::V4 { address, .. } => address.to_string(),
             Listen::V6(port) => port.v6().to_string(),
             Listen::Unix(path) => Host::current().inside(path).display().to_string(),
         }
@@ -35,8 +61,9 @@ impl Listen {
     /// The arguments of memcached.
     pub(super) fn args(&self) -> Vec<String> {
         let words = match self {
-            Listen::V4(port) => {
-                ["-l", "127.0.0.1", "-p", &port.number().to_string()].map(Into::into)
+            Listen::V4 { address, .. } => {
+                let (ip, port) = (address.ip().to_string(), address.port().to_string());
+                ["-l", &ip, "-p", &port].map(Into::into)
             }
             Listen::V6(port) => ["-l", "::1", "-p", &port.number().to_string()].map(Into::into),
             Listen::Unix(path) => ["-s", &path.display().to_string(), "-a", "0777"].map(Into::into),
@@ -46,7 +73,8 @@ impl Listen {
 
     pub(super) fn port(&self) -> u16 {
         match self {
-            Listen::V4(port) | Listen::V6(port) => port.number(),
+            Listen::V4 { address, .. } => address.port(),
+            Listen::V6(port) => port.number(),
             Listen::Unix(path) => panic!("{} has no port", path.display()),
         }
     }
@@ -61,7 +89,7 @@ impl Listen {
             Ok(Box::new(stream))
         };
         match self {
-            Listen::V4(port) => tcp(port.v4()),
+            Listen::V4 { address, .. } => tcp((*address).into()),
             Listen::V6(port) => tcp(port.v6()),
             Listen::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
