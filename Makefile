@@ -21,6 +21,8 @@ version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # the calls.
 packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-sqlite-modules memcached \
 	nutcracker libsasl2-2 sip-tester sqlite3
+# The clients whose placement of keys ours is compared with; libmc comes by tests/peers/install.
+test_packages := libmemcached-dev python3-venv
 lint_packages := shellcheck
 bench_packages := valgrind strace
 
@@ -36,9 +38,12 @@ MCT_MODULE ?= $(module)
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)?:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: dependencies lint-dependencies bench-dependencies
+.PHONY: dependencies test-dependencies lint-dependencies bench-dependencies
 dependencies: ## Install the Debian packages that are missing
 	@$(call install_missing,$(packages))
+test-dependencies: dependencies
+	@$(call install_missing,$(test_packages))
+	tests/peers/install >/dev/null
 lint-dependencies:
 	@$(call install_missing,$(lint_packages))
 bench-dependencies: dependencies
@@ -103,11 +108,11 @@ systest: build ## Tests with real Kamailio and memcached
 	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --test '*'
 
 .PHONY: test
-test: dependencies build ## All tests, with what they need installed first
+test: test-dependencies build ## All tests, with what they need installed first
 	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --workspace
 
 .PHONY: matrix
-matrix: dependencies ## System tests in the Kamailio of Debian 11, 12, 13 and sid
+matrix: test-dependencies ## System tests in the Kamailio of Debian 11, 12, 13 and sid
 	@tests/matrix/run
 	tests/matrix/install
 
