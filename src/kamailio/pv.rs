@@ -140,10 +140,15 @@ impl Variable {
         if let Some(Text::Literal(seconds)) = &expire
             && crate::lifetime::Lifetime::parse(seconds).is_err()
         {
-            let expire = name.expire.unwrap_or_default();
+            let (first, expire) = (name.key, name.expire.unwrap_or_default());
+            // Most likely a pool was meant, mistyped or declared further down.
+            let hint = match name.pool {
+                None => format!("; '{first}' is not a declared pool"),
+                Some(_) => String::new(),
+            };
             log::error!(
-                "bad name of a variable: lifetime '{expire}' in '{text}' is refused; \
-                 accepted: decimal seconds, 0 (never) or more, or a variable that holds them"
+                "bad name of a variable: lifetime '{expire}' in '{text}' is refused; accepted: \
+                 decimal seconds, 0 (never) or more, or a variable that holds them{hint}"
             );
             return None;
         }
