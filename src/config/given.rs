@@ -71,7 +71,7 @@ impl<'a> Value<'a> {
     pub fn number(&self, range: RangeInclusive<i32>, accepted: &str) -> Result<i32, BadParameter> {
         let number = match self.given {
             Given::Number(number) => Some(number),
-            Given::Word(digits) => digits.parse().ok(),
+            Given::Word(digits) => digits.parse().ok().filter(|_| !digits.starts_with('+')),
             Given::Text(_) => None,
         };
         number

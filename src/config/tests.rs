@@ -136,6 +136,10 @@ fn bad_pools_are_refused() {
             "'timeout' of pool 'x': '1s' is refused",
         ),
         (
+            "name=x;servers=a;mode=+1",
+            "'mode' of pool 'x': '+1' is refused",
+        ),
+        (
             "name=x;servers=a,a",
             "'servers' of pool 'x': 'a' is listed twice",
         ),
