@@ -122,8 +122,9 @@ unsafe extern "C" fn hash(rpc: *const Rpc, context: *mut c_void) {
         let reply = call.structure();
         reply.text(c"pool", &placed.pool);
         reply.text(c"key", &placed.wire);
-        reply.number(c"hash", placed.hash);
-        reply.number(c"point", placed.point);
+        // As text: kamcmd shows numbers from 2^31 on as negative ones.
+        reply.text(c"hash", &placed.hash.to_string());
+        reply.text(c"point", &placed.point.to_string());
         reply.text(c"owner", &placed.owner);
         reply.texts(c"failover", &placed.failover);
         Ok(())
