@@ -13,8 +13,10 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 
-/// The longest list as text, in bytes: a thousand servers of 64 bytes each.
-pub const MAX_TEXT: usize = 64_000;
+use crate::server::{MAX_LIST, MAX_SERVERS};
+
+/// The longest text in bytes: the longest list, with the number of a slot before each server.
+pub const MAX_TEXT: usize = MAX_LIST + MAX_SERVERS * "999 ".len();
 
 /// A list of servers as text, one a line, with the number of its version.
 #[repr(C)]

@@ -25,6 +25,10 @@ pub const MAX_WEIGHT: u16 = 1_000;
 /// The longest list of servers accepted. Ring entries name a server in 16 bits.
 pub const MAX_SERVERS: usize = 1_000;
 
+/// The longest list in bytes, each server in full (`address:port:weight alias`) on a line: what
+/// the memory shared by all processes has room for.
+pub const MAX_LIST: usize = 64_000;
+
 /// The longest host or alias in bytes, that of a DNS name.
 pub const MAX_NAME: usize = 253;
 
@@ -99,6 +103,8 @@ fn without_comment(line: &str) -> &str {
 struct List {
     servers: Vec<ServerSpec>,
     names: HashSet<String>,
+    /// How long it is, for [`MAX_LIST`].
+    bytes: usize,
 }
 
 impl List {
@@ -114,6 +120,10 @@ impl List {
         }
         if self.servers.len() == MAX_SERVERS {
             return refuse(Fault::TooMany);
+        }
+        self.bytes += server.to_string().len() + 1;
+        if self.bytes > MAX_LIST {
+            return refuse(Fault::LongList);
         }
         self.servers.push(server);
         Ok(())

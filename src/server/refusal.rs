@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{MAX_NAME, MAX_PATH, MAX_SERVERS};
+use super::{MAX_LIST, MAX_NAME, MAX_PATH, MAX_SERVERS};
 
 const ACCEPTED: &str = "address[:port][:weight] [alias] with a name, IPv4, [IPv6] or /unix/path \
                         (no port) as address, port 1-65535, weight 1-1000";
@@ -39,6 +39,7 @@ pub(super) enum Fault {
     DuplicateServer,
     DuplicateName(String),
     TooMany,
+    LongList,
 }
 
 impl Refusal {
@@ -104,6 +105,7 @@ impl fmt::Display for Fault {
             Fault::Trailing(text) => quoted(f, "goes on with", text),
             Fault::DuplicateServer => f.write_str("is listed twice"),
             Fault::DuplicateName(name) => quoted(f, "repeats the name", name),
+            Fault::LongList => write!(f, "makes the list longer than {MAX_LIST} bytes"),
             Fault::TooMany => write!(f, "is one more than {MAX_SERVERS} servers"),
         }
     }

@@ -142,6 +142,22 @@ fn a_list_has_an_end() {
     assert!(line.starts_with("'a:1001' is one more than 1000"), "{line}");
 }
 
+/// A list that was accepted always fits into the memory that all processes share.
+#[test]
+fn a_list_has_a_size() {
+    let list = |name: usize| {
+        let items = (1001..=2000).map(|port| format!("{}:{port}", "a".repeat(name)));
+        items.collect::<Vec<_>>().join(",")
+    };
+    // A port, a weight and a line end make 8 bytes.
+    assert!(parse_list(&list(56)).is_ok());
+    let line = refusal(&list(57));
+    assert!(
+        line.contains("makes the list longer than 64000 bytes"),
+        "{line}"
+    );
+}
+
 #[test]
 fn a_file_holds_one_server_a_line() {
     let text = "# pool\r\n\r\n a:1:2 x # the first\n\t\n/run/#1\n  # [::1]\n[::1]";
