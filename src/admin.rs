@@ -19,7 +19,7 @@ use crate::status::Status;
 pub struct Refused {
     /// 400 for the caller's mistakes, 500 for ours.
     pub code: i32,
-    /// One line.
+    /// One line, what matters most first: not every way to the caller takes all of it.
     pub reason: String,
 }
 
@@ -185,7 +185,7 @@ pub fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Re
     let mut lists = Vec::new();
     for pool_of_file in select(cache.pools(), pool)? {
         let name = &pool_of_file.settings().name;
-        let because = |why| Refused::because(format!("pool '{name}': {why}; nothing was changed"));
+        let because = |why| Refused::because(format!("nothing changed: pool '{name}': {why}"));
         match &pool_of_file.settings().file {
             Some(file) => lists.push((pool_of_file, file.read().map_err(because)?)),
             None if pool.is_some() => return Err(because("it has no servers_file".into())),
@@ -194,7 +194,7 @@ pub fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Re
     }
     if lists.is_empty() {
         return Err(Refused::because(
-            "no pool has a servers_file; nothing was changed".into(),
+            "nothing changed: no pool has a servers_file".into(),
         ));
     }
     for (pool, list) in &lists {
@@ -404,7 +404,7 @@ mod tests {
         let now = list(&mut cache, None).unwrap().len();
         std::fs::remove_file(&path).unwrap();
         assert!(
-            refused.contains("line 2: ") && refused.ends_with("nothing was changed"),
+            refused.starts_with("nothing changed: pool 'default': line 2: 'b:nix' "),
             "{refused}"
         );
         assert_eq!((still, now), (2, 3));

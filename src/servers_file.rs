@@ -21,12 +21,13 @@ impl ServersFile {
     /// Reads the list as it is now.
     ///
     /// # Errors
-    /// One line for the operator: the file, the line in it, what is wrong and what is accepted.
+    /// One line for the operator: the line of the file, what is wrong there, what is accepted, and
+    /// last which file it is.
     pub fn read(&self) -> Result<Vec<ServerSpec>, String> {
         let path = &self.path;
         let text = fs::read_to_string(path)
             .map_err(|error| format!("cannot read '{path}': {error}; accepted: a readable file"))?;
-        server::parse_file(&text).map_err(|refusal| format!("file '{path}', {refusal}"))
+        server::parse_file(&text).map_err(|refusal| format!("{refusal} (file '{path}')"))
     }
 }
 

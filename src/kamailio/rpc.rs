@@ -3,6 +3,7 @@
 //! A table and thin callbacks: read the arguments, ask the core, reply. They run in whichever
 //! process serves the command, on that process's own cache.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
@@ -143,6 +144,23 @@ unsafe extern "C" fn reload(rpc: *const Rpc, context: *mut c_void) {
     });
 }
 
+/// The longest text of a fault that every way takes: jsonrpcs cuts it after 127 bytes
+/// (`modules/jsonrpcs`), and from 255 on kamcmd gets no answer at all (`modules/ctl`,
+/// `FAULT_START_BUF`).
+const MAX_FAULT: usize = 127;
+
+/// A fault's text: all of `reason`, or its beginning, with the rest in the log.
+fn within_a_fault(reason: &str) -> Cow<'_, str> {
+    const MORE: &str = "... (see the log)";
+    if reason.len() <= MAX_FAULT {
+        return Cow::Borrowed(reason);
+    }
+    log::error!("{reason}");
+    let most = MAX_FAULT - MORE.len();
+    let end = (0..=most).rfind(|&at| reason.is_char_boundary(at));
+    Cow::Owned([&reason[..end.unwrap_or(0)], MORE].concat())
+}
+
 /// One command on its way: its arguments and its reply.
 struct Call {
     rpc: *const Rpc,
@@ -170,7 +188,8 @@ impl Call {
             done.unwrap_or_else(failed)
         });
         if let Err(refused) = done {
-            let reason = Str::borrowed(refused.reason.as_bytes());
+            let reason = within_a_fault(&refused.reason);
+            let reason = Str::borrowed(reason.as_bytes());
             // SAFETY: by the contract of `new`; the format takes a length and a text.
             unsafe {
                 let fault = (*self.rpc).fault;
@@ -265,5 +284,22 @@ impl Structure<'_> {
                 ((*self.call.rpc).struct_add)(self.handle, format.as_ptr(), name.as_ptr(), value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_fault_is_cut_between_characters() {
+        let fits = "x".repeat(MAX_FAULT);
+        assert_eq!(within_a_fault(&fits), fits);
+        let cut = within_a_fault(&"é".repeat(MAX_FAULT)).into_owned();
+        assert!(cut.len() <= MAX_FAULT, "{}", cut.len());
+        assert!(
+            cut.starts_with("éé") && cut.ends_with("é... (see the log)"),
+            "{cut}"
+        );
     }
 }
