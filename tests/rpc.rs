@@ -216,4 +216,11 @@ fn what_cannot_be_answered_is_a_fault_with_words() {
         none.contains("pool 'calls': it has no servers_file"),
         "{none}"
     );
+
+    // kamcmd would get no answer at all, JSON half of one, if the whole name came back.
+    let long = fault(&kamailio, "memcached.list", &[&"x".repeat(1000)]);
+    assert!(
+        long.starts_with("error: 400 - there is no pool 'xxx") && long.ends_with("(see the log)"),
+        "{long}"
+    );
 }
