@@ -62,10 +62,14 @@ fn every_file_is_accepted_as_it_is() {
     for name in examples().into_keys().filter(|name| name.ends_with(".cfg")) {
         let script = scratch.write("kemi.lua", fs::read("kamailio-cfg/kemi.lua").unwrap());
         let script = format!("\"{}\"", Host::current().inside(&script).display());
+        let list = fs::read("kamailio-cfg/servers.list").unwrap();
+        let list = scratch.write("servers.list", list);
+        let list = format!("\"{}\"", Host::current().inside(&list).display());
         let file = PathBuf::from("kamailio-cfg").join(&name);
         let check = Kamailio::builder()
             .file(file)
             .define("SCRIPT", &script)
+            .define("SERVERS_FILE", &list)
             .check();
         assert!(check.ok, "{name}: {}", check.output);
     }
