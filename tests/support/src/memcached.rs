@@ -276,6 +276,8 @@ impl Memcached {
             .map(|rest| unescape(rest.split(|&byte| byte == b' ').next().expect("a word")))
             .collect();
         keys.sort();
+        // An item on its way may also be met twice.
+        keys.dedup();
         keys
     }
 
