@@ -73,7 +73,11 @@ impl Shared {
     /// [`NotWritten`]; the list is then as it was.
     pub fn publish(&self, servers: &[ServerSpec], now: Moment) -> Result<(), NotWritten> {
         let (_, old) = self.list().ok_or(NotWritten::Busy)?;
-        let mut free = (0..MAX_SERVERS).filter(|slot| old.iter().all(|(used, _)| used != slot));
+        let unused = (0..MAX_SERVERS).filter(|slot| old.iter().all(|(used, _)| used != slot));
+        // Slots of servers that leave come last: who still has the old list looks at them.
+        let leaves = |known: &ServerSpec| servers.iter().all(|new| new.address != known.address);
+        let leaving = old.iter().filter(|(_, known)| leaves(known));
+        let mut free = unused.chain(leaving.map(|&(slot, _)| slot));
         let (mut lines, mut fresh) = (Vec::new(), Vec::new());
         for server in servers {
             let known = old
@@ -89,7 +93,7 @@ impl Shared {
             };
             lines.push(format!("{slot} {server}"));
         }
-        // Nobody uses a free slot before the list names it.
+        // Nobody uses an unused slot before the list names it.
         for slot in fresh {
             self.health[slot].reset(now);
             self.addresses[slot].write(&[]);
@@ -164,5 +168,21 @@ mod tests {
             State::Active,
             "a new server begins anew"
         );
+    }
+
+    #[test]
+    fn a_full_list_may_be_replaced_by_another() {
+        let shared = &Shared::private(1)[0];
+        let list = |name: &str| {
+            let items = (1..=MAX_SERVERS).map(|port| format!("{name}:{port}"));
+            parse_list(&items.collect::<Vec<_>>().join(",")).unwrap()
+        };
+        for name in ["a", "b"] {
+            shared.publish(&list(name), Moment::now()).unwrap();
+            let mut slots: Vec<usize> = slots(shared).into_iter().map(|(slot, _)| slot).collect();
+            slots.sort_unstable();
+            slots.dedup();
+            assert_eq!(slots.len(), MAX_SERVERS, "each has its own");
+        }
     }
 }
