@@ -181,26 +181,35 @@ impl Variable {
             return process::with(|process| body(process, key));
         }
         SCRATCH_BUFFERS.with(|key_room| {
-            SCRATCH_BUFFERS.with(|expire_room| {
-                let key = evaluate(&self.key, msg, key_room);
-                let expire = match &self.expire {
-                    Some(expire) => evaluate(expire, msg, expire_room),
-                    None => Some(&[][..]),
-                };
-                process::with(|process| self.use_key(process, key.zip(expire), body)).flatten()
-            })
+            let mut expire_room = [0; MAX_EXPIRE];
+            let texts = self.texts(msg, key_room, &mut expire_room);
+            process::with(|process| self.use_key(process, texts, body)).flatten()
         })
+    }
+
+    /// The texts of key and lifetime for `msg`.
+    fn texts<'a>(
+        &'a self,
+        msg: *mut SipMsg,
+        key_room: &'a mut [u8],
+        expire_room: &'a mut [u8],
+    ) -> Result<(&'a [u8], &'a [u8]), Refusal> {
+        let key = evaluate(&self.key, msg, key_room).ok_or(Refusal::UnusableKey)?;
+        let expire = match &self.expire {
+            Some(expire) => evaluate(expire, msg, expire_room).ok_or(Refusal::Lifetime)?,
+            None => &[],
+        };
+        Ok((key, expire))
     }
 
     fn use_key<R>(
         &self,
         process: &mut Process,
-        texts: Option<(&[u8], &[u8])>,
+        texts: Result<(&[u8], &[u8]), Refusal>,
         body: impl FnOnce(&mut Process, &Key) -> R,
     ) -> Option<R> {
-        let key = texts
-            .ok_or(Refusal::UnusableKey)
-            .and_then(|(key, expire)| process.cache.key(self.pool, key, without_null(expire)));
+        let key =
+            texts.and_then(|(key, expire)| process.cache.key(self.pool, key, without_null(expire)));
         match key {
             Ok(key) if self.is_fixed() => {
                 let key = self.fixed.get_or_init(|| process.cache.hashed(key));
@@ -219,6 +228,9 @@ impl Variable {
         literal(&self.key) && self.expire.as_ref().is_none_or(literal)
     }
 }
+
+/// Room for the text of a lifetime: any number, with blanks around it.
+const MAX_EXPIRE: usize = 256;
 
 fn evaluate<'a>(text: &'a Text, msg: *mut SipMsg, room: &'a mut [u8]) -> Option<&'a [u8]> {
     match text {
