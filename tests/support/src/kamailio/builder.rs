@@ -109,6 +109,16 @@ impl Builder {
         self
     }
 
+    /// Keeps every server in service whatever it does, and lets every worker wait for it until its
+    /// own deadline: for tests of the single exchange, in which one fault after the other is met.
+    ///
+    /// At the defaults the first of them would be the last for a while, as nobody asks a server
+    /// that has failed.
+    pub fn without_verdicts(self) -> Builder {
+        self.param("inactive_threshold", 1000)
+            .param("stall_limit", 60_000)
+    }
+
     /// Loads one more stock module, such as `htable`, before the module under test.
     pub fn module(mut self, name: &str) -> Builder {
         self.modules.push(name.into());
