@@ -184,7 +184,7 @@ impl Cache {
                 log::debug!("{}: no item with key '{}'", request.verb(), key.wire);
             }
             // What is the server's fault the pool has noted, once for all operations.
-            Err(error) if !error.counts_against_server() => {
+            Err(error) if error.in_step() => {
                 self.note(
                     format_args!("{} of key '{}'", request.verb(), key.wire),
                     error,

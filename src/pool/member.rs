@@ -170,6 +170,7 @@ impl Member {
         }
         match &reply {
             Err(_) if gave_up.get() => {}
+            Err(Error::Down(Down::Unresolved)) => self.note_nameless(request),
             Err(error) if error.counts_against_server() => {
                 self.note_failure(request, error, settings.rules);
             }
@@ -180,6 +181,14 @@ impl Member {
             }
         }
         reply
+    }
+
+    #[cold]
+    fn note_nameless(&mut self, request: &Request<'_>) {
+        if let Some(left_out) = self.failures.admit(Moment::now()) {
+            let (label, verb, key) = (self.spec.label(), request.verb(), request.key());
+            log::error!("server {label} has no address: {verb} of key '{key}': down{left_out}");
+        }
     }
 
     #[cold]
