@@ -184,12 +184,13 @@ impl Health {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The server has answered a worker: whatever it was thought of, it is there.
-    pub fn answered(&self, now: Moment) -> Option<Change> {
+    /// The server has answered a worker: whatever it was thought of, it is there. The time is asked
+    /// for only if that is news, as it costs more than all else here.
+    pub fn answered(&self, now: impl Fn() -> Moment) -> Option<Change> {
         if self.word.load(Ordering::Relaxed) == Verdict::ACTIVE.word() {
             return None;
         }
-        self.change(now, |verdict| match verdict.state {
+        self.change(now(), |verdict| match verdict.state {
             State::Active | State::Trying => Some(Verdict::ACTIVE),
             State::Inactive | State::Disabled => None,
         })

@@ -1,6 +1,8 @@
 //! What the module logs: misses at debug only, failures a few times a minute, an outage at
 //! its two ends, and never a value.
 
+use std::time::Duration;
+
 use support::{Builder, FaultyServer, Kamailio, Memcached, Port, Request, Run, wait};
 
 /// A Kamailio that reads what is not there.
@@ -201,6 +203,33 @@ fn a_server_that_falls_and_returns_all_the_time_is_a_few_lines_a_minute() {
     assert_eq!(kamailio.log_lines(" is inactive: garbled: ").len(), 5);
     assert_eq!(kamailio.log_lines(" is active: it has ").len(), 5);
     assert_eq!(kamailio.log_lines(" memcached [").len(), 10);
+}
+
+#[test]
+fn an_answer_that_is_long_in_coming_is_two_lines_that_tell_how_long() {
+    let server = FaultyServer::start(|connection| {
+        loop {
+            connection.request()?;
+            connection.wait(Duration::from_millis(900))?;
+            connection.send("END\r\n")?;
+        }
+    });
+    let kamailio = Kamailio::builder()
+        .param("servers", server.address())
+        .script("read", "", &["$mct(k)", "$mcst"])
+        .start();
+    assert_eq!(kamailio.run("read")["$mcst"], "miss");
+    let server = format!("server {}", server.address());
+    let trying = format!("{server} is trying: no answer for 200ms; it was active for ");
+    assert_eq!(kamailio.log_lines(&trying).len(), 1, "{}", kamailio.log());
+    let active = format!("{server} is active: it has answered; it was trying for ");
+    let lines = kamailio.log_lines(&active);
+    let [line] = &lines[..] else {
+        kamailio.fail("one line for the answer expected");
+    };
+    let (_, seconds) = line.split_once("it was trying for ").expect("a duration");
+    let seconds: f32 = seconds.trim_end_matches(" s").parse().expect("seconds");
+    assert!((0.5..5.0).contains(&seconds), "{line}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn change(from: State, to: State, seconds: u64) -> Option<Change> {
 fn failures_in_a_row_take_a_server_out_and_good_probes_bring_it_back() {
     let health = Health::default();
     assert_eq!(health.failed(at(1), DOWN, RULES), None);
-    assert_eq!(health.answered(at(2)), None);
+    assert_eq!(health.answered(|| at(2)), None);
     assert_eq!(
         health.failed(at(3), DOWN, RULES),
         None,
@@ -34,7 +34,7 @@ fn failures_in_a_row_take_a_server_out_and_good_probes_bring_it_back() {
     );
     assert_eq!(health.failed(at(5), DOWN, RULES), None);
     assert_eq!(
-        health.answered(at(5)),
+        health.answered(|| at(5)),
         None,
         "only the prober brings it back"
     );
@@ -68,7 +68,7 @@ fn one_worker_waits_on_and_the_others_give_up() {
     assert!(!health.wants_probe());
     assert_eq!(health.probed(at(2), None, RULES), None);
     assert_eq!(
-        health.answered(at(3)),
+        health.answered(|| at(3)),
         change(State::Trying, State::Active, 2)
     );
 }
@@ -107,7 +107,7 @@ fn an_operator_has_the_last_word() {
         health.set(at(1), State::Disabled),
         change(State::Active, State::Disabled, 1)
     );
-    assert_eq!(health.answered(at(2)), None);
+    assert_eq!(health.answered(|| at(2)), None);
     assert_eq!(health.failed(at(2), DOWN, RULES), None);
     assert_eq!(health.overdue(at(2), 11), Overdue::GiveUp);
     assert!(!health.wants_probe());
@@ -134,7 +134,7 @@ fn every_reachable_verdict_is_a_legal_one() {
     type Event = fn(&Health);
     let events: [Event; 9] = [
         |health| {
-            health.answered(at(1));
+            health.answered(|| at(1));
         },
         |health| {
             health.failed(at(1), DOWN, RULES);

@@ -175,7 +175,7 @@ impl Member {
                 self.note_failure(request, error, settings.rules);
             }
             _ => {
-                if let Some(change) = health.answered(deadline.start()) {
+                if let Some(change) = health.answered(Moment::now) {
                     note(shared, spec, changes, change, &"it has answered");
                 }
             }
