@@ -14,6 +14,7 @@ use crate::limiter::Limiter;
 use crate::pool::Pool;
 use crate::protocol::{MAX_VALUE, Reply, Request, Way};
 use crate::shared::Shared;
+use crate::stats::{Statistic, Stats};
 use crate::status::Status;
 use crate::value::{Found, MAX_DECIMAL, Numbers, Value, decode, operand};
 
@@ -33,6 +34,13 @@ pub struct Key {
     wire: WireKey,
     hash: Option<u32>,
     expire: Option<Lifetime>,
+}
+
+impl Key {
+    /// The index of its pool.
+    pub fn pool(&self) -> usize {
+        self.pool
+    }
 }
 
 impl Cache {
@@ -63,6 +71,12 @@ impl Cache {
     /// Follows what other processes have changed; operations do so by themselves.
     pub fn refresh(&mut self) {
         self.pools.iter_mut().for_each(Pool::refresh);
+    }
+
+    /// A statistic of all pools together.
+    pub fn statistic(&self, statistic: &Statistic) -> u64 {
+        let parts = self.pools.iter().map(|pool| pool.statistic(statistic));
+        parts.sum()
     }
 
     /// What the last operation came to; `None` before the first.
@@ -98,9 +112,21 @@ impl Cache {
     /// Reads an item: `None` when it is not there or could not be read, else what it is; its text
     /// is then in `text`.
     pub fn get(&mut self, key: &Key, text: &mut Vec<u8>) -> Option<Found> {
-        match self.ask(key, &Request::Get { key: &key.wire }, text) {
-            Some(Reply::Value { flags }) => Some(decode(flags, text, || self.numbers_of(key))),
-            _ => None,
+        let reply = self.ask(key, &Request::Get { key: &key.wire }, text);
+        let stats = self.stats(key);
+        match reply {
+            Some(Reply::Value { flags }) => {
+                stats.hits.count();
+                Some(decode(flags, text, || self.numbers_of(key)))
+            }
+            Some(_) => {
+                stats.misses.count();
+                None
+            }
+            None => {
+                stats.failed_gets.count();
+                None
+            }
         }
     }
 
@@ -109,7 +135,8 @@ impl Cache {
         let mut room = [0; MAX_DECIMAL];
         let (flags, value) = value.encode(&mut room);
         if value.len() > MAX_VALUE {
-            return self.refuse(format_args!("set of key '{}'", key.wire), Refusal::Value);
+            let what = format_args!("set of key '{}'", key.wire);
+            return self.refuse(key.pool, what, Refusal::Value);
         }
         let settings = self.pools[key.pool].settings();
         let request = Request::Store {
@@ -119,11 +146,13 @@ impl Cache {
             lifetime: key.expire.unwrap_or(settings.expire).on_wire(),
             value,
         };
+        self.stats(key).sets.count();
         self.ask(key, &request, &mut Vec::new());
     }
 
     /// Removes an item, or finds that it is not there.
     pub fn delete(&mut self, key: &Key) {
+        self.stats(key).deletes.count();
         self.ask(key, &Request::Delete { key: &key.wire }, &mut Vec::new());
     }
 
@@ -135,13 +164,15 @@ impl Cache {
         let lifetime = match lifetime {
             Ok(lifetime) => lifetime.on_wire(),
             Err(refusal) => {
-                return self.refuse(format_args!("touch of key '{}'", key.wire), refusal);
+                let what = format_args!("touch of key '{}'", key.wire);
+                return self.refuse(key.pool, what, refusal);
             }
         };
         let request = Request::Touch {
             key: &key.wire,
             lifetime,
         };
+        self.stats(key).touches.count();
         self.ask(key, &request, &mut Vec::new());
     }
 
@@ -149,7 +180,7 @@ impl Cache {
     pub fn count(&mut self, way: Way, key: &Key, by: Value<'_>) {
         let Some(by) = operand(by) else {
             let what = format_args!("count of key '{}'", key.wire);
-            return self.refuse(what, Refusal::Operand);
+            return self.refuse(key.pool, what, Refusal::Operand);
         };
         let way = if by < 0 { way.reversed() } else { way };
         let request = Request::Count {
@@ -157,14 +188,21 @@ impl Cache {
             key: &key.wire,
             by: by.unsigned_abs(),
         };
+        self.stats(key).counts.count();
         self.ask(key, &request, &mut Vec::new());
     }
 
-    /// Notes that `what` was not done, and why.
+    /// Notes that `what` was not done for the pool of that index, and why.
     #[cold]
-    pub fn refuse(&mut self, what: impl Display, refusal: Refusal) {
-        self.last = Some(Status::Refused);
-        self.note(what, &Error::Refused(refusal));
+    pub fn refuse(&mut self, pool: usize, what: impl Display, refusal: Refusal) {
+        let error = Error::Refused(refusal);
+        self.last = Some(error.status());
+        self.pools[pool].stats().note_failure(&error);
+        self.note(what, &error);
+    }
+
+    fn stats(&self, key: &Key) -> &'static Stats {
+        self.pools[key.pool].stats()
     }
 
     fn numbers_of(&self, key: &Key) -> Numbers {
@@ -184,11 +222,12 @@ impl Cache {
                 log::debug!("{}: no item with key '{}'", request.verb(), key.wire);
             }
             // What is the server's fault the pool has noted, once for all operations.
-            Err(error) if error.in_step() => {
-                self.note(
-                    format_args!("{} of key '{}'", request.verb(), key.wire),
-                    error,
-                );
+            Err(error) => {
+                self.stats(key).note_failure(error);
+                if error.in_step() {
+                    let what = format_args!("{} of key '{}'", request.verb(), key.wire);
+                    self.note(what, error);
+                }
             }
             _ => {}
         }

@@ -14,6 +14,7 @@ use crate::patience::Patience;
 use crate::protocol::ascii::encode;
 use crate::protocol::parse::{Input, Source, read_reply};
 use crate::protocol::{Reply, Request};
+use crate::stats::Stats;
 
 /// A connection unused for this long is looked at before it is used again. No server restarts
 /// faster, and operations that follow each other need no look.
@@ -23,10 +24,13 @@ const IDLE: Duration = Duration::from_millis(5);
 const KEEP: usize = 64 * 1024;
 
 /// A lazily opened connection to one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connection {
     open: Option<Open>,
     output: Vec<u8>,
+    /// The process that opened one before.
+    opened_by: Option<u32>,
+    stats: &'static Stats,
 }
 
 #[derive(Debug)]
@@ -47,6 +51,16 @@ enum Failure {
 }
 
 impl Connection {
+    /// A connection that nobody has needed yet; what it does is counted in `stats`.
+    pub fn new(stats: &'static Stats) -> Self {
+        Self {
+            open: None,
+            output: Vec::new(),
+            opened_by: None,
+            stats,
+        }
+    }
+
     /// Sends `request` and reads its reply; a value's bytes replace what `value` held. `targets`
     /// tells where to connect, if that is needed.
     ///
@@ -84,15 +98,20 @@ impl Connection {
         let start = patience.start();
         if let Some(open) = self.open.as_mut().filter(|open| open.is_usable(start)) {
             open.stream.begin();
-            match open.attempt(&self.output, request, value, patience) {
+            match open.attempt(&self.output, request, value, patience, self.stats) {
                 Ok(reply) => return Ok(reply),
-                Err(failure) if failure.allows_another_attempt(request) => {}
+                Err(failure) if failure.allows_another_attempt(request) => {
+                    self.stats.retries.count();
+                }
                 Err(failure) => return Err(failure.into()),
             }
         }
         self.open = None;
         let open = self.open.insert(Open::connect(&targets(), patience)?);
-        Ok(open.attempt(&self.output, request, value, patience)?)
+        if self.opened_by.replace(open.process) == Some(open.process) {
+            self.stats.reconnects.count();
+        }
+        Ok(open.attempt(&self.output, request, value, patience, self.stats)?)
     }
 }
 
@@ -118,14 +137,17 @@ impl Open {
         request: &Request<'_>,
         value: &mut Vec<u8>,
         patience: &Patience<'_>,
+        stats: &'static Stats,
     ) -> Result<Reply, Failure> {
         self.in_step = false;
         self.stream
             .send(bytes, patience)
             .map_err(Failure::NotSent)?;
+        stats.bytes_out.add(bytes.len());
         let mut source = Patient {
             stream: &mut self.stream,
             patience,
+            stats,
         };
         let reply = read_reply(request, &mut self.input, &mut source, value);
         self.in_step = reply.as_ref().map_or_else(Error::in_step, |_| true);
@@ -153,15 +175,18 @@ impl From<Failure> for Error {
     }
 }
 
-/// A stream with the patience that its receives have.
+/// A stream with the patience that its receives have, and the counter of what they get.
 struct Patient<'a> {
     stream: &'a mut Stream,
     patience: &'a Patience<'a>,
+    stats: &'static Stats,
 }
 
 impl Source for Patient<'_> {
     fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
-        self.stream.receive(into, self.patience)
+        let received = self.stream.receive(into, self.patience)?;
+        self.stats.bytes_in.add(received);
+        Ok(received)
     }
 }
 

@@ -48,6 +48,7 @@ pub mod roster;
 pub mod server;
 pub mod servers_file;
 pub mod shared;
+pub mod stats;
 pub mod status;
 pub mod value;
 

@@ -12,6 +12,7 @@ use crate::protocol::{Reply, Request};
 use crate::ring::{Hit, Ring};
 use crate::server::ServerSpec;
 use crate::shared::Shared;
+use crate::stats::{Servers, Statistic, Stats};
 
 mod member;
 
@@ -80,6 +81,20 @@ impl Pool {
         &mut self.members
     }
 
+    /// Its counters, which count for all processes.
+    pub fn stats(&self) -> &'static Stats {
+        self.shared.stats()
+    }
+
+    /// Its part of a statistic.
+    pub fn statistic(&self, statistic: &Statistic) -> u64 {
+        let now = self.members.iter().map(Member::health);
+        let servers = now.fold(Servers::default(), |servers, health| {
+            servers.with(health.state(), health.counts().0)
+        });
+        (statistic.read)(self.stats(), &servers)
+    }
+
     /// Where a wire key lives; `None` when no server is live.
     pub fn locate(&self, wire: &[u8]) -> Option<Location<'_>> {
         let ring = self.ring.as_ref()?;
@@ -118,6 +133,7 @@ impl Pool {
         }
         let deadline = Deadline::new(Moment::now(), self.settings.timeout);
         let Some(ring) = &self.ring else {
+            self.shared.stats().skipped.count();
             return Err(Error::Down(Down::OutOfService));
         };
         let placement = &self.settings.placement;
@@ -161,7 +177,10 @@ impl Pool {
             };
             asked.push(next);
             match self.members[next].ask(request, value, deadline, &self.settings) {
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    self.shared.stats().failovers.count();
+                    return Ok(reply);
+                }
                 Err(another) => error = another,
             }
         }

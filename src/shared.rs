@@ -1,5 +1,5 @@
-//! Shared: what all processes of the host share of one pool: the list of servers, and for each its
-//! health, its addresses and how quick it is.
+//! Shared: what all processes of the host share of one pool: the list of servers, for each its
+//! health, its addresses and how quick it is, and the statistics.
 //!
 //! A server keeps its slot, and so its health, as long as its address is in the list. In the
 //! roster's text each line is a slot and a server. All bits zero = no servers.
@@ -12,6 +12,7 @@ use crate::health::Health;
 use crate::latency::Latency;
 use crate::roster::{NotWritten, Roster};
 use crate::server::{MAX_SERVERS, ServerSpec};
+use crate::stats::Stats;
 
 /// A pool's part of the shared memory.
 #[repr(C)]
@@ -23,6 +24,7 @@ pub struct Shared {
     health: [Health; MAX_SERVERS],
     addresses: [Addresses; MAX_SERVERS],
     latency: [Latency; MAX_SERVERS],
+    stats: Stats,
 }
 
 impl Shared {
@@ -54,6 +56,11 @@ impl Shared {
     /// How quick the server of a slot is.
     pub fn latency(&self, slot: usize) -> &Latency {
         &self.latency[slot]
+    }
+
+    /// The pool's counters.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
     }
 
     /// The list with the number of its version, or `None` while it is being replaced.
@@ -122,6 +129,7 @@ impl Shared {
             health: std::array::from_fn(|_| Health::default()),
             addresses: std::array::from_fn(|_| Addresses::default()),
             latency: std::array::from_fn(|_| Latency::default()),
+            stats: Stats::default(),
         }
     }
 }

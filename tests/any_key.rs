@@ -114,7 +114,7 @@ fn apply(cache: &mut Cache, key: &[u8], operation: &Operation) -> Option<Item> {
         Ok(key) => key,
         Err(refusal) => {
             assert_eq!(refusal, Refusal::EmptyKey);
-            cache.refuse("a test", refusal);
+            cache.refuse(0, "a test", refusal);
             return None;
         }
     };

@@ -51,7 +51,7 @@ struct Client {
 impl Client {
     fn of(server: &Server) -> Self {
         Self {
-            connection: Connection::default(),
+            connection: Connection::new(Box::leak(Box::default())),
             target: server.target.clone(),
         }
     }

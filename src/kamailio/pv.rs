@@ -217,7 +217,7 @@ impl Variable {
             }
             Ok(key) => Some(body(process, &key)),
             Err(refusal) => {
-                process.cache.refuse(self, refusal);
+                process.cache.refuse(self.pool, self, refusal);
                 None
             }
         }
@@ -357,7 +357,10 @@ unsafe fn count(msg: *mut SipMsg, param: *mut PvParam, value: *mut c_void, way: 
     // SAFETY: the caller's arguments.
     unsafe {
         assign(msg, param, value, |process, key, assigned| match assigned {
-            Assigned::Null => process.cache.refuse("counting by $null", Refusal::Operand),
+            Assigned::Null => {
+                let what = "counting by $null";
+                process.cache.refuse(key.pool(), what, Refusal::Operand);
+            }
             Assigned::Value(by) => process.cache.count(way, key, by),
         })
     }
@@ -372,9 +375,10 @@ unsafe extern "C" fn assign_lifetime(
     // SAFETY: the fence's rule "live arguments".
     unsafe {
         assign(msg, param, value, |process, key, assigned| match assigned {
-            Assigned::Null => process
-                .cache
-                .refuse("a lifetime of $null", Refusal::Operand),
+            Assigned::Null => {
+                let what = "a lifetime of $null";
+                process.cache.refuse(key.pool(), what, Refusal::Operand);
+            }
             Assigned::Value(lifetime) => process.cache.touch(key, lifetime),
         })
     }

@@ -19,7 +19,8 @@ use crate::shared::Shared;
 /// and all bits zero is a value.
 pub unsafe trait ShmSafe: Sync + 'static {}
 
-// SAFETY: structs of 8-, 32- and 64-bit atomics; zero is an empty list, and active servers.
+// SAFETY: structs of 8-, 32- and 64-bit atomics; zero is an empty list, active servers,
+// and nothing counted.
 unsafe impl ShmSafe for Shared {}
 
 /// Memory for `count` values, all bits zero, shared with every process forked from now on.

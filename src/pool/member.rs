@@ -54,7 +54,7 @@ const MEASURED: u64 = 16;
 impl Member {
     pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
-            connection: Connection::default(),
+            connection: Connection::new(shared.stats()),
             lookup: Lookup::default(),
             looked_up: None,
             failures: Limiter::default(),
@@ -142,8 +142,10 @@ impl Member {
         let health = self.health();
         match health.state() {
             State::Active => {}
-            State::Trying => return Err(Error::Busy),
-            State::Inactive | State::Disabled => return Err(Error::Down(Down::OutOfService)),
+            State::Trying => return Err(self.skipped(Error::Busy)),
+            State::Inactive | State::Disabled => {
+                return Err(self.skipped(Error::Down(Down::OutOfService)));
+            }
         }
         let gave_up = Cell::new(false);
         let (spec, shared, slot, changes) = (&self.spec, self.shared, self.slot, &self.changes);
@@ -181,6 +183,12 @@ impl Member {
             }
         }
         reply
+    }
+
+    #[cold]
+    fn skipped(&self, why: Error) -> Error {
+        self.shared.stats().skipped.count();
+        why
     }
 
     #[cold]
