@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 pub mod abi;
+mod counters;
 mod format;
 mod guard;
 mod log;

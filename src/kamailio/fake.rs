@@ -4,6 +4,7 @@
 //! belongs to one script thread, so tests take turns: each holds a [`Turn`].
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -16,8 +17,14 @@ use crate::config::{Given, Parameters};
 use crate::shared::Shared;
 use crate::value::Numbers;
 
+type CounterReader = unsafe extern "C" fn(u16, *mut c_void) -> i64;
+
+/// A statistic's name, and what reads it.
+type Registered = (String, CounterReader, *mut c_void);
+
 thread_local! {
     static VARIABLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static COUNTERS: RefCell<Vec<Registered>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -49,6 +56,7 @@ impl Turn {
         parameters.set("timeout", Given::Number(2000)).unwrap();
         process::start(parameters.settle(), Numbers::Bits64, Shared::private(1));
         LINES.take();
+        COUNTERS.take();
         Self { _turn: turn }
     }
 
@@ -60,6 +68,16 @@ impl Turn {
     /// Sets what `$v` expands to.
     pub fn set_variable(&self, bytes: &[u8]) {
         VARIABLE.replace(bytes.to_vec());
+    }
+
+    /// The statistics that were registered in this turn, with their values.
+    pub fn counters(&self) -> BTreeMap<String, i64> {
+        let registered = COUNTERS.with_borrow(Clone::clone);
+        let values = registered.into_iter().map(|(name, read, param)| {
+            // SAFETY: what was registered.
+            (name, unsafe { read(0, param) })
+        });
+        values.collect()
     }
 
     /// The log lines since the last call.
@@ -76,6 +94,7 @@ pub fn find(name: &CStr) -> *mut c_void {
         b"pv_elem_free_all" => pv_elem_free_all as *mut c_void,
         b"register_basic_timers" => register_basic_timers as *mut c_void,
         b"fork_basic_utimer" => fork_basic_utimer as *mut c_void,
+        b"counter_register" => counter_register as *mut c_void,
         b"get_debug_level" => get_debug_level as *mut c_void,
         b"get_debug_facility" => get_debug_facility as *mut c_void,
         b"my_pid" => my_pid as *mut c_void,
@@ -134,6 +153,22 @@ extern "C" fn fork_basic_utimer(
     _: c_int,
 ) -> c_int {
     -1
+}
+
+unsafe extern "C" fn counter_register(
+    _: *mut u16,
+    _: *const c_char,
+    name: *const c_char,
+    _: c_int,
+    read: CounterReader,
+    param: *mut c_void,
+    _: *const c_char,
+    _: c_int,
+) -> c_int {
+    // SAFETY: the caller's text.
+    let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+    COUNTERS.with_borrow_mut(|known| known.push((name.into_owned(), read, param)));
+    0
 }
 
 extern "C" fn get_debug_level(_: *const c_char, _: c_int) -> c_int {

@@ -10,7 +10,7 @@ use super::abi::ModuleExports;
 use super::guard::{self, guard};
 use super::process::{self, PARAMETERS};
 use super::sys::host;
-use super::{log as host_log, params, probe, pv, rpc, shm};
+use super::{counters, log as host_log, params, probe, pv, rpc, shm};
 use crate::prober;
 use crate::value::Numbers;
 
@@ -88,6 +88,10 @@ unsafe extern "C" fn mod_init() -> c_int {
             Numbers::Bits32
         };
         process::start(settings, numbers, shared);
+        if let Err(name) = counters::register() {
+            log::error!(target: "mod_init", "statistic {name:?} is not taken by the core");
+            return -1;
+        }
         probe::reserve();
         process::with(|process| prober::look_up(&mut process.cache, LOOKUP_LIMIT));
         0

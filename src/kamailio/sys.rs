@@ -65,6 +65,17 @@ symbols! {
         param: *mut c_void,
         interval: c_int,
     ) -> c_int;
+    /// Makes a statistic known, whose value is asked for by callback.
+    counter_register = c"counter_register": unsafe extern "C" fn(
+        handle: *mut u16,
+        group: *const c_char,
+        name: *const c_char,
+        flags: c_int,
+        read: unsafe extern "C" fn(handle: u16, param: *mut c_void) -> i64,
+        param: *mut c_void,
+        about: *const c_char,
+        register_flags: c_int,
+    ) -> c_int;
     /// The log level that holds for a module.
     get_debug_level = c"get_debug_level": unsafe extern "C" fn(*const c_char, c_int) -> c_int;
     /// The log facility that holds for a module.
