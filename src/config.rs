@@ -6,10 +6,12 @@
 //! whichever of them comes first in the configuration.
 
 mod given;
+mod tunable;
 
 use std::time::Duration;
 
 pub use given::{BadParameter, Given};
+pub use tunable::Tunable;
 
 use crate::health::Rules;
 use crate::key::{self, MAX_PREFIX};
@@ -20,6 +22,7 @@ use crate::ring::Distribution;
 use crate::server::{self, ServerSpec};
 use crate::servers_file::ServersFile;
 use given::Value;
+use tunable::{millis, ping_interval, retry_interval};
 
 /// The parameters' names.
 pub const NAMES: [&str; 21] = [
@@ -259,12 +262,15 @@ impl Values {
                 let list = file.read().map_err(|bad| value.refuse_because(bad))?;
                 self.file = Some((file, list));
             }
-            "expire" => self.expire = Some(value.lifetime()?),
+            "expire" => {
+                let seconds = value.tunable(Tunable::Expire)?;
+                self.expire = Some(Lifetime::from(seconds.unsigned_abs()));
+            }
             "mode" => {
                 let add = value.choice("0 (set) or 1 (add)")?;
                 self.mode = Some(if add { Store::Add } else { Store::Set });
             }
-            "timeout" => self.timeout = Some(value.millis()?),
+            "timeout" => self.timeout = Some(millis(value.tunable(Tunable::Timeout)?)),
             "stringify" => self.stringify = Some(value.choice("0 or 1")?),
             "distribution" => {
                 let distribution = value.text("a name")?.parse();
@@ -293,24 +299,18 @@ impl Values {
                     _ => Failover::NewRing,
                 });
             }
-            "stall_limit" => self.stall_limit = Some(value.millis()?),
+            "stall_limit" => {
+                self.stall_limit = Some(millis(value.tunable(Tunable::StallLimit)?));
+            }
             "inactive_threshold" => self.inactive_threshold = Some(value.threshold()?),
             "probing_threshold" => self.probing_threshold = Some(value.threshold()?),
             "retry_interval" => {
-                let accepted = "10 to 2147483647 milliseconds, or -1 (never)";
-                let never = value.number(-1..=-1, accepted).is_ok();
-                let millis = if never {
-                    None
-                } else {
-                    Some(value.number(10..=i32::MAX, accepted)?)
-                };
-                let millis = millis.map(|millis| u64::from(millis.unsigned_abs()));
-                self.retry_interval = Some(millis.map(Duration::from_millis));
+                let number = value.tunable(Tunable::RetryInterval)?;
+                self.retry_interval = Some(retry_interval(number));
             }
             "ping_interval" => {
-                let seconds = value.number(0..=i32::MAX, "0 (never) to 2147483647 seconds")?;
-                let seconds = u64::from(seconds.unsigned_abs());
-                self.ping_interval = Some((seconds > 0).then(|| Duration::from_secs(seconds)));
+                let number = value.tunable(Tunable::PingInterval)?;
+                self.ping_interval = Some(ping_interval(number));
             }
             "connect_timeout" => {
                 let accepted = "0 (all of the timeout) to 2147483647 milliseconds";
@@ -393,10 +393,6 @@ impl Values {
             rejoin: self.rejoin.or(plain.rejoin).unwrap_or(Rejoin::Keep),
         }
     }
-}
-
-const fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
 }
 
 fn prefix(value: &Value<'_>) -> Result<String, BadParameter> {

@@ -53,6 +53,11 @@ impl Lifetime {
         Ok(Some(Self(seconds)))
     }
 
+    /// The number it was given as.
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+
     /// The number that memcached must be sent for it. The clock is read only for a lifetime
     /// beyond 30 days.
     pub fn on_wire(self) -> u32 {
@@ -73,6 +78,12 @@ impl Lifetime {
             relative => unix_now.saturating_add(relative),
         };
         moment.min(LAST_MOMENT) as u32
+    }
+}
+
+impl From<u32> for Lifetime {
+    fn from(seconds: u32) -> Self {
+        Self(seconds.into())
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use crate::lifetime::Lifetime;
+use super::tunable::Tunable;
 
 /// A value as the configuration gave it.
 #[derive(Debug, Clone, Copy)]
@@ -69,13 +68,21 @@ impl<'a> Value<'a> {
     }
 
     pub fn number(&self, range: RangeInclusive<i32>, accepted: &str) -> Result<i32, BadParameter> {
+        self.number_that(|number| range.contains(&number), accepted)
+    }
+
+    fn number_that(
+        &self,
+        is_accepted: impl Fn(i32) -> bool,
+        accepted: &str,
+    ) -> Result<i32, BadParameter> {
         let number = match self.given {
             Given::Number(number) => Some(number),
             Given::Word(digits) => digits.parse().ok().filter(|_| !digits.starts_with('+')),
             Given::Text(_) => None,
         };
         number
-            .filter(|number| range.contains(number))
+            .filter(|number| is_accepted(*number))
             .ok_or_else(|| self.refuse(accepted))
     }
 
@@ -83,19 +90,13 @@ impl<'a> Value<'a> {
         self.number(0..=1, accepted).map(|number| number == 1)
     }
 
-    pub fn millis(&self) -> Result<Duration, BadParameter> {
-        let millis = self.number(1..=i32::MAX, "1 to 2147483647 milliseconds")?;
-        Ok(Duration::from_millis(millis.unsigned_abs().into()))
+    /// A number that `tunable` accepts.
+    pub fn tunable(&self, tunable: Tunable) -> Result<i32, BadParameter> {
+        self.number_that(|number| tunable.accepts(number), tunable.accepted())
     }
 
     pub fn threshold(&self) -> Result<u16, BadParameter> {
         self.number(1..=1000, "1 to 1000")
             .map(|number| number as u16)
-    }
-
-    pub fn lifetime(&self) -> Result<Lifetime, BadParameter> {
-        const ACCEPTED: &str = "0 (never) to 2147483647 seconds";
-        let seconds = self.number(0..=i32::MAX, ACCEPTED)?;
-        Lifetime::new(seconds.into()).map_err(|_| self.refuse(ACCEPTED))
     }
 }
