@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use crate::clock::Moment;
-use crate::config::Settings;
+use crate::config::{Settings, Tunable};
 use crate::error::{Error, Refusal};
 use crate::key::WireKey;
 use crate::lifetime::Lifetime;
@@ -71,6 +71,13 @@ impl Cache {
     /// Follows what other processes have changed; operations do so by themselves.
     pub fn refresh(&mut self) {
         self.pools.iter_mut().for_each(Pool::refresh);
+    }
+
+    /// Gives a parameter the value that each pool has in `settings`, for all processes.
+    pub fn tune(&self, tunable: Tunable, settings: &[Settings]) {
+        for (pool, settings) in self.pools.iter().zip(settings) {
+            pool.tune(tunable, settings);
+        }
     }
 
     /// A statistic of all pools together.
@@ -138,6 +145,7 @@ impl Cache {
             let what = format_args!("set of key '{}'", key.wire);
             return self.refuse(key.pool, what, Refusal::Value);
         }
+        self.pools[key.pool].follow();
         let settings = self.pools[key.pool].settings();
         let request = Request::Store {
             store: settings.mode,

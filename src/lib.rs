@@ -50,6 +50,7 @@ pub mod servers_file;
 pub mod shared;
 pub mod stats;
 pub mod status;
+pub mod tunables;
 pub mod value;
 
 #[cfg(feature = "module")]

@@ -5,7 +5,7 @@
 //! operation, following it a new ring. It does not know what an operation means.
 
 use crate::clock::{Deadline, Moment};
-use crate::config::{Failover, Settings};
+use crate::config::{Failover, Settings, Tunable};
 use crate::error::{Down, Error};
 use crate::placement::Placement;
 use crate::protocol::{Reply, Request};
@@ -48,6 +48,9 @@ impl Pool {
     pub fn new(settings: Settings, shared: &'static Shared) -> Self {
         if let Err(why) = shared.publish(&settings.servers, Moment::now()) {
             log::error!("servers of pool '{}' are not shared: {why}", settings.name);
+        }
+        for tunable in Tunable::ALL {
+            shared.tunables().publish(tunable, &settings);
         }
         let mut pool = Self {
             settings,
@@ -117,6 +120,12 @@ impl Pool {
         published.map_err(|why| why.to_string())
     }
 
+    /// Gives a parameter the value that it has in `settings`, for all processes.
+    pub fn tune(&self, tunable: Tunable, settings: &Settings) {
+        self.shared.tunables().publish(tunable, settings);
+        self.shared.note_change();
+    }
+
     /// Asks the server of the request's key, whose hash may be known already, or who stands in
     /// for it; a value's bytes replace what `value` held.
     ///
@@ -128,9 +137,7 @@ impl Pool {
         request: &Request<'_>,
         value: &mut Vec<u8>,
     ) -> Result<Reply, Error> {
-        if self.shared.version() != self.version || self.shared.changes() != self.changes {
-            self.refresh();
-        }
+        self.follow();
         let deadline = Deadline::new(Moment::now(), self.settings.timeout);
         let Some(ring) = &self.ring else {
             self.shared.stats().skipped.count();
@@ -187,11 +194,21 @@ impl Pool {
         Err(error)
     }
 
-    /// Follows the shared list: servers that stay keep their connections, those that left lose
-    /// them; and, where dead servers are left out of the ring, their states.
+    /// Follows what other processes have changed, if they have.
+    #[inline(always)]
+    pub fn follow(&mut self) {
+        if self.shared.version() != self.version || self.shared.changes() != self.changes {
+            self.refresh();
+        }
+    }
+
+    /// Follows the shared parameters and the shared list: servers that stay keep their
+    /// connections, those that left lose them; and, where dead servers are left out of the ring,
+    /// their states.
     #[cold]
     pub fn refresh(&mut self) {
         let (mut stale, changes) = (self.ring.is_none(), self.shared.changes());
+        self.shared.tunables().apply(&mut self.settings);
         if self.shared.version() != self.version {
             // While it is being replaced, the next operation will see it.
             let Some((version, list)) = self.shared.list() else {

@@ -1,5 +1,6 @@
 //! Shared: what all processes of the host share of one pool: the list of servers, for each its
-//! health, its addresses and how quick it is, and the statistics.
+//! health, its addresses and how quick it is, the statistics, and what may be changed while
+//! running.
 //!
 //! A server keeps its slot, and so its health, as long as its address is in the list. In the
 //! roster's text each line is a slot and a server. All bits zero = no servers.
@@ -13,18 +14,20 @@ use crate::latency::Latency;
 use crate::roster::{NotWritten, Roster};
 use crate::server::{MAX_SERVERS, ServerSpec};
 use crate::stats::Stats;
+use crate::tunables::Tunables;
 
 /// A pool's part of the shared memory.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Shared {
     roster: Roster,
-    /// How often a server of the pool has changed its state.
+    /// How often a server of the pool has changed its state, or a parameter its value.
     changes: AtomicU32,
     health: [Health; MAX_SERVERS],
     addresses: [Addresses; MAX_SERVERS],
     latency: [Latency; MAX_SERVERS],
     stats: Stats,
+    tunables: Tunables,
 }
 
 impl Shared {
@@ -33,12 +36,12 @@ impl Shared {
         self.roster.version()
     }
 
-    /// How often a server has changed its state.
+    /// How often a server has changed its state, or a parameter its value.
     pub fn changes(&self) -> u32 {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Tells all processes that a server has changed its state.
+    /// Tells all processes of such a change, once it is made.
     pub fn note_change(&self) {
         self.changes.fetch_add(1, Ordering::Release);
     }
@@ -61,6 +64,11 @@ impl Shared {
     /// The pool's counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// The parameters that may be changed.
+    pub fn tunables(&self) -> &Tunables {
+        &self.tunables
     }
 
     /// The list with the number of its version, or `None` while it is being replaced.
@@ -130,6 +138,7 @@ impl Shared {
             addresses: std::array::from_fn(|_| Addresses::default()),
             latency: std::array::from_fn(|_| Latency::default()),
             stats: Stats::default(),
+            tunables: Tunables::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::shared::Shared;
 pub unsafe trait ShmSafe: Sync + 'static {}
 
 // SAFETY: structs of 8-, 32- and 64-bit atomics; zero is an empty list, active servers,
-// and nothing counted.
+// nothing counted, and nothing tuned.
 unsafe impl ShmSafe for Shared {}
 
 /// Memory for `count` values, all bits zero, shared with every process forked from now on.

@@ -1,0 +1,59 @@
+//! Tunables: one pool's values of what may be changed while running, shared by all processes.
+//!
+//! Whoever changes one writes it here and lets the pool's other processes know as of any change;
+//! they copy all of them into their settings then, so that an operation pays nothing for it. Each
+//! value is an atomic of its own and needs none of the others. All bits zero = not published yet.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::config::{Settings, Tunable};
+
+/// The values, as numbers in the parameters' own units.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Tunables {
+    numbers: [AtomicI32; Tunable::ALL.len()],
+}
+
+impl Tunables {
+    /// Takes over one value from `settings`.
+    pub fn publish(&self, tunable: Tunable, settings: &Settings) {
+        self.numbers[tunable as usize].store(tunable.number(settings), Ordering::Relaxed);
+    }
+
+    /// Gives all values to `settings`.
+    pub fn apply(&self, settings: &mut Settings) {
+        for tunable in Tunable::ALL {
+            let number = self.numbers[tunable as usize].load(Ordering::Relaxed);
+            tunable.apply(number, settings);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Given, Parameters};
+
+    fn settings(timeout: i32, expire: i32) -> Settings {
+        let mut parameters = Parameters::default();
+        for (name, number) in [("timeout", timeout), ("expire", expire)] {
+            parameters.set(name, Given::Number(number)).unwrap();
+        }
+        parameters.settle().remove(0)
+    }
+
+    #[test]
+    fn what_was_published_last_holds() {
+        let (tunables, first, second) = (Tunables::default(), settings(1, 2), settings(3, 4));
+        for tunable in Tunable::ALL {
+            tunables.publish(tunable, &first);
+        }
+        tunables.publish(Tunable::Timeout, &second);
+        let mut settings = second.clone();
+        tunables.apply(&mut settings);
+        assert_eq!(settings.timeout, second.timeout);
+        assert_eq!(settings.expire, first.expire);
+        assert_eq!(settings.retry_interval, first.retry_interval);
+    }
+}
