@@ -59,6 +59,16 @@
 #define KAMAILIO_RPC_RET_ARRAY 1
 
 /**
+ * The value is an `int`.
+ */
+#define KAMAILIO_CFG_INT 1
+
+/**
+ * `CFG_CB_ONLY_ONCE`: `on_set` is for one process, whichever is first.
+ */
+#define KAMAILIO_CFG_CALL_ONCE 256
+
+/**
  * `struct sip_msg`: handed through, never looked into.
  */
 typedef struct kamailio_sip_msg kamailio_sip_msg;
@@ -424,6 +434,47 @@ typedef struct kamailio_ksr_log_data {
      */
     int idx;
 } kamailio_ksr_log_data;
+
+/**
+ * Called after a change.
+ */
+typedef void (*kamailio_cfg_on_set)(const struct kamailio_str *group,
+                                    const struct kamailio_str *name);
+
+/**
+ * `cfg_def_t` (`core/cfg/cfg.h`): a row of the table of values that can be changed while running;
+ * the last one has no name. The host writes to it.
+ */
+typedef struct kamailio_cfg_def {
+    /**
+     * Name.
+     */
+    const char *name;
+    /**
+     * `KAMAILIO_CFG_INT`, with `KAMAILIO_CFG_CALL_ONCE`.
+     */
+    uint32_t kind;
+    /**
+     * Least value; both 0 = any.
+     */
+    int min;
+    /**
+     * Largest value.
+     */
+    int max;
+    /**
+     * Asked before a change, or NULL; a value that has it is not shown.
+     */
+    const void *on_change;
+    /**
+     * Called in a process once it sees a change, or NULL.
+     */
+    kamailio_cfg_on_set on_set;
+    /**
+     * What it is.
+     */
+    const char *about;
+} kamailio_cfg_def;
 
 /**
  * A node of the list of loaded modules (`core/sr_module.h`), as far as it is the same everywhere.

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 pub mod abi;
+mod cfg;
 mod counters;
 mod format;
 mod guard;

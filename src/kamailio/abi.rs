@@ -258,6 +258,34 @@ pub struct Rpc {
     _delayed_ctx_close: *const c_void,
 }
 
+/// `cfg_def_t` (`core/cfg/cfg.h`): a row of the table of values that can be changed while running;
+/// the last one has no name. The host writes to it.
+#[repr(C)]
+pub struct CfgDef {
+    /// Name.
+    pub name: *const c_char,
+    /// [`CFG_INT`], with [`CFG_CALL_ONCE`].
+    pub kind: u32,
+    /// Least value; both 0 = any.
+    pub min: c_int,
+    /// Largest value.
+    pub max: c_int,
+    /// Asked before a change, or NULL; a value that has it is not shown.
+    pub on_change: *const c_void,
+    /// Called in a process once it sees a change, or NULL.
+    pub on_set: Option<CfgOnSet>,
+    /// What it is.
+    pub about: *const c_char,
+}
+
+/// Called after a change.
+pub type CfgOnSet = unsafe extern "C" fn(group: *const Str, name: *const Str);
+
+/// The value is an `int`.
+pub const CFG_INT: u32 = 1;
+/// `CFG_CB_ONLY_ONCE`: `on_set` is for one process, whichever is first.
+pub const CFG_CALL_ONCE: u32 = 256;
+
 /// A node of the list of loaded modules (`core/sr_module.h`), as far as it is the same everywhere.
 #[repr(C)]
 pub struct LoadedModule {
@@ -303,5 +331,8 @@ layout!(KsrLogData: 64 {
 });
 layout!(RpcExport: 32 { name @ 0, function @ 8, doc_str @ 16, flags @ 24 });
 layout!(Rpc: 96 { fault @ 0, add @ 16, scan @ 24, struct_add @ 40, array_add @ 48 });
+layout!(CfgDef: 48 {
+    name @ 0, kind @ 8, min @ 12, max @ 16, on_change @ 24, on_set @ 32, about @ 40,
+});
 layout!(LoadedModule: 16 { handle @ 8 });
 layout!(ExportedText: 8 {});

@@ -3,17 +3,17 @@
 //! Its format strings know one variable, `$v`, and `$$`. It keeps the log lines. The module's state
 //! belongs to one script thread, so tests take turns: each holds a [`Turn`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use super::abi::{LogLevelInfo, PvElem, SipMsg, Str};
+use super::abi::{CfgDef, LogLevelInfo, PvElem, SipMsg, Str};
 use super::sys::{self, Host, Symbols};
 use super::version::Family;
 use super::{log, process};
-use crate::config::{Given, Parameters};
+use crate::config::{Given, Parameters, Settings};
 use crate::shared::Shared;
 use crate::value::Numbers;
 
@@ -22,9 +22,13 @@ type CounterReader = unsafe extern "C" fn(u16, *mut c_void) -> i64;
 /// A statistic's name, and what reads it.
 type Registered = (String, CounterReader, *mut c_void);
 
+/// A table of values that can be changed, and the values.
+type Declared = (*mut CfgDef, *mut c_int);
+
 thread_local! {
     static VARIABLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static COUNTERS: RefCell<Vec<Registered>> = const { RefCell::new(Vec::new()) };
+    static DECLARED: Cell<Declared> = const { Cell::new((ptr::null_mut(), ptr::null_mut())) };
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -54,10 +58,17 @@ impl Turn {
         let mut parameters = Parameters::default();
         parameters.set("servers", Given::Text(servers)).unwrap();
         parameters.set("timeout", Given::Number(2000)).unwrap();
-        process::start(parameters.settle(), Numbers::Bits64, Shared::private(1));
         LINES.take();
         COUNTERS.take();
-        Self { _turn: turn }
+        let turn = Self { _turn: turn };
+        turn.start(parameters.settle());
+        turn
+    }
+
+    /// Starts the module anew with these pools.
+    pub fn start(&self, settings: Vec<Settings>) {
+        let shared = Shared::private(settings.len());
+        process::start(settings, Numbers::Bits64, shared);
     }
 
     /// A turn without a server: nothing listens on this port.
@@ -80,6 +91,23 @@ impl Turn {
         values.collect()
     }
 
+    /// Changes a declared value as the host would.
+    pub fn tune(&self, name: &str, number: c_int) {
+        let (rows, values) = DECLARED.get();
+        let (group, wanted) = (Str::borrowed(b"memcached"), Str::borrowed(name.as_bytes()));
+        // SAFETY: what was declared: as many values as rows before the empty one.
+        unsafe {
+            let mut row = rows;
+            while CStr::from_ptr((*row).name).to_bytes() != name.as_bytes() {
+                row = row.add(1);
+            }
+            *values.offset(row.offset_from(rows)) = number;
+            if let Some(on_set) = (*row).on_set {
+                on_set(&raw const group, &raw const wanted);
+            }
+        }
+    }
+
     /// The log lines since the last call.
     pub fn lines(&self) -> Vec<String> {
         LINES.take()
@@ -95,6 +123,7 @@ pub fn find(name: &CStr) -> *mut c_void {
         b"register_basic_timers" => register_basic_timers as *mut c_void,
         b"fork_basic_utimer" => fork_basic_utimer as *mut c_void,
         b"counter_register" => counter_register as *mut c_void,
+        b"cfg_declare" => cfg_declare as *mut c_void,
         b"get_debug_level" => get_debug_level as *mut c_void,
         b"get_debug_facility" => get_debug_facility as *mut c_void,
         b"my_pid" => my_pid as *mut c_void,
@@ -168,6 +197,19 @@ unsafe extern "C" fn counter_register(
     // SAFETY: the caller's text.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     COUNTERS.with_borrow_mut(|known| known.push((name.into_owned(), read, param)));
+    0
+}
+
+unsafe extern "C" fn cfg_declare(
+    _: *mut c_char,
+    rows: *mut CfgDef,
+    values: *mut c_void,
+    _: c_int,
+    handle: *mut *mut c_void,
+) -> c_int {
+    DECLARED.set((rows, values.cast()));
+    // SAFETY: the caller's pointer.
+    unsafe { *handle = values };
     0
 }
 

@@ -10,7 +10,7 @@ use super::abi::ModuleExports;
 use super::guard::{self, guard};
 use super::process::{self, PARAMETERS};
 use super::sys::host;
-use super::{counters, log as host_log, params, probe, pv, rpc, shm};
+use super::{cfg, counters, log as host_log, params, probe, pv, rpc, shm};
 use crate::prober;
 use crate::value::Numbers;
 
@@ -87,6 +87,14 @@ unsafe extern "C" fn mod_init() -> c_int {
         } else {
             Numbers::Bits32
         };
+        if cfg::declare(&settings[0]).is_err() {
+            log::error!(
+                target: "mod_init",
+                "the parameters are not taken by the core; accepted: modparam() in place of \
+                 memcached.NAME = VALUE"
+            );
+            return -1;
+        }
         process::start(settings, numbers, shared);
         if let Err(name) = counters::register() {
             log::error!(target: "mod_init", "statistic {name:?} is not taken by the core");

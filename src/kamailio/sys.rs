@@ -8,7 +8,7 @@ use std::mem;
 
 use once_cell::sync::OnceCell;
 
-use super::abi::{KsrLogData, LogLevelInfo, PvElem, SipMsg, Str};
+use super::abi::{CfgDef, KsrLogData, LogLevelInfo, PvElem, SipMsg, Str};
 use super::version::Family;
 
 /// A symbol that the core does not have.
@@ -75,6 +75,14 @@ symbols! {
         param: *mut c_void,
         about: *const c_char,
         register_flags: c_int,
+    ) -> c_int;
+    /// Offers values that can be changed while running.
+    cfg_declare = c"cfg_declare": unsafe extern "C" fn(
+        group: *mut c_char,
+        rows: *mut CfgDef,
+        values: *mut c_void,
+        size: c_int,
+        handle: *mut *mut c_void,
     ) -> c_int;
     /// The log level that holds for a module.
     get_debug_level = c"get_debug_level": unsafe extern "C" fn(*const c_char, c_int) -> c_int;

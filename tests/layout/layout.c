@@ -48,6 +48,16 @@ static const struct figure figures[] = {
     SIZE(kamailio_loaded_module, 16),
     AT(kamailio_loaded_module, handle, 8),
 
+    /* core/cfg/cfg.h: cfg_def_t */
+    SIZE(kamailio_cfg_def, 48),
+    AT(kamailio_cfg_def, name, 0),
+    AT(kamailio_cfg_def, kind, 8),
+    AT(kamailio_cfg_def, min, 12),
+    AT(kamailio_cfg_def, max, 16),
+    AT(kamailio_cfg_def, on_change, 24),
+    AT(kamailio_cfg_def, on_set, 32),
+    AT(kamailio_cfg_def, about, 40),
+
     /* core/rpc.h: rpc_export_t */
     SIZE(kamailio_rpc_export, 32),
     AT(kamailio_rpc_export, name, 0),
@@ -127,11 +137,13 @@ static const struct figure figures[] = {
     AT(kamailio_ksr_log_data, pid, 56),
     AT(kamailio_ksr_log_data, idx, 60),
 
-    /* core/sr_module.h and core/rpc.h, core/pvar.h: macros */
+    /* core/sr_module.h, core/rpc.h, core/cfg/cfg.h, core/pvar.h: macros */
     {"PARAM_STRING", KAMAILIO_PARAM_STRING, 1},
     {"PARAM_INT", KAMAILIO_PARAM_INT, 2},
     {"PARAM_USE_FUNC", KAMAILIO_PARAM_USE_FUNC, 0x80000000},
     {"RET_ARRAY", KAMAILIO_RPC_RET_ARRAY, 1},
+    {"CFG_VAR_INT", KAMAILIO_CFG_INT, 1},
+    {"CFG_CB_ONLY_ONCE", KAMAILIO_CFG_CALL_ONCE, 256},
     {"PV_NAME_OTHER", KAMAILIO_PV_NAME_OTHER, 2},
     {"PV_VAL_NULL", KAMAILIO_PV_NULL, 1},
     {"PV_VAL_STR", KAMAILIO_PV_STR, 4},

@@ -1,0 +1,165 @@
+//! Changes while running: the group `memcached` of the host's configuration framework.
+//!
+//! The host keeps the numbers, shows them, and lets them be changed within their ranges
+//! (`core/cfg/cfg.h`). Once a new one holds, one process, whichever sees it first, passes it on to
+//! the pools. So a delayed change holds when it is committed, and one that is rolled back never.
+//! There is no callback that looks at a number beforehand: with one, the host shows none.
+
+use std::ffi::{CString, c_int};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use super::abi::{CFG_CALL_ONCE, CFG_INT, CfgDef, Str};
+use super::guard::guard;
+use super::module::NAME;
+use super::process::{self, PARAMETERS};
+use super::sys::host;
+use crate::config::{Given, Settings, Tunable};
+
+/// The numbers as the host hands them to its modules.
+type Numbers = [c_int; Tunable::ALL.len()];
+
+/// Where this process finds them; the host keeps it up to date.
+static NUMBERS: AtomicPtr<Numbers> = AtomicPtr::new(ptr::null_mut());
+
+/// Offers the tunable parameters, in `mod_init`, with the values of the plain ones.
+///
+/// # Errors
+/// The host does not take them: the configuration has made a group of this name itself.
+pub fn declare(plain: &Settings) -> Result<(), ()> {
+    let end = CfgDef {
+        name: ptr::null(),
+        kind: 0,
+        min: 0,
+        max: 0,
+        on_change: ptr::null(),
+        on_set: None,
+        about: ptr::null(),
+    };
+    // The host writes to both, and keeps them for good.
+    let rows: Vec<_> = Tunable::ALL.map(row).into_iter().chain([end]).collect();
+    let numbers = Box::new(Tunable::ALL.map(|tunable| tunable.number(plain)));
+    // SAFETY: a core function for `mod_init`; a table of integers that ends with an empty row,
+    // as many integers, and a pointer, all of which live for good. It does not write to the name.
+    let declared = unsafe {
+        (host().symbols.cfg_declare)(
+            NAME.as_ptr().cast_mut(),
+            rows.leak().as_mut_ptr(),
+            Box::into_raw(numbers).cast(),
+            size_of::<Numbers>() as c_int,
+            NUMBERS.as_ptr().cast(),
+        )
+    };
+    if declared == 0 { Ok(()) } else { Err(()) }
+}
+
+fn row(tunable: Tunable) -> CfgDef {
+    let range = tunable.range();
+    let text = |text: String| CString::new(text).unwrap_or_default().into_raw();
+    let (name, accepted) = (tunable.name(), tunable.accepted());
+    CfgDef {
+        name: text(name.into()),
+        kind: CFG_INT | CFG_CALL_ONCE,
+        min: *range.start(),
+        max: *range.end(),
+        on_change: ptr::null(),
+        on_set: Some(on_set),
+        about: text(format!("{}; accepted: {accepted}", about(tunable))),
+    }
+}
+
+fn about(tunable: Tunable) -> &'static str {
+    match tunable {
+        Tunable::Timeout => "deadline of a whole operation",
+        Tunable::Expire => "default lifetime of items",
+        Tunable::StallLimit => "time without an answer until one process alone waits on",
+        Tunable::RetryInterval => "time between probes of a server out of service",
+        Tunable::PingInterval => "time between probes of an active server",
+    }
+}
+
+/// A new number holds.
+unsafe extern "C" fn on_set(_group: *const Str, name: *const Str) {
+    guard((), || {
+        // SAFETY: the host's own argument.
+        let tunable = unsafe { named(name) };
+        let numbers = NUMBERS.load(Ordering::Relaxed);
+        let Some(tunable) = tunable.filter(|_| !numbers.is_null()) else {
+            return;
+        };
+        // SAFETY: where the host keeps them until this callback returns.
+        let number = unsafe { (*numbers)[tunable as usize] };
+        // As if the configuration had said so: each pool with a value of its own keeps that.
+        let settings = PARAMETERS.with(|parameters| {
+            let parameters = parameters.get_or_insert_default();
+            let set = parameters.set(tunable.name(), Given::Number(number));
+            set.map(|()| parameters.settle())
+        });
+        match settings {
+            Some(Ok(settings)) => {
+                process::with(|process| process.cache.tune(tunable, &settings));
+            }
+            Some(Err(bad)) => log::error!("{bad}"),
+            None => {}
+        }
+    });
+}
+
+/// # Safety
+/// The name that the host has called a callback with.
+unsafe fn named(name: *const Str) -> Option<Tunable> {
+    // SAFETY: by this function's contract.
+    Tunable::named(unsafe { (*name).bytes() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::Turn;
+    use super::*;
+    use crate::config::Parameters;
+
+    fn timeouts() -> Vec<i32> {
+        let read = |process: &mut process::Process| {
+            process.cache.refresh();
+            let pools = process.cache.pools().iter();
+            pools
+                .map(|pool| Tunable::Timeout.number(pool.settings()))
+                .collect()
+        };
+        process::with(read).unwrap()
+    }
+
+    #[test]
+    fn a_number_reaches_the_pools_that_have_none_of_their_own() {
+        let turn = Turn::without_server();
+        let parameters = |text: &str| {
+            let mut parameters = Parameters::default();
+            parameters
+                .set("servers", Given::Text("127.0.0.1:1"))
+                .unwrap();
+            parameters.set("timeout", Given::Number(2000)).unwrap();
+            parameters.set("pool", Given::Text(text)).unwrap();
+            parameters
+        };
+        let parameters = parameters("name=own;servers=127.0.0.1:2;timeout=7");
+        let settings = parameters.settle();
+        declare(&settings[0]).unwrap();
+        turn.start(settings);
+        PARAMETERS.with(|slot| *slot = Some(parameters));
+        assert_eq!(timeouts(), [2000, 7]);
+        turn.tune("timeout", 100);
+        assert_eq!(timeouts(), [100, 7]);
+        turn.tune("retry_interval", -1);
+        // The host knows one range, and so not that this is too often.
+        turn.tune("retry_interval", 9);
+        assert_eq!(timeouts(), [100, 7]);
+        let retry = process::with(|process| process.cache.pools()[0].settings().retry_interval);
+        assert_eq!(retry, Some(None));
+        let lines = turn.lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].contains("'retry_interval': 9 is refused; accepted: 10 to"),
+            "{lines:?}"
+        );
+    }
+}
