@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod error;
+pub mod events;
 pub mod hash;
 pub mod health;
 pub mod key;
