@@ -29,6 +29,11 @@
 #define KAMAILIO_PARAM_USE_FUNC 2147483648
 
 /**
+ * The value of the core's `route_type` while an event's route is run.
+ */
+#define KAMAILIO_EVENT_ROUTE 513
+
+/**
  * The name's data is the parser's own.
  */
 #define KAMAILIO_PV_NAME_OTHER 2
@@ -67,6 +72,16 @@
  * `CFG_CB_ONLY_ONCE`: `on_set` is for one process, whichever is first.
  */
 #define KAMAILIO_CFG_CALL_ONCE 256
+
+/**
+ * `struct action`: a statement of the script, handed through, never looked into.
+ */
+typedef struct kamailio_action kamailio_action;
+
+/**
+ * `struct sr_kemi_eng`: a KEMI script's engine, handed through, never looked into.
+ */
+typedef struct kamailio_kemi_engine kamailio_kemi_engine;
 
 /**
  * `struct sip_msg`: handed through, never looked into.
@@ -318,6 +333,17 @@ typedef struct kamailio_module_exports {
      */
     void (*destroy_mod_f)(void);
 } kamailio_module_exports;
+
+/**
+ * `struct route_list` (`core/route.h`): the routes of one kind, by number.
+ */
+typedef struct kamailio_route_list {
+    /**
+     * The first statement of each, NULL for a route that is only referred to.
+     */
+    struct kamailio_action *const *rlist;
+    uint64_t _names[3];
+} kamailio_route_list;
 
 /**
  * `pv_elem_t`: a piece of a format string, text before a variable.

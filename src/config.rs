@@ -25,7 +25,7 @@ use given::Value;
 use tunable::{millis, ping_interval, retry_interval};
 
 /// The parameters' names.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 22] = [
     "servers",
     "servers_file",
     "expire",
@@ -47,6 +47,7 @@ pub const NAMES: [&str; 21] = [
     "ping_interval",
     "connect_timeout",
     "rejoin",
+    "event_callback",
 ];
 
 /// The name of the pool that is made of the plain parameters.
@@ -61,6 +62,7 @@ pub struct Parameters {
     plain: Values,
     pools: Vec<(String, Values)>,
     memory: bool,
+    event_callback: Option<String>,
     /// What stood in front of `=>` in variables' names and was no pool then.
     keys: Vec<String>,
 }
@@ -157,6 +159,7 @@ impl Parameters {
         };
         match name {
             "memory" => self.memory = value.choice("0 or 1; it has no effect")?,
+            "event_callback" => self.event_callback = Some(function_name(&value)?),
             "pool" => {
                 let pool = self.pool(&value)?;
                 self.pools.push(pool);
@@ -169,6 +172,11 @@ impl Parameters {
     /// True when the old parameter `memory` asks for something that no longer exists.
     pub fn wants_memory(&self) -> bool {
         self.memory
+    }
+
+    /// The script function that is called for events.
+    pub fn event_callback(&self) -> Option<&str> {
+        self.event_callback.as_deref()
     }
 
     /// The index of the pool called `name` among [`Self::settle`]'s.
@@ -328,7 +336,7 @@ impl Values {
             name => {
                 let known = NAMES
                     .iter()
-                    .filter(|name| !["pool", "memory"].contains(name));
+                    .filter(|name| !["pool", "memory", "event_callback"].contains(name));
                 let known = known.copied().collect::<Vec<_>>().join(", ");
                 return Err(value.refuse_because(format_args!(
                     "there is no parameter '{name}'; accepted: {known}"
@@ -402,6 +410,15 @@ fn prefix(value: &Value<'_>) -> Result<String, BadParameter> {
         return Err(value.refuse(&accepted));
     }
     Ok(text.to_owned())
+}
+
+fn function_name(value: &Value<'_>) -> Result<String, BadParameter> {
+    let accepted = "the name of a function of the KEMI script";
+    let name = value.text(accepted)?;
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(value.refuse(accepted));
+    }
+    Ok(name.to_owned())
 }
 
 #[cfg(test)]

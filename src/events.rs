@@ -67,17 +67,15 @@ pub enum Field {
     Downtime,
 }
 
-impl Field {
-    /// All of them, with the names that scripts use.
-    pub const NAMED: [(&'static str, Self); 6] = [
-        ("server", Self::Server),
-        ("alias", Self::Alias),
-        ("pool", Self::Pool),
-        ("state", Self::State),
-        ("reason", Self::Reason),
-        ("downtime", Self::Downtime),
-    ];
-}
+/// All of them, with the names that scripts use.
+pub static FIELDS: [(&str, Field); 6] = [
+    ("server", Field::Server),
+    ("alias", Field::Alias),
+    ("pool", Field::Pool),
+    ("state", Field::State),
+    ("reason", Field::Reason),
+    ("downtime", Field::Downtime),
+];
 
 impl Event {
     fn of(kind: Kind, pool: &Pool, member: &Member, state: State, outage: &Outage) -> Self {

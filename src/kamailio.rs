@@ -16,6 +16,7 @@
 pub mod abi;
 mod cfg;
 mod counters;
+mod events;
 mod format;
 mod guard;
 mod log;

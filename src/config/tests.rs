@@ -176,3 +176,26 @@ fn bad_pools_are_refused() {
         "{late}"
     );
 }
+
+#[test]
+fn an_event_callback_is_the_name_of_a_function() {
+    let mut parameters = Parameters::default();
+    assert_eq!(parameters.event_callback(), None);
+    let name = Given::Text("on_cache_event");
+    parameters.set("event_callback", name).unwrap();
+    assert_eq!(parameters.event_callback(), Some("on_cache_event"));
+    for bad in [
+        Given::Text(""),
+        Given::Text("on event"),
+        Given::Text("f\0"),
+        Given::Number(1),
+    ] {
+        let line = refused("event_callback", bad);
+        assert!(line.ends_with("accepted: the name of a function of the KEMI script"));
+    }
+    let line = refused("pool", Given::Text("name=x;servers=a;event_callback=f"));
+    assert!(
+        line.contains("there is no parameter 'event_callback'"),
+        "{line}"
+    );
+}

@@ -54,7 +54,7 @@ impl Node {
                 Value::Integer(number) => number.to_string(),
                 Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
             };
-            let fields = Field::NAMED.map(field).join(" ");
+            let fields = FIELDS.map(field).join(" ");
             let name = event.kind.name().to_string_lossy();
             format!("{} {fields}", name.trim_start_matches("memcached:"))
         };
@@ -116,7 +116,7 @@ fn a_stall_that_is_answered_is_no_event() {
     assert!(matches!(health.overdue(node.now, 7), Overdue::WaitOn(_)));
     assert!(node.look().is_empty());
     node.wait(300);
-    assert!(health.answered(node.now).is_some());
+    assert!(health.answered(|| node.now).is_some());
     assert!(node.look().is_empty());
     assert!(matches!(health.overdue(node.now, 7), Overdue::WaitOn(_)));
     assert!(node.look().is_empty());

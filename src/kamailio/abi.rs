@@ -100,6 +100,38 @@ pub struct SipMsg {
     _opaque: [u8; 0],
 }
 
+/// `struct action`: a statement of the script, handed through, never looked into.
+pub struct Action {
+    _opaque: [u8; 0],
+}
+
+/// `struct sr_kemi_eng`: a KEMI script's engine, handed through, never looked into.
+pub struct KemiEngine {
+    _opaque: [u8; 0],
+}
+
+/// `struct route_list` (`core/route.h`): the routes of one kind, by number.
+#[repr(C)]
+pub struct RouteList {
+    /// The first statement of each, NULL for a route that is only referred to.
+    pub rlist: *const *mut Action,
+    _names: [u64; 3],
+}
+
+#[cfg(test)]
+impl RouteList {
+    /// A list for a host of the tests' own.
+    pub const fn new(rlist: *const *mut Action) -> Self {
+        Self {
+            rlist,
+            _names: [0; 3],
+        }
+    }
+}
+
+/// The value of the core's `route_type` while an event's route is run.
+pub const EVENT_ROUTE: c_int = 513;
+
 /// `pv_name_t`: a variable's name.
 #[repr(C)]
 pub struct PvName {
@@ -324,6 +356,7 @@ layout!(PvSpec: 88 { kind @ 0, getf @ 8, setf @ 16, pvp @ 24, _trans @ 80 });
 layout!(PvElem: 32 { text @ 0, spec @ 16, next @ 24 });
 layout!(PvValue32: 24 { rs @ 0, ri @ 16, flags @ 20 });
 layout!(PvValue64: 32 { rs @ 0, ri @ 16, flags @ 24 });
+layout!(RouteList: 32 { rlist @ 0 });
 layout!(LogLevelInfo: 16 { name @ 0, syslog_level @ 8 });
 layout!(KsrLogData: 64 {
     facility @ 0, level @ 4, lname @ 8, file @ 16, line @ 24, module @ 32, func @ 40,

@@ -10,7 +10,7 @@ use super::abi::ModuleExports;
 use super::guard::{self, guard};
 use super::process::{self, PARAMETERS};
 use super::sys::host;
-use super::{cfg, counters, log as host_log, params, probe, pv, rpc, shm};
+use super::{cfg, counters, events, log as host_log, params, probe, pv, rpc, shm};
 use crate::prober;
 use crate::value::Numbers;
 
@@ -64,14 +64,15 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 
 unsafe extern "C" fn mod_init() -> c_int {
     guard(-1, || {
-        let settings = PARAMETERS.with(|parameters| {
+        let given = PARAMETERS.with(|parameters| {
             let parameters = parameters.get_or_insert_default();
             if parameters.wants_memory() {
                 log::warn!(target: "mod_init", "parameter 'memory' has no effect any more");
             }
-            parameters.settle()
+            let callback = parameters.event_callback().map(str::to_owned);
+            (parameters.settle(), callback)
         });
-        let Some(settings) = settings else {
+        let Some((settings, callback)) = given else {
             return -1;
         };
         let shared = match shm::share(settings.len()) {
@@ -100,6 +101,7 @@ unsafe extern "C" fn mod_init() -> c_int {
             log::error!(target: "mod_init", "statistic {name:?} is not taken by the core");
             return -1;
         }
+        events::find_listeners(callback);
         probe::reserve();
         process::with(|process| prober::look_up(&mut process.cache, LOOKUP_LIMIT));
         0

@@ -57,7 +57,7 @@ table! {
     servers servers_file expire mode timeout memory stringify
     pool distribution hash key_prefix hash_prefix hash_tag
     failover stall_limit inactive_threshold probing_threshold retry_interval ping_interval
-    connect_timeout rejoin
+    connect_timeout rejoin event_callback
 }
 
 const fn row(name: &'static str, kind: u32, callback: Callback) -> ParamExport {

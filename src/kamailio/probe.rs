@@ -6,6 +6,7 @@
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 
+use super::events;
 use super::guard::guard;
 use super::process;
 use super::sys::host;
@@ -48,6 +49,7 @@ pub fn fork() -> bool {
 
 extern "C" fn tick(_ticks: c_uint, _param: *mut c_void) {
     guard((), || {
+        events::announce();
         process::with(|process| prober::tick(&mut process.cache, lives));
     });
 }

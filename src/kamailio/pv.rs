@@ -1,4 +1,4 @@
-//! The pseudo-variables: `$mct`, `$mcinc`, `$mcdec`, `$mctex`, `$mcst`.
+//! The pseudo-variables: `$mct`, `$mcinc`, `$mcdec`, `$mctex`, `$mcst`, `$mcev`.
 //!
 //! A table and thin callbacks: evaluate the name, ask the cache, hand back the answer.
 
@@ -12,6 +12,7 @@ use once_cell::unsync::OnceCell;
 use super::abi::{
     PV_NAME_OTHER, PvExport, PvGetter, PvName, PvParam, PvSetter, PvSpec, SipMsg, Str,
 };
+use super::events;
 use super::format::Text;
 use super::guard::guard;
 use super::process::{self, PARAMETERS, Process, SCRATCH_BUFFERS};
@@ -25,7 +26,7 @@ use crate::protocol::Way;
 use crate::value::Found;
 
 /// The table that the module exports.
-pub struct Table([PvExport; 6]);
+pub struct Table([PvExport; 7]);
 
 // SAFETY: the pointers in it are to constant text; the one thing that changes is atomic.
 unsafe impl Sync for Table {}
@@ -37,6 +38,7 @@ pub static TABLE: Table = Table([
     keyed(c"mcdec", get_item, Some(count_down)),
     keyed(c"mctex", get_null, Some(assign_lifetime)),
     row(c"mcst", get_status, None, None),
+    row(c"mcev", events::get_field, None, Some(events::parse_field)),
     row(c"", get_null, None, None),
 ]);
 

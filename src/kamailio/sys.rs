@@ -8,7 +8,9 @@ use std::mem;
 
 use once_cell::sync::OnceCell;
 
-use super::abi::{CfgDef, KsrLogData, LogLevelInfo, PvElem, SipMsg, Str};
+use super::abi::{
+    Action, CfgDef, KemiEngine, KsrLogData, LogLevelInfo, PvElem, RouteList, SipMsg, Str,
+};
 use super::version::Family;
 
 /// A symbol that the core does not have.
@@ -83,6 +85,30 @@ symbols! {
         values: *mut c_void,
         size: c_int,
         handle: *mut *mut c_void,
+    ) -> c_int;
+    /// The event routes of the script.
+    event_rt = c"event_rt": *const RouteList;
+    /// The kind of route that is being run.
+    route_type = c"route_type": *mut c_int;
+    /// The number of a route, or -1; does not write to the name.
+    route_lookup = c"route_lookup":
+        unsafe extern "C" fn(*const RouteList, name: *mut c_char) -> c_int;
+    /// Runs a route; the context may be NULL.
+    run_top_route = c"run_top_route":
+        unsafe extern "C" fn(*mut Action, *mut SipMsg, context: *mut c_void) -> c_int;
+    /// This process's request for scripts that are run without one.
+    faked_msg_get_next = c"faked_msg_get_next": unsafe extern "C" fn() -> *mut SipMsg;
+    /// Forgets what a script has set for a request.
+    ksr_msg_env_reset = c"ksr_msg_env_reset": unsafe extern "C" fn();
+    /// The engine of the KEMI script, or NULL.
+    sr_kemi_eng_get = c"sr_kemi_eng_get": unsafe extern "C" fn() -> *mut KemiEngine;
+    /// Calls a function of the KEMI script; less than 0 on failure.
+    sr_kemi_route = c"sr_kemi_route": unsafe extern "C" fn(
+        *mut KemiEngine,
+        *mut SipMsg,
+        route_type: c_int,
+        function: *mut Str,
+        data: *mut Str,
     ) -> c_int;
     /// The log level that holds for a module.
     get_debug_level = c"get_debug_level": unsafe extern "C" fn(*const c_char, c_int) -> c_int;

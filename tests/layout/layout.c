@@ -73,6 +73,10 @@ static const struct figure figures[] = {
     AT(kamailio_rpc, struct_add, 40),
     AT(kamailio_rpc, array_add, 48),
 
+    /* core/route.h: struct route_list */
+    SIZE(kamailio_route_list, 32),
+    AT(kamailio_route_list, rlist, 0),
+
     /* core/pvar.h: pv_export_t */
     SIZE(kamailio_pv_export, 72),
     AT(kamailio_pv_export, name, 0),
@@ -137,13 +141,14 @@ static const struct figure figures[] = {
     AT(kamailio_ksr_log_data, pid, 56),
     AT(kamailio_ksr_log_data, idx, 60),
 
-    /* core/sr_module.h, core/rpc.h, core/cfg/cfg.h, core/pvar.h: macros */
+    /* core/sr_module.h, core/rpc.h, core/cfg/cfg.h, core/route.h, core/pvar.h: macros */
     {"PARAM_STRING", KAMAILIO_PARAM_STRING, 1},
     {"PARAM_INT", KAMAILIO_PARAM_INT, 2},
     {"PARAM_USE_FUNC", KAMAILIO_PARAM_USE_FUNC, 0x80000000},
     {"RET_ARRAY", KAMAILIO_RPC_RET_ARRAY, 1},
     {"CFG_VAR_INT", KAMAILIO_CFG_INT, 1},
     {"CFG_CB_ONLY_ONCE", KAMAILIO_CFG_CALL_ONCE, 256},
+    {"EVENT_ROUTE", KAMAILIO_EVENT_ROUTE, 513},
     {"PV_NAME_OTHER", KAMAILIO_PV_NAME_OTHER, 2},
     {"PV_VAL_NULL", KAMAILIO_PV_NULL, 1},
     {"PV_VAL_STR", KAMAILIO_PV_STR, 4},

@@ -1,0 +1,223 @@
+//! The script's event routes and its KEMI callback, and `$mcev` for both.
+//!
+//! Which event there is says [`crate::events`]; here the prober's process runs what the script has
+//! for it: `event_route[memcached:server-down]` and its like, then the function that the parameter
+//! `event_callback` names. Nothing of ours is borrowed meanwhile, so that scripts may use all
+//! variables. Each run has a request of the core's own, as events of other modules have
+//! (`core/fmsg.c`), and what it has set is forgotten afterwards.
+
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::ptr;
+
+use super::abi::{EVENT_ROUTE, PV_NAME_OTHER, PvParam, PvSpec, SipMsg, Str};
+use super::guard::guard;
+use super::process::{self, ProcessCell};
+use super::pv_value::HostValue;
+use super::sys::host;
+use crate::clock::Moment;
+use crate::events::{Announcer, Event, FIELDS, Field, Kind};
+use crate::value::Value;
+
+/// What the script has for events.
+#[derive(Debug)]
+struct Listeners {
+    down: Option<usize>,
+    up: Option<usize>,
+    callback: Option<CString>,
+}
+
+static LISTENERS: ProcessCell<Option<Listeners>> = ProcessCell::new(None);
+
+static ANNOUNCER: ProcessCell<Option<Announcer>> = ProcessCell::new(None);
+
+/// The event whose route is being run.
+static CURRENT: ProcessCell<Option<Event>> = ProcessCell::new(None);
+
+/// Looks up the script's routes, once the configuration was read; `callback` is the KEMI function.
+pub fn find_listeners(callback: Option<String>) {
+    // SAFETY: a core function without arguments.
+    if callback.is_some() && unsafe { (host().symbols.sr_kemi_eng_get)() }.is_null() {
+        log::warn!(
+            target: "mod_init",
+            "parameter 'event_callback' has no effect without a KEMI script"
+        );
+    }
+    let listeners = Listeners {
+        down: route(Kind::Down),
+        up: route(Kind::Up),
+        callback: callback.and_then(|name| CString::new(name).ok()),
+    };
+    LISTENERS.with(|slot| *slot = Some(listeners));
+    ANNOUNCER.with(|slot| *slot = None);
+}
+
+fn route(kind: Kind) -> Option<usize> {
+    let symbols = &host().symbols;
+    // SAFETY: a core function for `mod_init`; the core only reads the name.
+    let number =
+        unsafe { (symbols.route_lookup)(symbols.event_rt, kind.name().as_ptr().cast_mut()) };
+    usize::try_from(number).ok()
+}
+
+/// Runs the script for each server that has gone down or come up; in the prober's process.
+pub fn announce() {
+    let listened = LISTENERS.with(|listeners| match listeners {
+        Some(Listeners { down, up, callback }) => {
+            down.is_some() || up.is_some() || callback.is_some()
+        }
+        None => false,
+    });
+    if listened != Some(true) {
+        return;
+    }
+    let events = process::with(|process| {
+        ANNOUNCER.with(|announcer| {
+            let announcer = announcer.get_or_insert_default();
+            announcer.look(&mut process.cache, Moment::now())
+        })
+    });
+    for event in events.flatten().unwrap_or_default() {
+        run(event);
+    }
+}
+
+/// Runs what listens to the event, with the event's data in `$mcev`.
+fn run(event: Event) {
+    let kind = event.kind;
+    let Some((route, callback)) = LISTENERS
+        .with(|listeners| {
+            let listeners = listeners.as_ref()?;
+            let route = match kind {
+                Kind::Down => listeners.down,
+                Kind::Up => listeners.up,
+            };
+            Some((route, listeners.callback.clone()))
+        })
+        .flatten()
+    else {
+        return;
+    };
+    CURRENT.with(|current| *current = Some(event));
+    if let Some(route) = route {
+        with_message(|message| run_route(route, message));
+    }
+    if let Some(callback) = callback {
+        with_message(|message| call(&callback, kind.name(), message));
+    }
+    CURRENT.with(|current| *current = None);
+}
+
+/// Calls `body` with a request that belongs to nobody, as a route of events is run.
+fn with_message(body: impl FnOnce(*mut SipMsg)) {
+    let symbols = &host().symbols;
+    // SAFETY: core functions for a process that has had its `child_init`; the variable belongs to
+    // this process, whose one thread this is.
+    unsafe {
+        let message = (symbols.faked_msg_get_next)();
+        if message.is_null() {
+            log::error!("no request for an event's route");
+            return;
+        }
+        let before = *symbols.route_type;
+        *symbols.route_type = EVENT_ROUTE;
+        body(message);
+        *symbols.route_type = before;
+        (symbols.ksr_msg_env_reset)();
+    }
+}
+
+fn run_route(number: usize, message: *mut SipMsg) {
+    let symbols = &host().symbols;
+    // SAFETY: a number that `route_lookup` gave for this list; the routes stay where they are once
+    // the configuration was read. The core makes a context of its own for NULL.
+    unsafe {
+        let statements = *(*symbols.event_rt).rlist.add(number);
+        if !statements.is_null() {
+            (symbols.run_top_route)(statements, message, ptr::null_mut());
+        }
+    }
+}
+
+fn call(function: &CStr, event: &CStr, message: *mut SipMsg) {
+    let symbols = &host().symbols;
+    let mut name = Str::borrowed(function.to_bytes());
+    let mut data = Str::borrowed(event.to_bytes());
+    // SAFETY: core functions for a process that has had its `child_init`. Engines read both texts
+    // as C strings, which they are, and do not keep them.
+    let done = unsafe {
+        let engine = (symbols.sr_kemi_eng_get)();
+        if engine.is_null() {
+            return;
+        }
+        (symbols.sr_kemi_route)(engine, message, EVENT_ROUTE, &raw mut name, &raw mut data)
+    };
+    if done < 0 {
+        let (function, event) = (function.to_string_lossy(), event.to_string_lossy());
+        log::error!("event {event}: the KEMI function '{function}' has failed");
+    }
+}
+
+/// Reads the name in `$mcev(name)`.
+///
+/// # Safety
+/// Called by the core, as `parse_name` of a variable.
+pub unsafe extern "C" fn parse_field(spec: *mut PvSpec, inner: *mut Str) -> c_int {
+    guard(-1, || {
+        // SAFETY: the fence's rule "live arguments".
+        let inner = unsafe { (*inner).bytes() }.trim_ascii();
+        let named = |(name, _): &&(&str, Field)| name.as_bytes() == inner;
+        let Some((_, field)) = FIELDS.iter().find(named) else {
+            let accepted = FIELDS.map(|(name, _)| name).join(", ");
+            log::error!(
+                "bad name of a variable: '$mcev({})'; accepted: {accepted}",
+                inner.escape_ascii()
+            );
+            return -1;
+        };
+        // SAFETY: the specification is ours to fill in. The data is constant, there is nothing to
+        // free.
+        let name = unsafe { &mut (*spec).pvp.pvn };
+        name.kind = PV_NAME_OTHER;
+        name.dname = ptr::from_ref(field).cast_mut().cast();
+        name.nfree = None;
+        0
+    })
+}
+
+/// Reads `$mcev(name)`: null but while an event's route is run.
+///
+/// # Safety
+/// Called by the core, as getter of a variable that has [`parse_field`].
+pub unsafe extern "C" fn get_field(
+    _msg: *mut SipMsg,
+    param: *mut PvParam,
+    value: *mut c_void,
+) -> c_int {
+    // SAFETY: the fence's rule "live arguments".
+    let mut answer = unsafe { HostValue::new(host().family, value) };
+    answer.set_null();
+    guard(0, || {
+        // SAFETY: the fence's rule "own data": `parse_field` has put it there.
+        let field = unsafe { *(*param).pvn.dname.cast::<Field>() };
+        CURRENT.with(|current| {
+            let event = current.as_ref()?;
+            process::with(|process| {
+                let text = process.results.next();
+                match event.field(field) {
+                    Value::Integer(number) => {
+                        text.extend_from_slice(number.to_string().as_bytes());
+                        answer.set_integer(number, text);
+                    }
+                    Value::Text(bytes) => {
+                        text.extend_from_slice(bytes);
+                        answer.set_text(text);
+                    }
+                }
+            })
+        });
+        0
+    })
+}
+
+#[cfg(test)]
+mod tests;
