@@ -18,5 +18,11 @@ function ksr_request_route()
     KSR.pv.sets("$mct($var(key))", plan)
     KSR.pv.unset("$mct($var(key))")
 
-    KSR.sl.send_reply(200, "plan " .. plan .. ", calls " .. KSR.pv.get("$mct(calls:$fU)"))
+    KSR.sl.send_reply(200, "plan " .. plan .. ", calls " .. KSR.pv.gete("$mct(calls:$fU)"))
+end
+
+-- A server has gone down or is back; name is that of the event.
+function on_cache_event(name)
+    local server, state = KSR.pv.get("$mcev(server)"), KSR.pv.get("$mcev(state)")
+    KSR.warn(name .. ": " .. server .. " is " .. state .. "\n")
 end

@@ -4,8 +4,8 @@
 //! again and again and compares them with what it has announced. So there is no queue to overflow
 //! and no lock, and whoever made a change may have died since. *Down* is out of service, by failures
 //! (inactive) or by an operator (disabled); *up* is active again. Between an announced down and its
-//! up nothing else is announced; an outage that begins and ends between two looks is none. It looks
-//! before each round of probes, so no probe ends an outage unseen: only an operator could.
+//! up nothing else is announced; an outage that begins and ends between two looks is none. As it
+//! looks before each round of probes, that takes an operator, or a probe already on its way.
 
 use std::ffi::CStr;
 use std::time::Duration;

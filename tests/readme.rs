@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use support::{Builder, Host, Kamailio, Memcached, Request};
+use support::{Builder, Host, Kamailio, Memcached, Request, wait};
 
 /// The files by name.
 fn examples() -> BTreeMap<String, String> {
@@ -109,6 +109,22 @@ fn shared_data_keeps_its_first_value_and_its_zeros() {
 }
 
 #[test]
+fn events_are_logged_as_alerts() {
+    let memcached = Memcached::start();
+    let kamailio = example("events.cfg", &memcached).start();
+    memcached.kill();
+    let down = format!(
+        "cache {} of pool default is inactive: down",
+        memcached.address()
+    );
+    kamailio.wait_for_log(&down, wait::PATIENCE);
+    memcached.restart();
+    let up = format!("cache {} is back after ", memcached.address());
+    kamailio.wait_for_log(&up, wait::PATIENCE);
+    assert_eq!(kamailio.log_lines("ALERT: ").len(), 2);
+}
+
+#[test]
 fn kemi_scripts_use_the_variables() {
     let memcached = Memcached::start();
     let scratch = Host::current().scratch();
@@ -127,4 +143,8 @@ fn kemi_scripts_use_the_variables() {
     assert_eq!(answer(&kamailio, "Someone"), expected);
     assert_eq!(memcached.text("plan:caller").as_deref(), Some("gold"));
     assert!(memcached.item("last:someone").is_none());
+    memcached.kill();
+    answer(&kamailio, "Someone");
+    let down = format!("memcached:server-down: {} is inactive", memcached.address());
+    kamailio.wait_for_log(&down, wait::PATIENCE);
 }
