@@ -1,0 +1,209 @@
+//! A memcached that is gone, or answers nonsense: after some failures in a row it is out for all
+//! workers, operations fail in microseconds and nobody connects. The log has a few lines on it.
+
+#[path = "health/watch.rs"]
+mod watch;
+
+use std::io;
+use std::time::Duration;
+
+use support::{Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, Run};
+use watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
+
+/// What the server does about one request.
+type Fault = fn(&mut Connection) -> io::Result<()>;
+
+/// How a server can fail, with the word for it and the number of connections that an operation
+/// makes until it believes that.
+const FAULTS: [(&str, usize, Fault); 5] = [
+    ("down", 2, Connection::hang_up),
+    ("down", 2, Connection::reset),
+    ("garbled", 1, |connection| {
+        connection.send("HTTP/1.1 400 Bad Request\r\n")
+    }),
+    ("garbled", 1, |connection| {
+        connection.send("VALUE bad 1 100\r\nhalf")?;
+        connection.hang_up()
+    }),
+    ("timeout", 1, Connection::silence),
+];
+
+fn builder(servers: &str) -> Builder {
+    let builder = Kamailio::builder()
+        .param("servers", servers)
+        .param("timeout", 300)
+        .rpc()
+        .script("get", "", &["$mct($hdr(X-Key))", "$mcst"]);
+    timed(builder)
+}
+
+fn get(kamailio: &Kamailio, key: &str) -> Answer {
+    kamailio.run_with("get", Request::options().header("X-Key", key))
+}
+
+/// A server that has `fault` happen to reads of `bad` and answers all else.
+fn serve(fault: Fault) -> FaultyServer {
+    FaultyServer::start(move |connection| {
+        loop {
+            let request = connection.request()?;
+            match &request[..] {
+                b"get bad\r\n" => fault(connection)?,
+                b"version\r\n" => connection.send("VERSION 1.6\r\n")?,
+                _ => connection.send("END\r\n")?,
+            }
+        }
+    })
+}
+
+#[test]
+fn failures_in_a_row_take_a_server_out_for_everybody() {
+    for (workers, threshold) in [(1, 1), (4, 1), (4, 3)] {
+        for (number, (word, tries, fault)) in FAULTS.into_iter().enumerate() {
+            let what = format!("fault {number}, {workers} workers, threshold {threshold}");
+            let server = serve(fault);
+            let kamailio = builder(&server.address())
+                .param("inactive_threshold", threshold)
+                .param("retry_interval", -1)
+                .children(workers)
+                .start();
+            let state = || row(&kamailio, &server.address()).state;
+            for _ in 1..threshold {
+                assert_eq!(get(&kamailio, "bad")["$mcst"], word, "{what}");
+                assert_eq!(state(), "active", "{what}");
+            }
+            assert_eq!(
+                get(&kamailio, "good")["$mcst"],
+                "miss",
+                "{what}: ends the row"
+            );
+            for failed in 1..=threshold {
+                assert_eq!(state(), "active", "{what}, {failed}");
+                assert_eq!(get(&kamailio, "bad")["$mcst"], word, "{what}");
+            }
+            let out = row(&kamailio, &server.address());
+            assert_eq!(
+                (&out.state[..], &out.reason[..]),
+                ("inactive", word),
+                "{what}"
+            );
+            let failures = u64::try_from(2 * threshold - 1).expect("positive");
+            assert_eq!(out.failures, failures, "{what}");
+            let connections = server.connections();
+            let most = usize::try_from(failures).expect("small") * tries + 1;
+            assert!(connections <= most, "{what}: {connections} connections");
+            assert_left_alone(&kamailio, workers);
+            assert_eq!(server.connections(), connections, "{what}: nobody connects");
+            let after = row(&kamailio, &server.address());
+            assert_eq!(after.operations, out.operations, "{what}: nobody asks");
+        }
+    }
+}
+
+/// Every worker learns at once, and without asking, that the server is out.
+#[track_caller]
+fn assert_left_alone(kamailio: &Kamailio, workers: usize) {
+    let launch = |_| kamailio.launch("get", Request::options().header("X-Key", "good"));
+    let runs: Vec<Run> = (0..4 * workers).map(launch).collect();
+    for answer in runs.into_iter().map(Run::wait) {
+        assert_eq!(answer["$mcst"], "down");
+    }
+    let (micros, word) = micros_per_read(kamailio);
+    assert_eq!(word, "down");
+    assert!(micros <= 50, "{micros} µs");
+}
+
+#[test]
+fn a_refused_port_is_tried_by_one_operation_alone() {
+    let closed = Port::free();
+    let address = closed.v4().to_string();
+    let kamailio = builder(&address)
+        .param("retry_interval", -1)
+        .children(4)
+        .start();
+    for _ in 0..20 {
+        assert_eq!(get(&kamailio, "k")["$mcst"], "down");
+    }
+    let out = row(&kamailio, &address);
+    assert_eq!((out.operations, out.failures), (1, 1));
+    assert_eq!((&out.state[..], &out.reason[..]), ("inactive", "down"));
+    assert_eq!(lines(&kamailio).len(), 1);
+}
+
+#[test]
+fn an_outage_is_a_few_lines_however_many_operations_fail() {
+    let memcached = Memcached::start();
+    let kamailio = builder(memcached.address())
+        .param("retry_interval", 100)
+        .children(8)
+        .start();
+    for kill in [true, false] {
+        let before = lines(&kamailio).len();
+        memcached.put("k", 1, 0, "v");
+        assert_eq!(get(&kamailio, "k")["$mcst"], "hit");
+        let bystanders = Bystanders::start(&kamailio);
+        if kill {
+            memcached.kill();
+        } else {
+            memcached.pause();
+        }
+        let launch = |_| kamailio.launch("get", Request::options().header("X-Key", "k"));
+        let runs: Vec<Run> = (0..100).map(launch).collect();
+        for answer in runs.into_iter().map(Run::wait) {
+            assert_ne!(answer["$mcst"], "hit");
+        }
+        let longest = bystanders.longest_wait();
+        assert!(longest < Duration::from_millis(200) + SLACK, "{longest:?}");
+        if kill {
+            memcached.restart();
+        } else {
+            memcached.resume();
+        }
+        memcached.put("k", 1, 0, "v");
+        wait_for_state(&kamailio, memcached.address(), "active");
+        assert_eq!(get(&kamailio, "k")["$mcst"], "hit");
+        let lines = lines(&kamailio).split_off(before);
+        assert!((2..=5).contains(&lines.len()), "{lines:#?}");
+    }
+}
+
+#[test]
+fn a_server_that_comes_and_goes_is_a_few_lines_a_minute() {
+    let server = serve(|connection| connection.send("NONSENSE\r\n"));
+    let kamailio = builder(&server.address())
+        .param("retry_interval", 10)
+        .start();
+    for _ in 0..12 {
+        assert_eq!(get(&kamailio, "bad")["$mcst"], "garbled");
+        wait_for_state(&kamailio, &server.address(), "active");
+        assert_eq!(get(&kamailio, "good")["$mcst"], "miss");
+    }
+    // Five from the worker that sees it fall, five from the prober.
+    assert_eq!(kamailio.log_lines(" is inactive: garbled: ").len(), 5);
+    assert_eq!(
+        kamailio
+            .log_lines(" is active: it has answered a probe")
+            .len(),
+        5
+    );
+    assert_eq!(lines(&kamailio).len(), 10);
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_a_server_that_is_out() {
+    let memcached = Memcached::start();
+    let kamailio = builder("does.not.resolve.invalid")
+        .param(
+            "pool",
+            format!("name=other;servers={}", memcached.address()),
+        )
+        .param("timeout", 5000)
+        .script("other", "$mct(other=>k) = 1;", &["$mcst"])
+        .start();
+    assert_eq!(get(&kamailio, "k")["$mcst"], "down");
+    let out = row(&kamailio, "does.not.resolve.invalid:11211");
+    assert_eq!((&out.state[..], &out.reason[..]), ("inactive", "down"));
+    let (micros, word) = micros_per_read(&kamailio);
+    assert_eq!(word, "down");
+    assert!(micros <= 50, "{micros} µs");
+    assert_eq!(kamailio.run("other")["$mcst"], "stored");
+}

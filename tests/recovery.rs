@@ -1,0 +1,183 @@
+//! A memcached that comes back: the prober finds out, within its interval and without a call's help,
+//! and the first operation succeeds.
+
+#[path = "health/watch.rs"]
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use support::{Answer, Builder, FaultyServer, Kamailio, Memcached, Request, wait};
+use watch::{SLACK, lines, row, wait_for_state};
+
+fn builder(servers: &str) -> Builder {
+    Kamailio::builder()
+        .param("servers", servers)
+        .param("timeout", 300)
+        .rpc()
+        .script("get", "", &["$mct($hdr(X-Key))", "$mcst"])
+}
+
+fn get(kamailio: &Kamailio, key: &str) -> Answer {
+    kamailio.run_with("get", Request::options().header("X-Key", key))
+}
+
+/// One read after the other until one is a hit; how long that took.
+#[track_caller]
+fn wait_for_hit(kamailio: &Kamailio, key: &str) -> Duration {
+    let begun = Instant::now();
+    wait::until("a hit", wait::PATIENCE, || {
+        get(kamailio, key)["$mcst"] == "hit"
+    });
+    begun.elapsed()
+}
+
+#[test]
+fn the_prober_brings_a_server_back() {
+    for (workers, threshold, retry) in [(1, 1, 300), (8, 1, 300), (4, 3, 200)] {
+        for memcached in [Memcached::start(), Memcached::unix()] {
+            let kamailio = builder(memcached.address())
+                .param("retry_interval", retry)
+                .param("probing_threshold", threshold)
+                .children(workers)
+                .start();
+            for round in 0..2 {
+                let what = format!("{workers} workers, threshold {threshold}, round {round}");
+                memcached.put("k", 1, 0, "v");
+                assert_eq!(get(&kamailio, "k")["$mcst"], "hit", "{what}");
+                memcached.kill();
+                assert_eq!(get(&kamailio, "k")["$mcst"], "down", "{what}");
+                assert_eq!(row(&kamailio, memcached.address()).state, "inactive");
+                memcached.restart();
+                memcached.put("k", 1, 0, "v");
+                let took = wait_for_hit(&kamailio, "k");
+                let interval = Duration::from_millis(u64::try_from(retry * threshold).unwrap());
+                assert!(took <= interval + SLACK, "{what}: {took:?}");
+                let back = row(&kamailio, memcached.address());
+                assert_eq!(back.state, "active", "{what}");
+            }
+            let changes = if threshold == 1 { 2 } else { 3 };
+            let lines = lines(&kamailio);
+            assert!(lines.len() <= 2 * changes.min(5), "{lines:#?}");
+        }
+    }
+}
+
+#[test]
+fn it_comes_back_empty_and_the_first_operation_succeeds() {
+    for workers in [1, 4] {
+        let memcached = Memcached::start();
+        let kamailio = builder(memcached.address()).children(workers).start();
+        for _ in 0..3 {
+            memcached.put("k", 1, 0, "v");
+            assert_eq!(get(&kamailio, "k")["$mcst"], "hit");
+            // Nobody asks while it is away, so nobody takes it for dead.
+            memcached.restart();
+            for _ in 0..workers {
+                assert_eq!(get(&kamailio, "k")["$mcst"], "miss");
+            }
+        }
+        let row = row(&kamailio, memcached.address());
+        assert_eq!((&row.state[..], row.failures), ("active", 0));
+        assert_eq!(lines(&kamailio), [""; 0]);
+    }
+}
+
+#[test]
+#[ignore = "the prober asks nobody else while it waits for a silent server"]
+fn a_dead_server_does_not_delay_the_return_of_another() {
+    let (memcached, silent) = (Memcached::start(), FaultyServer::silent());
+    let kamailio = builder(memcached.address())
+        .param("pool", format!("name=silent;servers={}", silent.address()))
+        .param("retry_interval", 100)
+        .script("silent", "", &["$mct(silent=>k)"])
+        .start();
+    memcached.put("k", 1, 0, "v");
+    kamailio.run("silent");
+    assert_eq!(row(&kamailio, &silent.address()).state, "inactive");
+    for _ in 0..4 {
+        memcached.kill();
+        assert_eq!(get(&kamailio, "k")["$mcst"], "down");
+        memcached.restart();
+        memcached.put("k", 1, 0, "v");
+        let took = wait_for_hit(&kamailio, "k");
+        assert!(took < Duration::from_millis(100) + SLACK, "{took:?}");
+    }
+}
+
+#[test]
+fn without_retries_only_an_operator_brings_it_back() {
+    let memcached = Memcached::start();
+    let kamailio = builder(memcached.address())
+        .param("retry_interval", -1)
+        .start();
+    memcached.kill();
+    assert_eq!(get(&kamailio, "k")["$mcst"], "down");
+    memcached.restart();
+    memcached.put("k", 1, 0, "v");
+    let connections = memcached.stat("total_connections");
+    let patience = Duration::from_millis(1500);
+    let asked = wait::poll(patience, || {
+        (get(&kamailio, "k")["$mcst"] == "hit").then_some(())
+    });
+    assert_eq!(asked, None);
+    // One for each look of ours.
+    assert_eq!(memcached.stat("total_connections"), connections + 1);
+    kamailio.rpc("memcached.set_state", &["active", memcached.address()]);
+    assert_eq!(get(&kamailio, "k")["$mcst"], "hit");
+}
+
+#[test]
+fn pings_find_an_idle_server_dead_before_a_call_does() {
+    let (killed, stopped) = (Memcached::start(), Memcached::start());
+    let servers = format!("{},{}", killed.address(), stopped.address());
+    let kamailio = builder(&servers).param("ping_interval", 1).start();
+    killed.kill();
+    stopped.pause();
+    for (memcached, reason) in [(&killed, "down"), (&stopped, "timeout")] {
+        let took = wait_for_state(&kamailio, memcached.address(), "inactive");
+        assert!(took < Duration::from_millis(1500) + SLACK, "{took:?}");
+        let row = row(&kamailio, memcached.address());
+        assert_eq!((&row.reason[..], row.operations), (reason, 0));
+    }
+    killed.restart();
+    stopped.resume();
+    wait_for_state(&kamailio, killed.address(), "active");
+    wait_for_state(&kamailio, stopped.address(), "active");
+    assert_eq!(lines(&kamailio).len(), 4);
+}
+
+#[test]
+fn an_idle_server_is_not_asked_without_pings() {
+    let server = FaultyServer::silent();
+    let kamailio = builder(&server.address())
+        .param("retry_interval", 10)
+        .start();
+    let asked = wait::poll(Duration::from_millis(500), || {
+        (server.connections() > 0).then_some(())
+    });
+    assert_eq!(asked, None, "{}", kamailio.log());
+}
+
+#[test]
+fn a_server_that_fails_its_probes_stays_out() {
+    let lies = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&lies);
+    let server = FaultyServer::start(move |connection| {
+        loop {
+            let request = connection.request()?;
+            let good = request == b"version\r\n" && !told.load(Ordering::Relaxed);
+            connection.send(if good { "VERSION 1.6\r\n" } else { "ERROR\r\n" })?;
+        }
+    });
+    let kamailio = builder(&server.address())
+        .param("retry_interval", 10)
+        .start();
+    assert_eq!(get(&kamailio, "k")["$mcst"], "garbled");
+    wait::until("ten probes", wait::PATIENCE, || server.connections() > 10);
+    assert_eq!(row(&kamailio, &server.address()).state, "inactive");
+    lies.store(false, Ordering::Relaxed);
+    wait_for_state(&kamailio, &server.address(), "active");
+    assert_eq!(lines(&kamailio).len(), 2);
+}
