@@ -1,0 +1,281 @@
+//! Who serves the keys of servers that are out, with five servers that fail one by one and all
+//! together: nobody (`failover=0`), the next one on the ring (1), a ring without them (2).
+
+#[path = "health/cluster.rs"]
+mod cluster;
+#[path = "health/watch.rs"]
+mod watch;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use cluster::{Cluster, DISTRIBUTIONS, keys, run};
+use support::{Answer, FaultyServer, Kamailio, Memcached, Request, Run, wait};
+use watch::{SLACK, row, wait_for_state};
+
+#[test]
+fn without_failover_keys_of_a_dead_server_fail_at_once_and_others_do_not_notice() {
+    for distribution in DISTRIBUTIONS {
+        let cluster = Cluster::start(distribution);
+        let kamailio = cluster.builder(0).param("retry_interval", -1).start();
+        let (keys, mut dead) = (keys(40), Vec::new());
+        for key in &keys {
+            assert_eq!(run(&kamailio, "set", key)["$mcst"], "stored");
+        }
+        for server in [3, 0, 4, 1, 2] {
+            cluster.kill(&kamailio, server);
+            dead.push(server);
+            for key in &keys {
+                let answer = run(&kamailio, "get", key);
+                let lost = dead.contains(&cluster.owner(key));
+                assert_eq!(answer["$mcst"], if lost { "down" } else { "hit" }, "{key}");
+                assert!(answer.elapsed() < SLACK, "{:?}", answer.elapsed());
+            }
+            cluster.assert_placed(&dead, &living(&cluster, &keys, &dead), |key| {
+                cluster.owner(key)
+            });
+        }
+    }
+}
+
+/// Those keys whose servers live.
+fn living(cluster: &Cluster, keys: &[String], dead: &[usize]) -> Vec<String> {
+    let lives = |key: &&String| !dead.contains(&cluster.owner(key));
+    keys.iter().filter(lives).cloned().collect()
+}
+
+/// Kills four of five, one by one; each time all keys are written and must lie where `place` says
+/// that they do without the dead.
+fn assert_served(failover: i64, place: fn(&Cluster, &str, &[usize]) -> usize) {
+    for distribution in DISTRIBUTIONS {
+        let cluster = Cluster::start(distribution);
+        let kamailio = cluster
+            .builder(failover)
+            .param("retry_interval", -1)
+            .start();
+        let (keys, mut dead) = (keys(40), Vec::new());
+        for server in [2, 4, 0, 3] {
+            cluster.kill(&kamailio, server);
+            dead.push(server);
+            cluster
+                .memcacheds
+                .iter()
+                .enumerate()
+                .for_each(|(at, memcached)| {
+                    if !dead.contains(&at) {
+                        memcached.command("flush_all\r\n");
+                    }
+                });
+            for key in &keys {
+                assert_eq!(run(&kamailio, "get", key)["$mcst"], "miss", "{key}");
+                assert_eq!(run(&kamailio, "set", key)["$mcst"], "stored", "{key}");
+                let answer = run(&kamailio, "get", key);
+                assert_eq!(answer["$mct($hdr(X-Key))"], *key);
+                assert!(answer.elapsed() < SLACK, "{:?}", answer.elapsed());
+            }
+            cluster.assert_placed(&dead, &keys, |key| place(&cluster, key, &dead));
+        }
+        cluster.kill(&kamailio, 1);
+        for script in ["get", "set", "count"] {
+            let answer = run(&kamailio, script, &keys[0]);
+            assert_eq!(answer["$mcst"], "down");
+            assert!(answer.elapsed() < SLACK, "{:?}", answer.elapsed());
+        }
+    }
+}
+
+#[test]
+fn the_next_live_server_on_the_ring_stands_in_and_no_other_key_moves() {
+    assert_served(1, |cluster, key, dead| {
+        let place = cluster.stand_in(key, dead);
+        let owner = cluster.owner(key);
+        assert!(dead.contains(&owner) || place == owner, "{key} has moved");
+        place
+    });
+}
+
+#[test]
+fn a_new_ring_is_one_that_never_had_the_dead_servers() {
+    assert_served(2, Cluster::owner_without);
+}
+
+#[test]
+fn with_the_servers_all_keys_come_back() {
+    for failover in 0..=2 {
+        let cluster = Cluster::start(DISTRIBUTIONS[0]);
+        let kamailio = cluster
+            .builder(failover)
+            .param("retry_interval", 50)
+            .children(4)
+            .start();
+        let keys = keys(40);
+        // All together, and not one by one.
+        cluster.memcacheds.iter().for_each(Memcached::kill);
+        for server in 0..5 {
+            run(&kamailio, "get", &cluster.key_of(server));
+        }
+        for key in &keys {
+            assert_eq!(
+                run(&kamailio, "get", key)["$mcst"],
+                "down",
+                "failover={failover}"
+            );
+        }
+        cluster.memcacheds.iter().for_each(Memcached::restart);
+        for memcached in &cluster.memcacheds {
+            wait_for_state(&kamailio, memcached.address(), "active");
+        }
+        for key in &keys {
+            assert_eq!(
+                run(&kamailio, "set", key)["$mcst"],
+                "stored",
+                "failover={failover}"
+            );
+        }
+        cluster.assert_placed(&[], &keys, |key| cluster.owner(key));
+    }
+}
+
+#[test]
+fn a_stalled_server_is_stood_in_for_within_the_same_deadline() {
+    let cluster = Cluster::start(DISTRIBUTIONS[0]);
+    let kamailio = cluster.builder(1).children(4).start();
+    cluster.memcacheds[0].pause();
+    let key = cluster.key_of(0);
+    let launch = |_| kamailio.launch("set", Request::options().header("X-Key", &key));
+    let runs: Vec<Run> = (0..12).map(launch).collect();
+    let answers: Vec<Answer> = runs.into_iter().map(Run::wait).collect();
+    let stored = answers
+        .iter()
+        .filter(|answer| answer["$mcst"] == "stored")
+        .count();
+    assert_eq!(stored, 11, "all but the one that waits on");
+    let late = answers.iter().filter(|answer| answer["$mcst"] == "timeout");
+    for answer in late {
+        assert!(answer.elapsed() >= Duration::from_millis(2000));
+        assert!(answer.elapsed() < Duration::from_millis(2000) + SLACK);
+    }
+    assert_eq!(
+        cluster.memcacheds[cluster.stand_in(&key, &[0])].text(&key),
+        Some(key)
+    );
+}
+
+/// Servers that do what they are asked and then hang up instead of answering.
+#[test]
+fn a_count_that_may_have_been_made_is_made_nowhere_else() {
+    let hangs_up = || {
+        FaultyServer::start(|connection| {
+            connection.request()?;
+            connection.hang_up()
+        })
+    };
+    let servers = [hangs_up(), hangs_up(), hangs_up()];
+    let addresses: Vec<String> = servers.iter().map(FaultyServer::address).collect();
+    let kamailio = Kamailio::builder()
+        .param("servers", addresses.join(","))
+        .param("failover", 1)
+        .param("retry_interval", -1)
+        .script("count", "$mcinc($hdr(X-Key)) = 1;", &["$mcst"])
+        .script("get", "$var(x) = $mct($hdr(X-Key));", &["$mcst"])
+        .start();
+    let asked = |verb: &str| {
+        let streams = servers.iter().flat_map(FaultyServer::received);
+        streams
+            .filter(|stream| stream.starts_with(verb.as_bytes()))
+            .count()
+    };
+    assert_eq!(run(&kamailio, "count", "n")["$mcst"], "down");
+    assert_eq!(asked("incr n"), 1);
+    // A read may be repeated: once at each of the two that are left.
+    assert_eq!(run(&kamailio, "get", "n")["$mcst"], "down");
+    assert_eq!(asked("get n"), 2);
+}
+
+#[test]
+fn a_count_that_was_not_made_is_made_once_by_the_stand_in() {
+    let cluster = Cluster::start(DISTRIBUTIONS[0]);
+    let kamailio = cluster.builder(1).start();
+    for server in 0..2 {
+        let key = cluster.key_of(server);
+        let dead: Vec<usize> = (0..=server).collect();
+        let stand_in = &cluster.memcacheds[cluster.stand_in(&key, &dead)];
+        stand_in.put(&key, 0, 0, "0");
+        cluster.memcacheds[server].kill();
+        // The first one finds the port closed, the second one asks no more.
+        for count in ["1", "2"] {
+            assert_eq!(run(&kamailio, "count", &key)["$mcst"], "counted");
+            assert_eq!(stand_in.text(&key).as_deref(), Some(count));
+        }
+    }
+}
+
+#[test]
+fn one_of_five_killed_under_load_costs_no_request_anything() {
+    for (failover, workers) in [(1, 1), (1, 8), (2, 8)] {
+        let cluster = Cluster::start(DISTRIBUTIONS[0]);
+        let script = "
+            $var(x) = $mct($hdr(X-Key));
+            $var(first) = $mcst;
+            $var(x) = $mct($hdr(X-Key));
+            $var(second) = $mcst;
+            $mct($hdr(X-Key)) = 1;";
+        let expressions = ["$var(first)", "$var(second)", "$mcst"];
+        let kamailio = cluster
+            .builder(failover)
+            .script("load", script, &expressions)
+            .children(workers)
+            .start();
+        let (keys, ends) = (keys(50), AtomicBool::new(false));
+        let answers: Vec<Answer> = thread::scope(|scope| {
+            let caller = |from: usize| {
+                let (kamailio, keys, ends) = (&kamailio, &keys, &ends);
+                scope.spawn(move || {
+                    let mut answers = Vec::new();
+                    while !ends.load(Ordering::Relaxed) {
+                        let key = &keys[(from + answers.len()) % keys.len()];
+                        answers.push(run(kamailio, "load", key));
+                    }
+                    answers
+                })
+            };
+            let callers: Vec<_> = (0..8).map(|number| caller(number * 6)).collect();
+            let asked = || row(&kamailio, cluster.memcacheds[1].address()).operations;
+            wait::until("some load", wait::PATIENCE, || asked() > 100);
+            cluster.memcacheds[3].kill();
+            let address = cluster.memcacheds[3].address();
+            wait_for_state(&kamailio, address, "inactive");
+            let before = asked();
+            wait::until("more load", wait::PATIENCE, || asked() > before + 100);
+            ends.store(true, Ordering::Relaxed);
+            callers
+                .into_iter()
+                .flat_map(|caller| caller.join().expect("no panic"))
+                .collect()
+        });
+        let answered = |word: &&support::Value| **word == "hit" || **word == "miss";
+        let failures = |name: &str| {
+            answers.len()
+                - answers
+                    .iter()
+                    .map(|answer| &answer[name])
+                    .filter(answered)
+                    .count()
+        };
+        let (first, second) = (failures("$var(first)"), failures("$var(second)"));
+        assert_eq!(
+            second,
+            0,
+            "{failover}, {workers} workers: of {}",
+            answers.len()
+        );
+        // With a new ring those fail that were under way, one for each worker at most.
+        let most = if failover == 1 { 0 } else { workers };
+        assert!(
+            first <= most,
+            "{failover}, {workers} workers: {first} of {}",
+            answers.len()
+        );
+    }
+}
