@@ -1,0 +1,222 @@
+//! What operators decide: `memcached.set_state` takes a server out of service or puts it back, for
+//! all processes at once, and no reload undoes that.
+
+#[path = "health/watch.rs"]
+mod watch;
+
+use std::time::Duration;
+
+use support::{Answer, Builder, Host, Kamailio, Memcached, Port, Request, Run, wait};
+use watch::{row, rows, wait_for_state};
+
+const WORKERS: usize = 4;
+
+fn builder(servers: &str) -> Builder {
+    Kamailio::builder()
+        .param("servers", servers)
+        .param("timeout", 1000)
+        .rpc()
+        .children(WORKERS)
+        .script("get", "", &["$mct(k)", "$mcst"])
+}
+
+/// Many reads by all workers.
+fn on_all_workers(kamailio: &Kamailio) -> Vec<Answer> {
+    let launch = |_| kamailio.launch("get", Request::options());
+    let runs: Vec<Run> = (0..5 * WORKERS).map(launch).collect();
+    runs.into_iter().map(Run::wait).collect()
+}
+
+#[track_caller]
+fn assert_all(kamailio: &Kamailio, word: &str) {
+    for answer in on_all_workers(kamailio) {
+        assert_eq!(answer["$mcst"], word);
+    }
+}
+
+/// The command is refused in these words.
+#[track_caller]
+fn assert_refused(kamailio: &Kamailio, command: &str, args: &[&str], words: &str) {
+    let fault = kamailio.try_rpc(command, args).expect_err("refused");
+    assert_eq!(fault, format!("error: 400 - {words}"), "{command} {args:?}");
+}
+
+#[test]
+fn disabled_is_out_for_all_workers_at_once_and_for_good() {
+    let memcached = Memcached::start();
+    memcached.put("k", 1, 0, "v");
+    let kamailio = builder(memcached.address())
+        .param("retry_interval", 10)
+        .start();
+    let set = |state: &str| kamailio.rpc("memcached.set_state", &[state, memcached.address()]);
+    assert_all(&kamailio, "hit");
+    for _ in 0..3 {
+        let said = set("disabled");
+        assert!(said.contains("state: disabled"), "{said}");
+        let asked = memcached.stat("cmd_get");
+        assert_all(&kamailio, "down");
+        // The prober leaves it alone, too.
+        let back = wait::poll(Duration::from_millis(300), || {
+            (row(&kamailio, memcached.address()).state != "disabled").then_some(())
+        });
+        assert_eq!(back, None);
+        assert_eq!(memcached.stat("cmd_get"), asked);
+        set("active");
+        assert_all(&kamailio, "hit");
+    }
+    let lines = kamailio.log_lines("an operator has said so");
+    assert!(!lines.is_empty() && lines.len() <= 6, "{lines:#?}");
+    assert!(lines[0].contains("WARNING: memcached ["), "{lines:#?}");
+    assert!(lines[0].contains("is disabled: "), "{lines:#?}");
+    assert_eq!(row(&kamailio, memcached.address()).failures, 0);
+}
+
+#[test]
+fn deciding_the_same_again_changes_and_logs_nothing() {
+    let memcached = Memcached::start();
+    let kamailio = builder(memcached.address()).start();
+    for _ in 0..3 {
+        kamailio.rpc("memcached.set_state", &["active", memcached.address()]);
+    }
+    for _ in 0..3 {
+        kamailio.rpc("memcached.set_state", &["disabled", memcached.address()]);
+    }
+    assert_eq!(kamailio.log_lines(" memcached [").len(), 1);
+}
+
+#[test]
+fn a_server_that_is_active_by_decision_only_fails_again() {
+    let closed = Port::free();
+    let address = closed.v4().to_string();
+    let kamailio = builder(&address).param("retry_interval", -1).start();
+    for round in 1..=2 {
+        assert_all(&kamailio, "down");
+        let out = row(&kamailio, &address);
+        assert_eq!((&out.state[..], &out.reason[..]), ("inactive", "down"));
+        assert!(out.failures >= round, "asked again");
+        kamailio.rpc("memcached.set_state", &["active", &address]);
+        let back = row(&kamailio, &address);
+        assert_eq!((&back.state[..], &back.reason[..]), ("active", ""));
+    }
+}
+
+#[test]
+fn a_server_can_be_taken_out_while_somebody_waits_for_it() {
+    let memcached = Memcached::start();
+    let kamailio = builder(memcached.address()).start();
+    memcached.pause();
+    let run = kamailio.launch("get", Request::options());
+    wait_for_state(&kamailio, memcached.address(), "trying");
+    kamailio.rpc("memcached.set_state", &["disabled", memcached.address()]);
+    assert_eq!(kamailio.run("get")["$mcst"], "down");
+    memcached.resume();
+    assert_eq!(run.wait()["$mcst"], "miss", "its answer is welcome");
+    let after = row(&kamailio, memcached.address());
+    assert_eq!((&after.state[..], after.in_flight), ("disabled", 0));
+}
+
+#[test]
+fn a_server_is_named_by_alias_or_address_and_meant_in_every_pool() {
+    let memcached = Memcached::start();
+    let address = memcached.address();
+    let kamailio = builder(&format!("{address} cellar"))
+        .param("pool", format!("name=calls;servers={address}"))
+        .script("calls", "", &["$mct(calls=>k)", "$mcst"])
+        .start();
+    let states = || -> Vec<String> {
+        let rows = rows(&kamailio, "memcached.list", "[]");
+        rows.into_iter().map(|row| row.state).collect()
+    };
+    kamailio.rpc("memcached.set_state", &["disabled", "cellar"]);
+    assert_eq!(
+        states(),
+        ["disabled", "active"],
+        "only one pool has that name"
+    );
+    kamailio.rpc("memcached.set_state", &["disabled", address]);
+    assert_eq!(states(), ["disabled", "disabled"]);
+    assert_eq!(kamailio.run("calls")["$mcst"], "down");
+    let said = rows(
+        &kamailio,
+        "memcached.set_state",
+        &format!(r#"["active", "{address}"]"#),
+    );
+    let said: Vec<&str> = said.iter().map(|row| &row.state[..]).collect();
+    assert_eq!(
+        said,
+        ["active", "active"],
+        "the answer lists what was meant"
+    );
+    assert_eq!(kamailio.run("calls")["$mcst"], "miss");
+}
+
+#[test]
+fn a_mistake_changes_nothing_and_is_answered_in_words() {
+    let memcached = Memcached::start();
+    let kamailio = builder(memcached.address()).start();
+    let address = memcached.address();
+    let set_state = "memcached.set_state";
+    assert_refused(
+        &kamailio,
+        set_state,
+        &[],
+        "argument missing: active|disabled",
+    );
+    assert_refused(
+        &kamailio,
+        set_state,
+        &["active"],
+        "argument missing: server",
+    );
+    for word in ["inactive", "trying", "off", "ACTIVE"] {
+        let words = format!("state '{word}' is refused; accepted: active, disabled");
+        assert_refused(&kamailio, set_state, &[word, address], &words);
+    }
+    let nobody = "there is no server 'nix'; accepted: an alias or address of memcached.list";
+    assert_refused(&kamailio, set_state, &["disabled", "nix"], nobody);
+    assert_refused(&kamailio, "memcached.ping", &["nix"], nobody);
+    let words = "there is no pool 'nix'; known: default";
+    assert_refused(&kamailio, "memcached.list", &["nix"], words);
+    assert_eq!(row(&kamailio, address).state, "active");
+    assert_eq!(kamailio.log_lines(" memcached ["), [""; 0]);
+}
+
+#[test]
+fn a_reload_keeps_the_states_of_servers_that_stay() {
+    let scratch = Host::current().scratch();
+    let [stays, goes, comes] = [(); 3].map(|()| Memcached::start());
+    let write = |servers: &[&Memcached]| {
+        let text: Vec<&str> = servers.iter().map(|server| server.address()).collect();
+        scratch.write("servers.list", text.join("\n"))
+    };
+    let path = write(&[&stays, &goes]);
+    let kamailio = builder("127.0.0.1")
+        .param(
+            "servers_file",
+            Host::current().inside(&path).display().to_string(),
+        )
+        .start();
+    for server in [&stays, &goes] {
+        kamailio.rpc("memcached.set_state", &["disabled", server.address()]);
+    }
+    write(&[&comes, &stays]);
+    kamailio.rpc("memcached.reload", &[]);
+    let states = || -> Vec<(String, String)> {
+        let rows = rows(&kamailio, "memcached.list", "[]");
+        rows.into_iter()
+            .map(|row| (row.address, row.state))
+            .collect()
+    };
+    let entry = |server: &Memcached, state: &str| (server.address().to_owned(), state.to_owned());
+    assert_eq!(
+        states(),
+        [entry(&comes, "active"), entry(&stays, "disabled")]
+    );
+    // Who has gone and comes back is a new server.
+    write(&[&stays, &goes]);
+    kamailio.rpc("memcached.reload", &[]);
+    assert_eq!(
+        states(),
+        [entry(&stays, "disabled"), entry(&goes, "active")]
+    );
+}
