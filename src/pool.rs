@@ -169,7 +169,10 @@ impl Pool {
         deadline: &Deadline,
     ) -> Result<Reply, Error> {
         let mut asked = vec![owner];
-        while error.calls_for_another() && deadline.remaining().is_some() {
+        while error.calls_for_another() {
+            let Some(left) = deadline.remaining() else {
+                break;
+            };
             if error.may_be_done() && !request.is_repeatable() {
                 break;
             }
@@ -183,7 +186,9 @@ impl Pool {
                 break;
             };
             asked.push(next);
-            match self.members[next].ask(request, value, deadline, &self.settings) {
+            // It has not kept anybody waiting yet: what is left is all its own.
+            let own = Deadline::new(Moment::now(), left);
+            match self.members[next].ask(request, value, &own, &self.settings) {
                 Ok(reply) => {
                     self.shared.stats().failovers.count();
                     return Ok(reply);
