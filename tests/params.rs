@@ -51,6 +51,24 @@ fn numbers_out_of_range_are_refused() {
         ("timeout", &[0, -1], "1 to 2147483647 milliseconds"),
         ("memory", &[-1, 2], "0 or 1"),
         ("stringify", &[-1, 2], "0 or 1"),
+        (
+            "failover",
+            &[-1, 3],
+            "0 (off), 1 (next server) or 2 (new ring)",
+        ),
+        ("stall_limit", &[0, -1], "1 to 2147483647 milliseconds"),
+        ("inactive_threshold", &[0, -1, 1001], "1 to 1000"),
+        ("probing_threshold", &[0, -1, 1001], "1 to 1000"),
+        (
+            "retry_interval",
+            &[0, 9, -2],
+            "10 to 2147483647 milliseconds, or -1 (never)",
+        ),
+        (
+            "ping_interval",
+            &[-1, i64::from(i32::MIN)],
+            "0 (never) to 2147483647 seconds",
+        ),
     ] {
         for &number in bad {
             let value = format!(": {number} is refused; accepted: {accepted}");
@@ -61,7 +79,19 @@ fn numbers_out_of_range_are_refused() {
 
 #[test]
 fn values_of_the_wrong_type_are_refused() {
-    for name in ["expire", "mode", "timeout", "memory", "stringify"] {
+    for name in [
+        "expire",
+        "mode",
+        "timeout",
+        "memory",
+        "stringify",
+        "failover",
+        "stall_limit",
+        "inactive_threshold",
+        "probing_threshold",
+        "retry_interval",
+        "ping_interval",
+    ] {
         for text in ["1", "60s", ""] {
             assert_refused(name, text, &[&format!("'{text}' is refused; accepted: ")]);
         }
@@ -81,11 +111,40 @@ fn numbers_within_range_are_accepted() {
         ("timeout", &[1, 5000, i64::from(i32::MAX)]),
         ("memory", &[0, 1]),
         ("stringify", &[0, 1]),
+        ("failover", &[0, 1, 2]),
+        ("stall_limit", &[1, 200, i64::from(i32::MAX)]),
+        ("inactive_threshold", &[1, 1000]),
+        ("probing_threshold", &[1, 1000]),
+        ("retry_interval", &[-1, 10, i64::from(i32::MAX)]),
+        ("ping_interval", &[0, 1, i64::from(i32::MAX)]),
     ] {
         for &number in good {
             assert_accepted(name, number);
         }
     }
+}
+
+#[test]
+fn a_pool_takes_and_refuses_the_same_values() {
+    for (item, accepted) in [
+        ("failover=3", "0 (off), 1 (next server) or 2 (new ring)"),
+        ("stall_limit=0", "1 to 2147483647 milliseconds"),
+        ("inactive_threshold=1001", "1 to 1000"),
+        ("probing_threshold=x", "1 to 1000"),
+        (
+            "retry_interval=9",
+            "10 to 2147483647 milliseconds, or -1 (never)",
+        ),
+        ("ping_interval=-1", "0 (never) to 2147483647 seconds"),
+    ] {
+        let pool = format!("name=calls;servers=127.0.0.1;{item}");
+        assert_refused("pool", pool, &["pool 'calls'", accepted]);
+    }
+    assert_accepted(
+        "pool",
+        "name=calls;servers=127.0.0.1;failover=2;stall_limit=50;inactive_threshold=3;\
+         probing_threshold=2;retry_interval=-1;ping_interval=5",
+    );
 }
 
 #[test]
