@@ -1,0 +1,127 @@
+//! A network of the test's own, whose packets can be dropped: a network namespace at the other end of
+//! a cable of two virtual devices. Needs root; is taken down when it is dropped.
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use support::wait;
+
+/// The other end of the cable, with a memcached.
+pub struct Network {
+    name: String,
+    here: String,
+    there: String,
+    memcached: Option<Child>,
+}
+
+impl Network {
+    /// With a memcached that answers; `None` where networks cannot be made.
+    pub fn start() -> Option<Network> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = std::process::id() << 2 | COUNT.fetch_add(1, Ordering::Relaxed);
+        // A link-local /30 of its own.
+        let (high, low) = (number >> 6 & 0xff, (number & 0x3f) << 2);
+        let mut network = Network {
+            name: format!("mct{number:x}"),
+            here: format!("169.254.{high}.{}", low | 1),
+            there: format!("169.254.{high}.{}", low | 2),
+            memcached: None,
+        };
+        let Network {
+            name, here, there, ..
+        } = &network;
+        let (near, far) = (format!("{name}a"), format!("{name}b"));
+        let made = [
+            format!("netns add {name}"),
+            format!("link add {near} type veth peer name {far} netns {name}"),
+            format!("addr add {here}/30 dev {near}"),
+            format!("link set {near} up"),
+            format!("-n {name} addr add {there}/30 dev {far}"),
+            format!("-n {name} link set {far} up"),
+        ];
+        if !made.iter().all(|command| ip(command)) {
+            return None;
+        }
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", name, "memcached", "-u", "root", "-t", "2"]);
+        command.args(["-U", "0", "-l", there]).stdout(Stdio::null());
+        network.memcached = Some(command.spawn().ok()?);
+        let address = network.address();
+        wait::until("memcached in its network", wait::PATIENCE, || {
+            std::net::TcpStream::connect(&address).is_ok()
+        });
+        Some(network)
+    }
+
+    /// The memcached's address.
+    pub fn address(&self) -> String {
+        format!("{}:11211", self.there)
+    }
+
+    /// From now on nothing comes back from there, no answer and no refusal.
+    pub fn cut(&self) {
+        assert!(ip(&format!(
+            "-n {} route add blackhole {}",
+            self.name, self.here
+        )));
+    }
+
+    /// All is well again.
+    pub fn mend(&self) {
+        assert!(ip(&format!(
+            "-n {} route del blackhole {}",
+            self.name, self.here
+        )));
+    }
+
+    /// The machine there loses its power and starts again: our side keeps connections that its side
+    /// knows nothing of.
+    pub fn restart(&mut self) {
+        self.cut();
+        self.end_memcached();
+        self.serve();
+        self.mend();
+        self.wait_for_memcached();
+    }
+
+    fn serve(&mut self) {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, "memcached", "-u", "root"]);
+        command.args(["-t", "2", "-U", "0", "-l", &self.there]);
+        let child = command.stdout(Stdio::null()).spawn();
+        self.memcached = Some(child.expect("ip has worked before"));
+    }
+
+    fn wait_for_memcached(&self) {
+        let address = self.address();
+        wait::until("memcached in its network", wait::PATIENCE, || {
+            TcpStream::connect(&address).is_ok()
+        });
+    }
+
+    fn end_memcached(&mut self) {
+        if let Some(mut child) = self.memcached.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.end_memcached();
+        ip(&format!("link del {}a", self.name));
+        ip(&format!("netns del {}", self.name));
+    }
+}
+
+/// Runs `ip` with these words; false when it fails, or is not there.
+fn ip(words: &str) -> bool {
+    let mut command = Command::new("ip");
+    let status = command
+        .args(words.split(' '))
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
