@@ -83,19 +83,10 @@ impl Error {
 
     /// True when the server, not the caller or the data, is to blame.
     pub fn counts_against_server(&self) -> bool {
-        if matches!(self, Self::Down(Down::Unresolved)) {
-            // Nobody has asked the server: its address is not known yet.
-            return false;
-        }
         matches!(
             self,
             Self::Timeout(_) | Self::Busy | Self::Down(_) | Self::Garbled(_)
         )
-    }
-
-    /// True when another server may be asked instead.
-    pub fn calls_for_another(&self) -> bool {
-        self.counts_against_server() || matches!(self, Self::Down(Down::Unresolved))
     }
 
     /// True when the server may have done what was asked: it must not be asked of another one

@@ -169,7 +169,7 @@ impl Pool {
         deadline: &Deadline,
     ) -> Result<Reply, Error> {
         let mut asked = vec![owner];
-        while error.calls_for_another() {
+        while error.counts_against_server() {
             let Some(left) = deadline.remaining() else {
                 break;
             };

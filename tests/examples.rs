@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use support::{Host, Kamailio, Memcached, Request, Scratch, Twemproxy};
 
 /// Which test calls them; `readme.rs` checks that Kamailio accepts each as it is.
-const SERVED_BY: [(&str, &str); 6] = [
+const SERVED_BY: [(&str, &str); 8] = [
     ("cache-db.cfg", "cache_db.rs"),
     ("demo.cfg", "examples.rs"),
+    ("events.cfg", "readme.rs"),
     ("kemi.cfg", "readme.rs"),
+    ("metrics.cfg", "statistics.rs"),
     ("pools.cfg", "examples.rs"),
     ("shared.cfg", "readme.rs"),
     ("variables.cfg", "readme.rs"),

@@ -44,6 +44,9 @@ pub struct Member {
 /// How often a name is looked up again.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How often a name without an answer is looked up.
+const LOOKUP_RETRY: Duration = Duration::from_secs(1);
+
 /// How long emptying a server may take.
 const FLUSH_LIMIT: Duration = Duration::from_millis(1000);
 
@@ -106,9 +109,10 @@ impl Member {
             return;
         };
         let due = self.looked_up.is_none_or(|last| {
-            // Every minute, and once more for each failure.
+            // Every minute, once more for each failure, and soon while there is no answer.
             let fell = self.health().state() == State::Inactive && self.health().since() > last;
-            fell || now.since(last) >= LOOKUP_INTERVAL
+            let unknown = self.targets().is_empty() && now.since(last) >= LOOKUP_RETRY;
+            fell || unknown || now.since(last) >= LOOKUP_INTERVAL
         });
         if due {
             self.lookup.begin(name, self.shared.addresses(self.slot));
@@ -172,7 +176,6 @@ impl Member {
         }
         match &reply {
             Err(_) if gave_up.get() => {}
-            Err(Error::Down(Down::Unresolved)) => self.note_nameless(request),
             Err(error) if error.counts_against_server() => {
                 self.note_failure(request, error, settings.rules);
             }
@@ -189,14 +192,6 @@ impl Member {
     fn skipped(&self, why: Error) -> Error {
         self.shared.stats().skipped.count();
         why
-    }
-
-    #[cold]
-    fn note_nameless(&mut self, request: &Request<'_>) {
-        if let Some(left_out) = self.failures.admit(Moment::now()) {
-            let (label, verb, key) = (self.spec.label(), request.verb(), request.key());
-            log::error!("server {label} has no address: {verb} of key '{key}': down{left_out}");
-        }
     }
 
     #[cold]
