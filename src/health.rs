@@ -342,4 +342,6 @@ impl Health {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
