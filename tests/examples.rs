@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use support::{Host, Kamailio, Memcached, Request, Scratch, Twemproxy};
 
 /// Which test calls them; `readme.rs` checks that Kamailio accepts each as it is.
-const SERVED_BY: [(&str, &str); 8] = [
+const SERVED_BY: [(&str, &str); 9] = [
     ("cache-db.cfg", "cache_db.rs"),
     ("demo.cfg", "examples.rs"),
     ("events.cfg", "readme.rs"),
     ("kemi.cfg", "readme.rs"),
     ("metrics.cfg", "statistics.rs"),
+    ("outages.cfg", "readme.rs"),
     ("pools.cfg", "examples.rs"),
     ("shared.cfg", "readme.rs"),
     ("variables.cfg", "readme.rs"),

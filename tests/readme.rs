@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use support::{Builder, Host, Kamailio, Memcached, Request, wait};
 
@@ -25,10 +26,13 @@ fn lines(text: &str) -> Vec<&str> {
 
 /// A file with `servers` as it is to be, and the script beside it where the host sees it.
 fn example(name: &str, memcached: &Memcached) -> Builder {
-    let address = format!("\"{}\"", memcached.address());
+    example_on(name, memcached.address())
+}
+
+fn example_on(name: &str, servers: &str) -> Builder {
     Kamailio::builder()
         .file(PathBuf::from("kamailio-cfg").join(name))
-        .define("MEMCACHED", &address)
+        .define("MEMCACHED", &format!("\"{servers}\""))
 }
 
 /// Sends OPTIONS to `user`; the response's reason phrase.
@@ -122,6 +126,31 @@ fn events_are_logged_as_alerts() {
     let up = format!("cache {} is back after ", memcached.address());
     kamailio.wait_for_log(&up, wait::PATIENCE);
     assert_eq!(kamailio.log_lines("ALERT: ").len(), 2);
+}
+
+#[test]
+fn either_of_two_servers_may_fail() {
+    for (victim, other) in [(0, 1), (1, 0)] {
+        let servers = [Memcached::start(), Memcached::start()];
+        let list = servers.each_ref().map(Memcached::address).join(",");
+        let kamailio = example_on("outages.cfg", &list).start();
+        assert_eq!(answer(&kamailio, "any"), "gold: stored, hit");
+        servers[victim].kill();
+        for _ in 0..5 {
+            assert_eq!(answer(&kamailio, "any"), "gold: stored, hit");
+        }
+        servers[other].kill();
+        for _ in 0..5 {
+            assert_eq!(answer(&kamailio, "any"), "basic: down, down");
+        }
+        servers.iter().for_each(Memcached::restart);
+        let back = Instant::now();
+        wait::until("its return", wait::PATIENCE, || {
+            answer(&kamailio, "any") == "gold: stored, hit"
+        });
+        // Two probes, half a second apart.
+        assert!(back.elapsed() < Duration::from_millis(1300));
+    }
 }
 
 #[test]

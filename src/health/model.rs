@@ -67,7 +67,7 @@ impl World {
             world
         };
         let answered = |health: &Health| {
-            health.answered(now());
+            health.answered(now);
         };
         let failed = |health: &Health| {
             health.failed(now(), Status::Down, rules);
