@@ -8,6 +8,7 @@
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
+use std::rc::Rc;
 
 use super::abi::{EVENT_ROUTE, PV_NAME_OTHER, PvParam, PvSpec, SipMsg, Str};
 use super::guard::guard;
@@ -26,7 +27,13 @@ struct Listeners {
     callback: Option<CString>,
 }
 
-static LISTENERS: ProcessCell<Option<Listeners>> = ProcessCell::new(None);
+impl Listeners {
+    fn any(&self) -> bool {
+        self.down.is_some() || self.up.is_some() || self.callback.is_some()
+    }
+}
+
+static LISTENERS: ProcessCell<Option<Rc<Listeners>>> = ProcessCell::new(None);
 
 static ANNOUNCER: ProcessCell<Option<Announcer>> = ProcessCell::new(None);
 
@@ -47,7 +54,7 @@ pub fn find_listeners(callback: Option<String>) {
         up: route(Kind::Up),
         callback: callback.and_then(|name| CString::new(name).ok()),
     };
-    LISTENERS.with(|slot| *slot = Some(listeners));
+    LISTENERS.with(|slot| *slot = Some(Rc::new(listeners)));
     ANNOUNCER.with(|slot| *slot = None);
 }
 
@@ -61,15 +68,10 @@ fn route(kind: Kind) -> Option<usize> {
 
 /// Runs the script for each server that has gone down or come up; in the prober's process.
 pub fn announce() {
-    let listened = LISTENERS.with(|listeners| match listeners {
-        Some(Listeners { down, up, callback }) => {
-            down.is_some() || up.is_some() || callback.is_some()
-        }
-        None => false,
-    });
-    if listened != Some(true) {
+    let listeners = LISTENERS.with(|listeners| listeners.clone()).flatten();
+    let Some(listeners) = listeners.filter(|listeners| listeners.any()) else {
         return;
-    }
+    };
     let events = process::with(|process| {
         ANNOUNCER.with(|announcer| {
             let announcer = announcer.get_or_insert_default();
@@ -77,32 +79,23 @@ pub fn announce() {
         })
     });
     for event in events.flatten().unwrap_or_default() {
-        run(event);
+        run(&listeners, event);
     }
 }
 
 /// Runs what listens to the event, with the event's data in `$mcev`.
-fn run(event: Event) {
+fn run(listeners: &Listeners, event: Event) {
     let kind = event.kind;
-    let Some((route, callback)) = LISTENERS
-        .with(|listeners| {
-            let listeners = listeners.as_ref()?;
-            let route = match kind {
-                Kind::Down => listeners.down,
-                Kind::Up => listeners.up,
-            };
-            Some((route, listeners.callback.clone()))
-        })
-        .flatten()
-    else {
-        return;
+    let route = match kind {
+        Kind::Down => listeners.down,
+        Kind::Up => listeners.up,
     };
     CURRENT.with(|current| *current = Some(event));
     if let Some(route) = route {
         with_message(|message| run_route(route, message));
     }
-    if let Some(callback) = callback {
-        with_message(|message| call(&callback, kind.name(), message));
+    if let Some(callback) = &listeners.callback {
+        with_message(|message| call(callback, kind.name(), message));
     }
     CURRENT.with(|current| *current = None);
 }
