@@ -145,8 +145,10 @@ impl Cache {
             let what = format_args!("set of key '{}'", key.wire);
             return self.refuse(key.pool, what, Refusal::Value);
         }
-        self.pools[key.pool].follow();
-        let settings = self.pools[key.pool].settings();
+        let pool = &mut self.pools[key.pool];
+        pool.follow();
+        pool.stats().sets.count();
+        let settings = pool.settings();
         let request = Request::Store {
             store: settings.mode,
             key: &key.wire,
@@ -154,7 +156,6 @@ impl Cache {
             lifetime: key.expire.unwrap_or(settings.expire).on_wire(),
             value,
         };
-        self.stats(key).sets.count();
         self.ask(key, &request, &mut Vec::new());
     }
 

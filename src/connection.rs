@@ -42,6 +42,7 @@ struct Open {
     last_used: Moment,
     /// False from a request's first byte to its reply's last.
     in_step: bool,
+    stats: &'static Stats,
 }
 
 /// How an attempt failed: whether the server can have seen the whole request.
@@ -98,7 +99,7 @@ impl Connection {
         let start = patience.start();
         if let Some(open) = self.open.as_mut().filter(|open| open.is_usable(start)) {
             open.stream.begin();
-            match open.attempt(&self.output, request, value, patience, self.stats) {
+            match open.attempt(&self.output, request, value, patience) {
                 Ok(reply) => return Ok(reply),
                 Err(failure) if failure.allows_another_attempt(request) => {
                     self.stats.retries.count();
@@ -107,22 +108,29 @@ impl Connection {
             }
         }
         self.open = None;
-        let open = self.open.insert(Open::connect(&targets(), patience)?);
+        let open = self
+            .open
+            .insert(Open::connect(&targets(), self.stats, patience)?);
         if self.opened_by.replace(open.process) == Some(open.process) {
             self.stats.reconnects.count();
         }
-        Ok(open.attempt(&self.output, request, value, patience, self.stats)?)
+        Ok(open.attempt(&self.output, request, value, patience)?)
     }
 }
 
 impl Open {
-    fn connect(targets: &[Target], patience: &Patience<'_>) -> Result<Self, Error> {
+    fn connect(
+        targets: &[Target],
+        stats: &'static Stats,
+        patience: &Patience<'_>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             stream: Stream::connect(targets, patience)?,
             input: Input::new(),
             process: sys::process(),
             last_used: patience.start(),
             in_step: true,
+            stats,
         })
     }
 
@@ -137,19 +145,18 @@ impl Open {
         request: &Request<'_>,
         value: &mut Vec<u8>,
         patience: &Patience<'_>,
-        stats: &'static Stats,
     ) -> Result<Reply, Failure> {
         self.in_step = false;
         self.stream
             .send(bytes, patience)
             .map_err(Failure::NotSent)?;
-        stats.bytes_out.add(bytes.len());
+        self.stats.bytes_out.add(bytes.len());
         let mut source = Patient {
             stream: &mut self.stream,
             patience,
-            stats,
         };
         let reply = read_reply(request, &mut self.input, &mut source, value);
+        self.stats.bytes_in.add(self.stream.take_received());
         self.in_step = reply.as_ref().map_or_else(Error::in_step, |_| true);
         self.last_used = patience.start();
         reply.map_err(Failure::Sent)
@@ -175,18 +182,15 @@ impl From<Failure> for Error {
     }
 }
 
-/// A stream with the patience that its receives have, and the counter of what they get.
+/// A stream with the patience that its receives have.
 struct Patient<'a> {
     stream: &'a mut Stream,
     patience: &'a Patience<'a>,
-    stats: &'static Stats,
 }
 
 impl Source for Patient<'_> {
     fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
-        let received = self.stream.receive(into, self.patience)?;
-        self.stats.bytes_in.add(received);
-        Ok(received)
+        self.stream.receive(into, self.patience)
     }
 }
 

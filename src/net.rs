@@ -36,6 +36,8 @@ pub struct Stream {
     /// True while the operation has not waited for anything: its whole time is still left, and
     /// the socket's own timeout is as good as a clock.
     unhurried: bool,
+    /// Bytes received and not yet counted.
+    received: usize,
 }
 
 impl Stream {
@@ -52,6 +54,7 @@ impl Stream {
             socket,
             patience: first,
             unhurried: false,
+            received: 0,
         })
     }
 
@@ -100,9 +103,18 @@ impl Stream {
             match received {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-                received => return received.map_err(lost),
+                Err(error) => return Err(lost(error)),
+                Ok(received) => {
+                    self.received += received;
+                    return Ok(received);
+                }
             }
         }
+    }
+
+    /// How many bytes it has received since the last call.
+    pub fn take_received(&mut self) -> usize {
+        std::mem::take(&mut self.received)
     }
 
     /// True when the other side has neither closed nor sent anything: what a connection between
