@@ -118,6 +118,7 @@ impl Cache {
 
     /// Reads an item: `None` when it is not there or could not be read, else what it is; its text
     /// is then in `text`.
+    #[inline(always)]
     pub fn get(&mut self, key: &Key, text: &mut Vec<u8>) -> Option<Found> {
         let reply = self.ask(key, &Request::Get { key: &key.wire }, text);
         let stats = self.stats(key);

@@ -135,6 +135,7 @@ impl Open {
     }
 
     /// True when it is this process's own and the server has neither closed it nor sent anything.
+    #[inline(always)]
     fn is_usable(&self, now: Moment) -> bool {
         self.process == sys::process() && (now < self.last_used + IDLE || self.stream.is_idle())
     }

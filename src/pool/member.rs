@@ -168,11 +168,8 @@ impl Member {
         let find = || targets(spec, shared.addresses(slot));
         let reply = self.connection.exchange(request, value, &patience, find);
         health.end();
-        if number.is_multiple_of(MEASURED) && reply.is_ok() {
-            let now = Moment::now();
-            shared
-                .latency(slot)
-                .record(now, now.since(deadline.start()));
+        if number.is_multiple_of(MEASURED) {
+            measure(shared.latency(slot), deadline.start(), &reply);
         }
         match &reply {
             Err(_) if gave_up.get() => {}
@@ -302,6 +299,14 @@ fn targets(spec: &ServerSpec, addresses: &Addresses) -> Vec<Target> {
     addresses
         .map(|ip| Target::Tcp(SocketAddr::new(ip, port)))
         .collect()
+}
+
+#[cold]
+fn measure(latency: &Latency, start: Moment, reply: &Result<Reply, Error>) {
+    if reply.is_ok() {
+        let now = Moment::now();
+        latency.record(now, now.since(start));
+    }
 }
 
 /// Lets all processes know of a change of state that this one has made, and logs it, a few times a
