@@ -1,0 +1,103 @@
+use super::*;
+use crate::config::{Given, Parameters};
+use crate::shared::Shared;
+use crate::value::Numbers;
+
+fn cache(settings: &[(&str, &str)]) -> Cache {
+    let mut parameters = Parameters::default();
+    for (name, text) in settings {
+        parameters.set(name, Given::Text(text)).unwrap();
+    }
+    let settings = parameters.settle();
+    let shared = Shared::private(settings.len());
+    Cache::new(settings, Numbers::Bits64, shared)
+}
+
+#[test]
+fn servers_are_listed_by_pool() {
+    let mut cache = cache(&[
+        ("servers", "a:1:2 x,[::1]"),
+        ("pool", "name=calls;servers=/run/mc"),
+    ]);
+    let rows = list(&mut cache, None).unwrap();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            format!(
+                "{} {} '{}' {}",
+                row.pool, row.address, row.alias, row.weight
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "default a:1 'x' 2",
+            "default [::1]:11211 '' 1",
+            "calls /run/mc '' 1"
+        ]
+    );
+    assert_eq!(list(&mut cache, Some("calls")).unwrap().len(), 1);
+    let refused = list(&mut cache, Some("nix")).unwrap_err();
+    assert_eq!(
+        refused.reason,
+        "there is no pool 'nix'; known: default, calls"
+    );
+}
+
+#[test]
+fn a_key_is_placed_as_operations_would() {
+    let mut cache = cache(&[("servers", "a, b, c"), ("key_prefix", "p:")]);
+    let placed = hash(&mut cache, b"k", None).unwrap();
+    assert_eq!(
+        (placed.pool.as_str(), placed.wire.as_str()),
+        ("default", "p:k")
+    );
+    assert_eq!(placed.hash, cache.pools()[0].placement().hash(b"p:k"));
+    assert_eq!(placed.failover.len(), 2);
+    assert!(!placed.failover.contains(&placed.owner));
+    assert_eq!(hash(&mut cache, b"", None).unwrap_err().code, 400);
+}
+
+#[test]
+fn a_bad_file_changes_nothing() {
+    let path = std::env::temp_dir().join(format!("reload-{}.list", std::process::id()));
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    write("a:1\nb:2\n");
+    let mut cache = cache(&[("servers_file", path.to_str().unwrap())]);
+    write("a:1\nb:nix\n");
+    let refused = reload(&mut cache, None).unwrap_err().reason;
+    let still = list(&mut cache, None).unwrap().len();
+    write("a:1\nb:2\nc:3\n");
+    let reloaded = reload(&mut cache, Some("default"));
+    let now = list(&mut cache, None).unwrap().len();
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        refused.starts_with("nothing changed: pool 'default': line 2: 'b:nix' "),
+        "{refused}"
+    );
+    assert_eq!((still, now), (2, 3));
+    assert_eq!(
+        reloaded.unwrap(),
+        [Reloaded {
+            name: "default".into(),
+            servers: 3
+        }]
+    );
+}
+
+#[test]
+fn pools_without_a_file_have_nothing_to_reload() {
+    let mut cache = cache(&[("servers", "a")]);
+    assert!(
+        reload(&mut cache, None)
+            .unwrap_err()
+            .reason
+            .contains("no pool has a servers_file")
+    );
+    let refused = reload(&mut cache, Some("default")).unwrap_err().reason;
+    assert!(
+        refused.contains("pool 'default': it has no servers_file"),
+        "{refused}"
+    );
+}
