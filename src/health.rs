@@ -11,6 +11,7 @@
 //! it. The moment and the reason beside it are for people: they may lag behind by a change. All
 //! bits zero = active since the start. It is told the time, the rules and who asks.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ struct Verdict {
     state: State,
     failures: u16,
     probes: u16,
-    /// The process that waits on, 0 for nobody.
+    /// The process that waits on, 0 for nobody; kept, whatever else happens, until it has ended.
     holder: u32,
 }
 
@@ -97,6 +98,51 @@ impl Verdict {
             probes: (word >> 20) as u16 & 0xfff,
             holder: (word >> 32) as u32,
         }
+    }
+
+    /// In `state` with nothing counted yet; who waits on goes on waiting.
+    fn become_state(self, state: State) -> Self {
+        Self {
+            state,
+            failures: 0,
+            probes: 0,
+            ..self
+        }
+    }
+
+    /// One failure later.
+    fn after_failure(self, rules: Rules) -> Self {
+        let failures = self.failures.saturating_add(1);
+        let state = match self.state {
+            _ if failures >= rules.inactive_threshold => State::Inactive,
+            // Somebody else still waits.
+            State::Trying if self.holder != 0 => State::Trying,
+            _ => State::Active,
+        };
+        Self {
+            failures,
+            ..self.become_state(state)
+        }
+    }
+
+    /// Without `process` among those who wait on.
+    fn without(self, process: u32) -> Self {
+        let holder = if self.holder == process {
+            0
+        } else {
+            self.holder
+        };
+        Self { holder, ..self }
+    }
+
+    /// Somebody waits, or has waited a moment ago, for an answer that is overdue.
+    fn is_stalled(self) -> bool {
+        self.state == State::Trying && self.probes == 0
+    }
+
+    /// The prober has had a good answer after an outage, but not enough of them.
+    fn is_returning(self) -> bool {
+        self.state == State::Trying && self.probes > 0
     }
 
     fn word(self) -> u64 {
@@ -143,8 +189,7 @@ impl Health {
     /// True after an outage, until it is active again.
     pub fn is_away(&self) -> bool {
         let verdict = Verdict::of(self.word.load(Ordering::Relaxed));
-        let returning = verdict.state == State::Trying && verdict.probes > 0;
-        verdict.state == State::Inactive || returning
+        verdict.state == State::Inactive || verdict.is_returning()
     }
 
     /// When the outage began that it has not returned from yet.
@@ -184,33 +229,30 @@ impl Health {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The server has answered a worker: whatever it was thought of, it is there. The time is asked
-    /// for only if that is news, as it costs more than all else here.
-    pub fn answered(&self, now: impl Fn() -> Moment) -> Option<Change> {
+    /// The server has answered an operation of `process`: whatever it was thought of, it is there.
+    pub fn answered(&self, now: impl Fn() -> Moment, process: impl Fn() -> u32) -> Option<Change> {
         if self.word.load(Ordering::Relaxed) == Verdict::ACTIVE.word() {
             return None;
         }
-        self.change(now(), |verdict| match verdict.state {
-            State::Active | State::Trying => Some(Verdict::ACTIVE),
-            State::Inactive | State::Disabled => None,
+        let process = process();
+        self.change(now(), |verdict| {
+            let verdict = verdict.without(process);
+            Some(match verdict.state {
+                State::Active | State::Trying => verdict.become_state(State::Active),
+                State::Inactive | State::Disabled => verdict,
+            })
         })
     }
 
     /// An operation of `process` failed by the server's fault.
-    pub fn failed(&self, now: Moment, why: Status, rules: Rules) -> Option<Change> {
+    pub fn failed(&self, now: Moment, why: Status, rules: Rules, process: u32) -> Option<Change> {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        let change = self.change(now, |verdict| match verdict.state {
-            State::Active | State::Trying => {
-                let failures = verdict.failures.saturating_add(1);
-                let out = failures >= rules.inactive_threshold;
-                let state = if out { State::Inactive } else { State::Active };
-                Some(Verdict {
-                    state,
-                    failures,
-                    ..Verdict::ACTIVE
-                })
-            }
-            State::Inactive | State::Disabled => None,
+        let change = self.change(now, |verdict| {
+            let verdict = verdict.without(process);
+            Some(match verdict.state {
+                State::Active | State::Trying => verdict.after_failure(rules),
+                State::Inactive | State::Disabled => verdict,
+            })
         });
         if change.is_some() {
             self.reason.store(why.code(), Ordering::Relaxed);
@@ -220,67 +262,72 @@ impl Health {
 
     /// An operation of `process` is unanswered for the stall limit.
     pub fn overdue(&self, now: Moment, process: u32) -> Overdue {
-        let change = self.change(now, |verdict| match verdict.state {
-            State::Active => Some(Verdict {
-                state: State::Trying,
-                holder: process,
+        let waits_on = Cell::new(false);
+        let change = self.change(now, |verdict| {
+            waits_on.set(verdict.state == State::Active && verdict.holder == 0);
+            let holder = if waits_on.get() {
+                process
+            } else {
+                verdict.holder
+            };
+            let state = State::Trying;
+            (verdict.state == State::Active).then_some(Verdict {
+                state,
+                holder,
                 ..verdict
-            }),
-            _ => None,
+            })
         });
-        if let Some(change) = change {
-            self.reason.store(Status::Timeout.code(), Ordering::Relaxed);
-            return Overdue::WaitOn(change);
+        match change {
+            Some(change) if waits_on.get() => {
+                self.reason.store(Status::Timeout.code(), Ordering::Relaxed);
+                Overdue::WaitOn(change)
+            }
+            _ => Overdue::GiveUp,
         }
-        Overdue::GiveUp
     }
 
     /// Frees the server of a worker that waited on and has died; `lives` tells.
     pub fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) -> Option<Change> {
         self.change(now, |verdict| {
-            let dead = verdict.holder != 0 && !lives(verdict.holder);
-            (verdict.state == State::Trying && dead).then_some(Verdict::ACTIVE)
+            if verdict.holder == 0 || lives(verdict.holder) {
+                return None;
+            }
+            let verdict = verdict.without(verdict.holder);
+            Some(if verdict.is_stalled() {
+                verdict.become_state(State::Active)
+            } else {
+                verdict
+            })
         })
     }
 
     /// True when the prober should ask it.
     pub fn wants_probe(&self) -> bool {
         let verdict = Verdict::of(self.word.load(Ordering::Relaxed));
-        match verdict.state {
-            State::Inactive => true,
-            State::Trying => verdict.holder == 0,
-            State::Active | State::Disabled => false,
-        }
+        verdict.state == State::Inactive || verdict.is_returning()
     }
 
-    /// The prober has asked: `bad` is what went wrong, if it did.
+    /// The prober has asked it: `bad` is what went wrong, if it did.
     pub fn probed(&self, now: Moment, bad: Option<Status>, rules: Rules) -> Option<Change> {
         let change = self.change(now, |verdict| match (verdict.state, bad) {
-            (State::Inactive | State::Trying, None) if verdict.holder == 0 => {
+            (State::Disabled, _) => None,
+            (State::Trying, _) if verdict.is_stalled() => None,
+            (State::Active, None) => Some(verdict.become_state(State::Active)),
+            (State::Active, Some(_)) => Some(verdict.after_failure(rules)),
+            (State::Inactive | State::Trying, None) => {
                 let probes = verdict.probes.saturating_add(1);
-                let back = probes >= rules.probing_threshold;
-                let trying = Verdict {
-                    state: State::Trying,
-                    probes,
-                    ..Verdict::ACTIVE
-                };
-                Some(if back { Verdict::ACTIVE } else { trying })
-            }
-            (State::Trying, Some(_)) if verdict.holder == 0 => Some(Verdict {
-                state: State::Inactive,
-                ..Verdict::ACTIVE
-            }),
-            (State::Active, Some(_)) => {
-                let failures = verdict.failures.saturating_add(1);
-                let out = failures >= rules.inactive_threshold;
-                let state = if out { State::Inactive } else { State::Active };
-                Some(Verdict {
-                    state,
-                    failures,
-                    ..Verdict::ACTIVE
+                Some(if probes >= rules.probing_threshold {
+                    verdict.become_state(State::Active)
+                } else {
+                    Verdict {
+                        probes,
+                        ..verdict.become_state(State::Trying)
+                    }
                 })
             }
-            _ => None,
+            (State::Inactive | State::Trying, Some(_)) => {
+                Some(verdict.become_state(State::Inactive))
+            }
         });
         if let (Some(_), Some(why)) = (change, bad) {
             self.reason.store(why.code(), Ordering::Relaxed);
@@ -291,17 +338,13 @@ impl Health {
     /// An operator decides.
     pub fn set(&self, now: Moment, state: State) -> Option<Change> {
         self.reason.store(0, Ordering::Relaxed);
-        self.change(now, |_| {
-            Some(Verdict {
-                state,
-                ..Verdict::ACTIVE
-            })
-        })
+        self.change(now, |verdict| Some(verdict.become_state(state)))
     }
 
     /// Another server takes this place.
     pub fn reset(&self, now: Moment) {
-        self.set(now, State::Active);
+        self.word.store(Verdict::ACTIVE.word(), Ordering::Relaxed);
+        self.reason.store(0, Ordering::Relaxed);
         self.since.store(now.nanos(), Ordering::Relaxed);
         self.operations.store(0, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
@@ -323,9 +366,7 @@ impl Health {
             ) {
                 Ok(_) if old.state == new.state => return None,
                 Ok(_) => {
-                    if new.state == State::Inactive
-                        && (old.state == State::Active || old.holder != 0)
-                    {
+                    if new.state == State::Inactive && !old.is_returning() {
                         self.away_since.store(now.nanos(), Ordering::Relaxed);
                     }
                     let since = Moment::from_nanos(self.since.swap(now.nanos(), Ordering::Relaxed));

@@ -15,14 +15,19 @@ const ANSWER: &[u8] = b"VERSION ";
 
 /// Asks each server, which is at one of its targets; what went wrong there, in the same order.
 pub fn probe(servers: Vec<Vec<Target>>, deadline: &Deadline) -> Vec<Result<(), Error>> {
-    let mut probes: Vec<Probe> = servers.into_iter().map(Probe::begin).collect();
+    let begin = |targets| Probe::begin(targets, *deadline);
+    let mut probes: Vec<Probe> = servers.into_iter().map(begin).collect();
+    go_on(&mut probes.iter_mut().collect::<Vec<_>>(), deadline);
+    probes.into_iter().map(Probe::end).collect()
+}
+
+/// Goes on with all probes until they are over, or `deadline` has passed.
+pub fn go_on(probes: &mut [&mut Probe], deadline: &Deadline) {
     while let Some(time) = deadline.remaining() {
-        let waiting: Vec<_> = probes
-            .iter_mut()
-            .filter(|probe| probe.result.is_none())
-            .collect();
+        let pending = |probe: &&mut &mut Probe| probe.result.is_none();
+        let waiting: Vec<_> = probes.iter_mut().filter(pending).collect();
         if waiting.is_empty() {
-            break;
+            return;
         }
         let sockets: Vec<_> = waiting.iter().filter_map(|probe| probe.wanted()).collect();
         let ready = sys::wait_any(&sockets, time).unwrap_or_else(|_| vec![true; sockets.len()]);
@@ -30,13 +35,13 @@ pub fn probe(servers: Vec<Vec<Target>>, deadline: &Deadline) -> Vec<Result<(), E
             probe.go_on();
         }
     }
-    probes.into_iter().map(Probe::end).collect()
 }
 
 /// One server being asked.
-struct Probe {
+pub struct Probe {
     /// Where it may still be tried.
     targets: std::vec::IntoIter<Target>,
+    deadline: Deadline,
     socket: Option<OwnedFd>,
     sent: bool,
     answer: Vec<u8>,
@@ -44,9 +49,11 @@ struct Probe {
 }
 
 impl Probe {
-    fn begin(targets: Vec<Target>) -> Self {
+    /// Begins to ask the server at one of `targets`, until `deadline` at most.
+    pub fn begin(targets: Vec<Target>, deadline: Deadline) -> Self {
         let mut probe = Self {
             targets: targets.into_iter(),
+            deadline,
             socket: None,
             sent: false,
             answer: Vec::new(),
@@ -54,6 +61,11 @@ impl Probe {
         };
         probe.connect(Error::Down(Down::Unresolved));
         probe
+    }
+
+    /// True when it need not be gone on with.
+    pub fn is_over(&self) -> bool {
+        self.result.is_some() || self.deadline.remaining().is_none()
     }
 
     /// Begins to connect to the next target; `failure` is the result if there is none.
@@ -112,7 +124,11 @@ impl Probe {
         }
     }
 
-    fn end(self) -> Result<(), Error> {
+    /// What it came to; a timeout if it is not over.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub fn end(self) -> Result<(), Error> {
         let late = if self.sent {
             Waiting::Receive
         } else {

@@ -1,14 +1,16 @@
 //! Prober: finds out where servers are, and when those that are out are back, so that no worker
 //! has to.
 //!
-//! One process of the host calls [`tick`] again and again; whatever is due is asked at the same
-//! time. It serves no calls, so it may wait.
+//! One process of the host calls [`Prober::tick`] again and again; whatever is due is asked at the
+//! same time. It serves no calls, so it may wait.
 
 use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
-use crate::probe::probe;
+use crate::pool::Member;
+use crate::probe::{Probe, go_on};
+use crate::server::Address;
 
 /// How often it should be called: the precision of the intervals that operators set.
 pub const TICK: Duration = Duration::from_millis(50);
@@ -30,29 +32,57 @@ pub fn look_up(cache: &mut Cache, time: Duration) {
     }
 }
 
-/// Asks every server that is due; `lives` tells whether a process is still there.
-pub fn tick(cache: &mut Cache, lives: impl Fn(u32) -> bool) {
-    let now = Moment::now();
-    let (mut due, mut servers) = (Vec::new(), Vec::new());
-    cache.refresh();
-    for (at, pool) in cache.pools_mut().iter_mut().enumerate() {
-        let settings = pool.settings().clone();
-        for (index, member) in pool.members_mut().iter_mut().enumerate() {
-            member.look_up(now);
-            if member.is_due(now, &settings, &lives) {
-                due.push((at, index));
-                servers.push(member.targets());
+/// The probes that are under way; a server that is silent does not delay the others.
+#[derive(Default)]
+pub struct Prober {
+    under_way: Vec<UnderWay>,
+}
+
+struct UnderWay {
+    /// Index of the pool.
+    pool: usize,
+    address: Address,
+    probe: Probe,
+}
+
+impl Prober {
+    /// Asks every server that is due, and goes on with those that were; `lives` tells whether a
+    /// process is still there.
+    pub fn tick(&mut self, cache: &mut Cache, lives: impl Fn(u32) -> bool) {
+        let now = Moment::now();
+        cache.refresh();
+        for (at, pool) in cache.pools_mut().iter_mut().enumerate() {
+            let settings = pool.settings().clone();
+            for member in pool.members_mut() {
+                member.look_up(now);
+                let address = &member.spec().address;
+                if !self.asks(at, address) && member.is_due(now, &settings, &lives) {
+                    self.under_way.push(UnderWay {
+                        pool: at,
+                        address: member.spec().address.clone(),
+                        probe: Probe::begin(member.targets(), Deadline::new(now, PROBE_LIMIT)),
+                    });
+                }
+            }
+        }
+        let mut probes: Vec<_> = self
+            .under_way
+            .iter_mut()
+            .map(|asked| &mut asked.probe)
+            .collect();
+        go_on(&mut probes, &Deadline::new(now, TICK / 2));
+        for asked in self.under_way.extract_if(.., |asked| asked.probe.is_over()) {
+            let pool = &cache.pools()[asked.pool];
+            let same = |member: &&Member| member.spec().address == asked.address;
+            if let Some(member) = pool.members().iter().find(same) {
+                member.probed(asked.probe.end(), pool.settings());
             }
         }
     }
-    if due.is_empty() {
-        return;
-    }
-    let results = probe(servers, &Deadline::new(now, PROBE_LIMIT));
-    let pools = cache.pools();
-    for ((at, index), result) in due.into_iter().zip(results) {
-        if let Some(member) = pools[at].members().get(index) {
-            member.probed(result, pools[at].settings());
-        }
+
+    fn asks(&self, pool: usize, address: &Address) -> bool {
+        self.under_way
+            .iter()
+            .any(|asked| asked.pool == pool && asked.address == *address)
     }
 }

@@ -8,15 +8,17 @@ use std::ptr;
 
 use super::events;
 use super::guard::guard;
-use super::process;
+use super::process::{self, ProcessCell};
 use super::sys::host;
-use crate::prober;
+use crate::prober::{self, Prober};
 
 /// What process lists call it.
 const DESCRIPTION: &CStr = c"memcached prober";
 
 /// The host's rank of a timer process.
 const PROC_TIMER: c_int = -1;
+
+static PROBER: ProcessCell<Option<Prober>> = ProcessCell::new(None);
 
 /// Reserves the process.
 pub fn reserve() {
@@ -50,7 +52,12 @@ pub fn fork() -> bool {
 extern "C" fn tick(_ticks: c_uint, _param: *mut c_void) {
     guard((), || {
         events::announce();
-        process::with(|process| prober::tick(&mut process.cache, lives));
+        process::with(|process| {
+            PROBER.with(|prober| {
+                let prober = prober.get_or_insert_default();
+                prober.tick(&mut process.cache, lives);
+            })
+        });
     });
 }
 

@@ -177,7 +177,7 @@ impl Member {
                 self.note_failure(request, error, settings.rules);
             }
             _ => {
-                if let Some(change) = health.answered(Moment::now) {
+                if let Some(change) = health.answered(Moment::now, std::process::id) {
                     note(shared, spec, changes, change, &"it has answered");
                 }
             }
@@ -195,7 +195,7 @@ impl Member {
     fn note_failure(&mut self, request: &Request<'_>, error: &Error, rules: Rules) {
         let now = Moment::now();
         let (word, verb, key) = (error.status(), request.verb(), request.key());
-        match self.health().failed(now, word, rules) {
+        match self.health().failed(now, word, rules, std::process::id()) {
             Some(change) => {
                 let why = format_args!("{word}: {error} ({verb} of key '{key}')");
                 self.note(change, &why);
