@@ -26,7 +26,7 @@ test_packages := libmemcached-dev python3-venv
 lint_packages := shellcheck
 bench_packages := valgrind strace
 
-# Tools that crates.io has and Debian has not, built once into the cache folder.
+# Tools that Rust has and Debian has not, built once into the cache folder.
 cargo_deb := cargo-deb@3.8.0
 cargo_fuzz := cargo-fuzz@0.13.2
 tool = $(cache)/tools/$(1)/bin/$(firstword $(subst @, ,$(1)))

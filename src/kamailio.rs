@@ -30,6 +30,7 @@ mod rpc;
 mod shm;
 mod sys;
 mod text;
+mod variable;
 pub mod version;
 
 #[cfg(test)]
