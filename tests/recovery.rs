@@ -85,6 +85,7 @@ fn it_comes_back_empty_and_the_first_operation_succeeds() {
 }
 
 #[test]
+#[ignore = "a matter of tens of milliseconds: for a machine that does nothing else"]
 fn a_dead_server_does_not_delay_the_return_of_another() {
     let (memcached, silent) = (Memcached::start(), FaultyServer::silent());
     let kamailio = builder(memcached.address())

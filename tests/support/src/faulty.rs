@@ -46,9 +46,14 @@ impl FaultyServer {
     pub fn start(
         serve: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     ) -> FaultyServer {
-        let port = Port::free();
-        let listener = TcpListener::bind(port.v4());
-        let listener = listener.unwrap_or_else(|error| panic!("{}: {error}", port.v4()));
+        // A port may be taken by somebody else between the look and the use.
+        let tries = (0..10).find_map(|_| {
+            let port = Port::free();
+            TcpListener::bind(port.v4())
+                .ok()
+                .map(|listener| (port, listener))
+        });
+        let (port, listener) = tries.expect("a port to listen on");
         let shared = Arc::new(Shared::default());
         let (serve, accepting) = (Arc::new(serve), Arc::clone(&shared));
         let accept = move || {
