@@ -26,10 +26,14 @@ pub struct Health {
     since: AtomicU64,
     away_since: AtomicU64,
     reason: AtomicU32,
-    in_flight: AtomicU32,
+    /// Operations made, and those under way in the upper bits: one addition counts both.
     operations: AtomicU64,
     failures: AtomicU64,
 }
+
+/// An operation that is under way; below this, those made are counted, enough for a million a
+/// second over eight years.
+const UNDER_WAY: u64 = 1 << 48;
 
 /// What workers do with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,29 +208,20 @@ impl Health {
 
     /// Operations under way, made, and failed, in all processes.
     pub fn counts(&self) -> (u32, u64, u64) {
-        let Self {
-            in_flight,
-            operations,
-            failures,
-            ..
-        } = self;
-        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (
-            in_flight.load(Ordering::Relaxed),
-            load(operations),
-            load(failures),
-        )
+        let operations = self.operations.load(Ordering::Relaxed);
+        let failures = self.failures.load(Ordering::Relaxed);
+        let (under_way, made) = (operations / UNDER_WAY, operations % UNDER_WAY);
+        (under_way as u32, made, failures)
     }
 
     /// An operation begins; its number.
     pub fn begin(&self) -> u64 {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.operations.fetch_add(1, Ordering::Relaxed)
+        self.operations.fetch_add(UNDER_WAY + 1, Ordering::Relaxed) % UNDER_WAY
     }
 
     /// It is over, however it went.
     pub fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.operations.fetch_sub(UNDER_WAY, Ordering::Relaxed);
     }
 
     /// The server has answered an operation of `process`: whatever it was thought of, it is there.
@@ -346,7 +341,8 @@ impl Health {
         self.word.store(Verdict::ACTIVE.word(), Ordering::Relaxed);
         self.reason.store(0, Ordering::Relaxed);
         self.since.store(now.nanos(), Ordering::Relaxed);
-        self.operations.store(0, Ordering::Relaxed);
+        self.operations
+            .fetch_and(!(UNDER_WAY - 1), Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
     }
 
