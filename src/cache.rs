@@ -224,6 +224,7 @@ impl Cache {
         }
     }
 
+    #[inline(always)]
     fn ask(&mut self, key: &Key, request: &Request<'_>, value: &mut Vec<u8>) -> Option<Reply> {
         let reply = self.pools[key.pool].ask(key.hash, request, value);
         self.last = Some(reply.as_ref().map_or_else(Error::status, Reply::status));

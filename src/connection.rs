@@ -77,7 +77,7 @@ impl Connection {
         request: &Request<'_>,
         value: &mut Vec<u8>,
         patience: &Patience<'_>,
-        targets: impl FnOnce() -> Vec<Target>,
+        targets: impl Fn() -> Vec<Target>,
     ) -> Result<Reply, Error> {
         self.output.clear();
         self.output.shrink_to(KEEP);
@@ -94,31 +94,35 @@ impl Connection {
         request: &Request<'_>,
         value: &mut Vec<u8>,
         patience: &Patience<'_>,
-        targets: impl FnOnce() -> Vec<Target>,
+        targets: impl Fn() -> Vec<Target>,
     ) -> Result<Reply, Error> {
-        let start = patience.start();
-        if let Some(open) = self.open.as_mut().filter(|open| open.is_usable(start)) {
-            open.stream.begin();
-            match open.attempt(&self.output, request, value, patience) {
-                Ok(reply) => return Ok(reply),
-                Err(failure) if failure.allows_another_attempt(request) => {
-                    self.stats.retries.count();
+        let mut fresh = false;
+        loop {
+            let open = match &mut self.open {
+                Some(open) if open.is_usable(patience.start()) => open.reused(),
+                closed => {
+                    fresh = true;
+                    *closed = None;
+                    let open = Open::connect(&targets(), self.stats, patience)?;
+                    if self.opened_by.replace(open.process) == Some(open.process) {
+                        self.stats.reconnects.count();
+                    }
+                    closed.insert(open)
                 }
-                Err(failure) => return Err(failure.into()),
+            };
+            match open.attempt(&self.output, request, value, patience) {
+                Err(failure) if !fresh && failure.allows_another_attempt(request) => {
+                    self.stats.retries.count();
+                    self.open = None;
+                }
+                reply => return Ok(reply?),
             }
         }
-        self.open = None;
-        let open = self
-            .open
-            .insert(Open::connect(&targets(), self.stats, patience)?);
-        if self.opened_by.replace(open.process) == Some(open.process) {
-            self.stats.reconnects.count();
-        }
-        Ok(open.attempt(&self.output, request, value, patience)?)
     }
 }
 
 impl Open {
+    #[cold]
     fn connect(
         targets: &[Target],
         stats: &'static Stats,
@@ -140,6 +144,13 @@ impl Open {
         self.process == sys::process() && (now < self.last_used + IDLE || self.stream.is_idle())
     }
 
+    /// The same, for an operation that begins.
+    fn reused(&mut self) -> &mut Self {
+        self.stream.begin();
+        self
+    }
+
+    #[inline(always)]
     fn attempt(
         &mut self,
         bytes: &[u8],
