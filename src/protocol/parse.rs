@@ -262,13 +262,24 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The decimal number, within 64 bits, that `text` begins with, and what follows it.
+#[inline(always)]
 fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let (mut sum, mut rest) = (0u64, text);
     while let Some((digit @ b'0'..=b'9', after)) = rest.split_first() {
-        sum = sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        sum = sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         rest = after;
     }
-    (rest.len() < text.len()).then_some((sum, rest))
+    match text.len() - rest.len() {
+        0 => None,
+        // Cannot have been too large.
+        1..=19 => Some((sum, rest)),
+        digits => Some((long_number(&text[..digits])?, rest)),
+    }
+}
+
+#[cold]
+fn long_number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// What an unexpected line means: one of the server's own refusals, or no reply at all.
