@@ -36,9 +36,7 @@ impl Candidate {
         };
         let mut builder = builder.memcached(memcached).param("expire", 0);
         if !wrapper.is_empty() {
-            // The plain allocator of the core takes the same steps every time; Debian's
-            // default walks a list, which drowns the loop's few instructions.
-            builder = builder.wrapper(wrapper).arg("-X").arg("fm");
+            builder = below(builder, wrapper);
         }
         for operation in operation::ALL {
             let preparation = operation.preparation();
@@ -50,6 +48,24 @@ impl Candidate {
         }
         let kamailio = timed(builder, EMPTY, "", "").start();
         Candidate { kamailio, maker }
+    }
+
+    /// With our module and these scripts, each a name, what comes before the loop, and what is in it.
+    pub fn with_scripts(
+        wrapper: &[&str],
+        builder: Builder,
+        scripts: &[(&str, &str, &str)],
+    ) -> Candidate {
+        let builder = below(builder.global("max_while_loops=100000000"), wrapper);
+        let builder = scripts
+            .iter()
+            .fold(builder, |builder, (name, preparation, statement)| {
+                timed(builder, name, preparation, statement)
+            });
+        Candidate {
+            kamailio: builder.start(),
+            maker: Some(Maker::Ours),
+        }
     }
 
     /// The process that serves the requests.
@@ -103,6 +119,12 @@ impl Candidate {
             }
         }
     }
+}
+
+/// Run by another program. The plain allocator of the core takes the same steps every time; Debian's
+/// default walks a list, which drowns the loop's few instructions.
+fn below(builder: Builder, wrapper: &[&str]) -> Builder {
+    builder.wrapper(wrapper).arg("-X").arg("fm")
 }
 
 fn timed(builder: Builder, name: &str, preparation: &str, statement: &str) -> Builder {

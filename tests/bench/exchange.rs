@@ -16,6 +16,7 @@ mod processor;
 mod report;
 mod rounds;
 mod run;
+mod servers;
 mod table;
 
 use std::time::{Duration, Instant};
@@ -52,6 +53,9 @@ const QUICK: Extent = Extent {
 };
 
 fn main() -> io::Result<()> {
+    if servers::hash_only() {
+        return Ok(());
+    }
     let quick = env::args().any(|arg| arg == "--quick");
     let extent = if quick { QUICK } else { FULL };
     let processor = processor::bind()?;
@@ -66,8 +70,9 @@ fn main() -> io::Result<()> {
     let tcp = Field::start(Memcached::start(), with_ours);
     report.times("TCP", &tcp.measure(extent.rounds, extent.turns)?);
     tell("memory");
-    let without = memory::without(&tcp.memcached, extent.turns);
-    report.memory(&tcp, &without);
+    let memory = |maker| memory::median(maker, &tcp.memcached, extent.turns);
+    let ours = with_ours.then(|| memory(Some(Maker::Ours)));
+    report.memory(memory(None), ours, memory(Some(Maker::Stock)));
     tell("system calls");
     let counter = Counter::available();
     let makers = || tcp.ours.iter().chain([&tcp.stock]);
@@ -76,7 +81,7 @@ fn main() -> io::Result<()> {
         (maker, counter.count(candidate, extent.counted_turns))
     });
     report.calls(counter, &counted.collect::<Vec<_>>());
-    drop((tcp, without));
+    drop(tcp);
 
     tell("time over a unix socket");
     let unix = Field::start(Memcached::unix(), with_ours);
@@ -94,6 +99,10 @@ fn main() -> io::Result<()> {
         )
     });
     report.instructions(&counted.collect::<Vec<_>>());
+    if with_ours {
+        tell("user instructions with ten servers");
+        report.servers(&servers::count(extent.counted_turns));
+    }
     tell("done");
 
     run::publish("exchange.md", &report.finish())

@@ -23,7 +23,7 @@ pub fn count(maker: Maker, memcached: &Memcached, turns: u32) -> Vec<(Operation,
     for operation in operation::ALL {
         operation.store(memcached);
     }
-    let callgrind = Callgrind::start(maker, memcached);
+    let callgrind = Callgrind::around(|words| Candidate::below(words, Some(maker), memcached));
     callgrind.candidate.verify(memcached);
     callgrind.turn(EMPTY, 1);
     let empty = callgrind.turn(EMPTY, turns);
@@ -40,13 +40,15 @@ pub fn count(maker: Maker, memcached: &Memcached, turns: u32) -> Vec<(Operation,
     operation::ALL.map(count).into()
 }
 
-struct Callgrind {
+/// A Kamailio whose instructions are counted.
+pub struct Callgrind {
     candidate: Candidate,
     scratch: Scratch,
 }
 
 impl Callgrind {
-    fn start(maker: Maker, memcached: &Memcached) -> Callgrind {
+    /// Has `start` begin every command line with the words that it is given.
+    pub fn around(start: impl FnOnce(&[&str]) -> Candidate) -> Callgrind {
         let scratch = Scratch::new();
         let output = format!("--callgrind-out-file={}", scratch.join("out.%p").display());
         // Without the third word, forked children cannot be told anything.
@@ -57,12 +59,17 @@ impl Callgrind {
             "--compress-strings=no",
             &output,
         ];
-        let candidate = Candidate::below(&words, Some(maker), memcached);
+        let candidate = start(&words);
         Callgrind { candidate, scratch }
     }
 
-    /// What one turn of a script's loop executes.
-    fn turn(&self, script: &str, turns: u32) -> ByObject {
+    /// The Kamailio.
+    pub fn candidate(&self) -> &Candidate {
+        &self.candidate
+    }
+
+    /// What one turn of a script's loop executes; the runs are of `turns` and twice as many.
+    pub fn turn(&self, script: &str, turns: u32) -> ByObject {
         self.run(script, 1);
         let short = self.run(script, turns);
         let mut long = self.run(script, 2 * turns);

@@ -5,7 +5,7 @@ use std::fs;
 use support::{Memcached, Pid};
 
 use crate::candidate::Candidate;
-use crate::operation;
+use crate::operation::{self, Maker};
 
 /// In KiB.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +18,32 @@ pub struct Resident {
     pub own: u64,
 }
 
-/// Of a worker.
-pub fn of(pid: Pid) -> Resident {
+/// Workers of which the median is taken: which pages of a file a process has is up to the kernel.
+pub const WORKERS: usize = 7;
+
+/// Of a worker of a Kamailio with that module, or with none, that has run the loops.
+pub fn median(maker: Option<Maker>, memcached: &Memcached, turns: u32) -> Resident {
+    let all = [(); WORKERS].map(|()| {
+        let candidate = Candidate::start(maker, memcached);
+        for operation in operation::ALL {
+            candidate.run(&operation.bare_name(), turns);
+            candidate.run(operation.name(), turns);
+        }
+        of(candidate.worker())
+    });
+    let median = |part: fn(&Resident) -> u64| {
+        let mut parts = all.each_ref().map(part);
+        parts.sort_unstable();
+        parts[WORKERS / 2]
+    };
+    Resident {
+        whole: median(|resident| resident.whole),
+        share: median(|resident| resident.share),
+        own: median(|resident| resident.own),
+    }
+}
+
+fn of(pid: Pid) -> Resident {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let number = |name: &str| -> u64 {
@@ -32,14 +56,4 @@ pub fn of(pid: Pid) -> Resident {
         share: number("Pss:"),
         own: number("Private_Clean:") + number("Private_Dirty:"),
     }
-}
-
-/// A Kamailio without the module that has run the loops.
-pub fn without(memcached: &Memcached, turns: u32) -> Candidate {
-    let candidate = Candidate::start(None, memcached);
-    for operation in operation::ALL {
-        candidate.run(&operation.bare_name(), turns);
-        candidate.run(operation.name(), turns);
-    }
-    candidate
 }

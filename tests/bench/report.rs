@@ -4,11 +4,11 @@
 use std::fmt::{Display, Write};
 
 use crate::calls::{ByName, Counter, RECEIVING, SENDING, WAITING};
-use crate::candidate::Candidate;
 use crate::instructions::ByObject;
-use crate::memory::{self, Resident};
+use crate::memory::{Resident, WORKERS};
 use crate::operation::{Maker, Operation};
-use crate::rounds::{Field, Spread, Times, paired, spread};
+use crate::rounds::{Spread, Times, paired, spread};
+use crate::servers::{Cost, OneAndTen};
 use crate::table::{Table, number};
 
 /// Sections so far, and what is to be compared with the goals.
@@ -182,9 +182,8 @@ impl Report {
     }
 
     /// Resident memory after the loops.
-    pub fn memory(&mut self, field: &Field, without: &Candidate) {
+    pub fn memory(&mut self, none: Resident, ours: Option<Resident>, stock: Resident) {
         let mut table = Table::new(&["worker", "resident", "share", "own", "above none"]);
-        let none = memory::of(without.worker());
         let mut row = |name: &str, resident: Resident| {
             let Resident { whole, share, own } = resident;
             let above = difference(whole, none.whole);
@@ -195,12 +194,10 @@ impl Report {
             above
         };
         row("without the module", none);
-        let ours = field
-            .ours
-            .as_ref()
-            .map(|ours| row("ours", memory::of(ours.worker())));
-        let stock = row("C", memory::of(field.stock.worker()));
-        self.section("Resident memory of a worker after the loops, KiB", &table);
+        let ours = ours.map(|ours| row("ours", ours));
+        let stock = row("C", stock);
+        let title = "Resident memory of a worker after the loops, KiB";
+        self.section(&format!("{title}, medians of {WORKERS}"), &table);
         let both = [ours, Some(stock)];
         self.goal(
             "resident memory of a worker, KiB more",
@@ -209,6 +206,26 @@ impl Report {
             0,
             |more| more <= 1024.0,
         );
+    }
+
+    /// What ten servers cost.
+    pub fn servers(&mut self, cost: &Cost) {
+        let mut table = Table::new(&["key", "one server", "ten servers", "its hash"]);
+        let mut row = |kind: &str, OneAndTen { one, ten }: OneAndTen, hash: f64| {
+            let cells = [one, ten, hash].map(|count| number(Some(count), 0));
+            table.row([kind.to_owned()].into_iter().chain(cells).collect());
+            ten - one - hash
+        };
+        let literal = row("literal text", cost.literal, 0.0);
+        let variable = row("made by the script", cost.variable, cost.hash);
+        let title = "User instructions of a read of 16 bytes, with its share of the loop";
+        self.section(title, &table);
+        for (kind, more) in [("literal", literal), ("variable", variable)] {
+            let what = format!("instructions more with ten servers, {kind} key, but for its hash");
+            self.goal(&what, "≤ 200", [Some(more), None], 0, |more| {
+                more <= 200.0
+            });
+        }
     }
 
     /// The whole page.
