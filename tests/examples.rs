@@ -11,7 +11,7 @@ const SERVED_BY: [(&str, &str); 9] = [
     ("demo.cfg", "examples.rs"),
     ("events.cfg", "readme.rs"),
     ("kemi.cfg", "readme.rs"),
-    ("metrics.cfg", "statistics.rs"),
+    ("metrics.cfg", "readme.rs"),
     ("outages.cfg", "readme.rs"),
     ("pools.cfg", "examples.rs"),
     ("shared.cfg", "readme.rs"),

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use support::{Builder, Host, Kamailio, Memcached, Request, wait};
+use support::{Builder, Host, Kamailio, Memcached, Port, Request, wait};
 
 /// The files by name.
 fn examples() -> BTreeMap<String, String> {
@@ -176,4 +178,51 @@ fn kemi_scripts_use_the_variables() {
     answer(&kamailio, "Someone");
     let down = format!("memcached:server-down: {} is inactive", memcached.address());
     kamailio.wait_for_log(&down, wait::PATIENCE);
+}
+
+/// `metrics.cfg`, with its web server at that port.
+fn metrics(memcached: &Memcached, port: &Port) -> Kamailio {
+    example("metrics.cfg", memcached)
+        .arg("-l")
+        .arg(&format!("tcp:{}", port.v4()))
+        .start()
+}
+
+/// What a page of Kamailio's own web server holds.
+fn page(port: &Port, path: &str) -> String {
+    let mut stream = TcpStream::connect(port.v4()).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
+    let (mut page, mut part) = (String::new(), [0; 4096]);
+    while !page.contains("waiting") {
+        match stream.read(&mut part) {
+            Ok(size @ 1..) => page += &String::from_utf8_lossy(&part[..size]),
+            _ => break,
+        }
+    }
+    page
+}
+
+#[test]
+fn the_numbers_are_served_to_prometheus() {
+    let (memcached, port) = (Memcached::start(), Port::free());
+    let kamailio = metrics(&memcached, &port);
+    assert_eq!(answer(&kamailio, "use"), "it was stored");
+    assert_eq!(answer(&kamailio, "use"), "it was hit");
+    assert_eq!(answer(&kamailio, "rate"), "1 hits, 1 misses");
+    let page = page(&port, "/metrics");
+    for (name, value) in [("gets", 2), ("sets", 1), ("servers_active", 1)] {
+        let line = format!("kamailio_memcached_{name} {value}");
+        assert!(page.contains(&line), "no `{line}` in:\n{page}");
+    }
+}
+
+#[test]
+fn a_script_shortens_its_own_timeout() {
+    let (memcached, port) = (Memcached::start(), Port::free());
+    let kamailio = metrics(&memcached, &port);
+    assert_eq!(answer(&kamailio, "patience"), "the timeout is 500 ms");
+    answer(&kamailio, "hurry");
+    assert_eq!(answer(&kamailio, "patience"), "the timeout is 100 ms");
 }

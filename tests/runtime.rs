@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use support::{Builder, FaultyServer, Kamailio, Memcached, Port, Request, wait};
+use support::{Builder, FaultyServer, Kamailio, Memcached, Request, wait};
 
 /// A Kamailio whose server never answers and never counts as out.
 fn on_a_silent_server(silent: &FaultyServer) -> Builder {
@@ -179,19 +179,4 @@ fn a_group_made_by_the_configuration_is_a_clear_error() {
         .unwrap_err();
     let ours = "the parameters are not taken by the core; accepted: modparam() in place of";
     assert!(failure.log.contains(ours), "{}", failure.log);
-}
-
-#[test]
-fn the_example_shortens_its_timeout() {
-    let (memcached, port) = (Memcached::start(), Port::free());
-    let kamailio = Kamailio::builder()
-        .file("kamailio-cfg/metrics.cfg")
-        .define("MEMCACHED", &format!("\"{}\"", memcached.address()))
-        .arg("-l")
-        .arg(&format!("tcp:{}", port.v4()))
-        .start();
-    let answer = |user: &str| kamailio.sip(Request::options().user(user)).reason;
-    assert_eq!(answer("patience"), "the timeout is 500 ms");
-    answer("hurry");
-    assert_eq!(answer("patience"), "the timeout is 100 ms");
 }

@@ -1,8 +1,6 @@
 //! The statistics: what is counted, once for all processes, and every way to see it.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use support::{FaultyServer, Kamailio, Memcached, Port, Request, wait};
@@ -212,40 +210,4 @@ fn the_script_reads_them() {
     let answer = kamailio.run("look");
     assert_eq!(answer["$stat(hits)"], 1);
     assert_eq!(answer["$stat(servers_active)"], 1);
-}
-
-/// What a page of Kamailio's own web server holds.
-fn page(port: &Port, path: &str) -> String {
-    let mut stream = TcpStream::connect(port.v4()).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
-    let (mut page, mut part) = (String::new(), [0; 4096]);
-    while !page.contains("waiting") {
-        match stream.read(&mut part) {
-            Ok(size @ 1..) => page += &String::from_utf8_lossy(&part[..size]),
-            _ => break,
-        }
-    }
-    page
-}
-
-#[test]
-fn the_example_serves_them_to_prometheus() {
-    let (memcached, port) = (Memcached::start(), Port::free());
-    let kamailio = Kamailio::builder()
-        .file("kamailio-cfg/metrics.cfg")
-        .define("MEMCACHED", &format!("\"{}\"", memcached.address()))
-        .arg("-l")
-        .arg(&format!("tcp:{}", port.v4()))
-        .start();
-    let answer = |user: &str| kamailio.sip(Request::options().user(user)).reason;
-    assert_eq!(answer("use"), "it was stored");
-    assert_eq!(answer("use"), "it was hit");
-    assert_eq!(answer("rate"), "1 hits, 1 misses");
-    let page = page(&port, "/metrics");
-    for (name, value) in [("gets", 2), ("sets", 1), ("servers_active", 1)] {
-        let line = format!("kamailio_memcached_{name} {value}");
-        assert!(page.contains(&line), "no `{line}` in:\n{page}");
-    }
 }
