@@ -1,19 +1,11 @@
 //! `$mct` as the parameter of functions, in log lines and replies, and on its way into
 //! other variables.
 
-use support::{Kamailio, Memcached, Request, wait};
+#[path = "script/items.rs"]
+mod items;
 
-/// Items that the scripts below use.
-fn memcached() -> Memcached {
-    let memcached = Memcached::start();
-    memcached.put("name", 1, 0, "alice");
-    memcached.put("alice", 1, 0, "wonderland");
-    memcached.put("n", 0, 0, "7");
-    memcached.put("minus", 0, 0, "-12");
-    memcached.put("empty", 1, 0, "");
-    memcached.put("big", 0, 0, "5000000000");
-    memcached
-}
+use items::memcached;
+use support::{Kamailio, Memcached, Request, wait};
 
 #[test]
 fn functions_take_it_as_parameter() {

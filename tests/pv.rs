@@ -1,19 +1,11 @@
 //! `$mct` in expressions: inside other variables, in arithmetic, concatenation, conditions
 //! and loops.
 
-use support::{Kamailio, Memcached, Value};
+#[path = "script/items.rs"]
+mod items;
 
-/// Items that the scripts below use.
-fn memcached() -> Memcached {
-    let memcached = Memcached::start();
-    memcached.put("name", 1, 0, "alice");
-    memcached.put("alice", 1, 0, "wonderland");
-    memcached.put("n", 0, 0, "7");
-    memcached.put("minus", 0, 0, "-12");
-    memcached.put("empty", 1, 0, "");
-    memcached.put("big", 0, 0, "5000000000");
-    memcached
-}
+use items::memcached;
+use support::{Kamailio, Memcached, Value};
 
 /// Evaluates each of these, in this order, and compares.
 #[track_caller]
