@@ -28,9 +28,11 @@ const MIXED: &str = r#"
 
 const READ: [&str; 4] = ["$avp(a)", "$avp(b)", "$avp(w)", "$pp"];
 
+/// Every worker is to meet every failure itself, and nothing else.
 fn builder(address: &str) -> Builder {
     Kamailio::builder()
         .param("servers", address)
+        .without_verdicts()
         .children(4)
         .script("mixed", MIXED, &READ)
 }
@@ -137,10 +139,9 @@ fn an_answer_that_main_has_not_read_is_not_found_by_the_workers() {
 fn descriptors_do_not_pile_up() {
     let memcached = Memcached::start();
     fill(&memcached, 0..800);
-    // Every worker is to meet every failure itself.
-    let builder = || builder(memcached.address()).without_verdicts();
-    let plain = builder().module("htable").start();
-    let before = builder().module("htable").routes(BEFORE).start();
+    let builder = || builder(memcached.address()).module("htable");
+    let plain = builder().start();
+    let before = builder().routes(BEFORE).start();
     let open = |kamailio: &Kamailio| -> Vec<usize> {
         let workers = kamailio.workers();
         workers.into_iter().map(Pid::descriptors).collect()

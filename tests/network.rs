@@ -7,30 +7,52 @@ mod network;
 #[path = "health/watch.rs"]
 mod watch;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use kamailio_memcached::placement::Placement;
 use kamailio_memcached::ring::Distribution;
 use kamailio_memcached::server;
 use network::Network;
-use support::{Answer, Kamailio, Memcached, Request, Run};
+use support::{Answer, Builder, Kamailio, Memcached, Request, Run, wait};
 use watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
 
 const TIMEOUT: Duration = Duration::from_millis(1000);
 const STALL_LIMIT: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(300);
 
-fn start(servers: &str, workers: usize) -> Kamailio {
+fn builder(servers: &str, workers: usize) -> Builder {
     let builder = Kamailio::builder()
         .param("servers", servers)
-        .param("timeout", 1000)
         .param("retry_interval", 300)
         .param("failover", 1)
         .rpc()
         .children(workers)
-        .script("set", "$mct($hdr(X-Key)) = 1;", &["$mcst"])
-        .script("count", "$mcinc($hdr(X-Key)) = 1;", &["$mcst"]);
-    timed(builder).start()
+        .script("set", "$mct($hdr(X-Key)) = 1;", &["$mcst", "$pp"])
+        .script("count", "$mcinc($hdr(X-Key)) = 1;", &["$mcst", "$pp"]);
+    timed(builder)
+}
+
+/// Four workers with time enough to begin, all of them, before the first one is overdue, and for a
+/// stand-in after that, on a busy machine, too.
+fn four(servers: &str) -> Kamailio {
+    builder(servers, 4)
+        .param("timeout", 2000)
+        .param("stall_limit", 1000)
+        .start()
+}
+
+/// Has every worker run it, so that each has a connection; what came of it.
+fn by_all(kamailio: &Kamailio, script: &str, key: &str) -> Vec<Answer> {
+    let (mut answers, mut seen) = (Vec::new(), HashSet::new());
+    let workers = kamailio.workers().len();
+    wait::until("every worker to answer", wait::PATIENCE, || {
+        let more = at_once(kamailio, script, 3 * workers, key);
+        seen.extend(more.iter().map(|answer| answer["$pp"].clone()));
+        answers.extend(more);
+        seen.len() == workers
+    });
+    answers
 }
 
 fn at_once(kamailio: &Kamailio, script: &str, count: usize, key: &str) -> Vec<Answer> {
@@ -52,9 +74,11 @@ fn network() -> Option<Network> {
 fn dropped_packets_hold_one_worker_until_its_deadline() {
     let Some(network) = network() else { return };
     for (workers, connected) in [(1, true), (4, true), (8, false)] {
-        let kamailio = start(&network.address(), workers);
+        let kamailio = builder(&network.address(), workers)
+            .param("timeout", 1000)
+            .start();
         if connected {
-            at_once(&kamailio, "set", 3 * workers, "k");
+            by_all(&kamailio, "set", "k");
         }
         network.cut();
         let bystanders = Bystanders::start(&kamailio);
@@ -88,9 +112,9 @@ fn dropped_packets_hold_one_worker_until_its_deadline() {
 #[test]
 fn half_open_connections_are_replaced() {
     let Some(mut network) = network() else { return };
-    let kamailio = start(&network.address(), 4);
+    let kamailio = four(&network.address());
     for _ in 0..2 {
-        for answer in at_once(&kamailio, "set", 12, "k") {
+        for answer in by_all(&kamailio, "set", "k") {
             assert_eq!(answer["$mcst"], "stored");
         }
         // The new one answers by a reset whatever comes over connections to the old one.
@@ -111,13 +135,13 @@ fn a_server_behind_a_broken_network_is_stood_in_for() {
     // What was sent may have been counted; what was not even connected cannot have been.
     for (connected, moved) in [(true, 8), (false, 11)] {
         memcached.put(&key, 0, 0, "0");
-        let kamailio = start(&servers, 4);
-        let count = || at_once(&kamailio, "count", 12, &key);
+        let kamailio = four(&servers);
         if connected {
-            assert!(count().iter().all(|answer| answer["$mcst"] == "miss"));
+            let answers = by_all(&kamailio, "count", &key);
+            assert!(answers.iter().all(|answer| answer["$mcst"] == "miss"));
         }
         network.cut();
-        let answers = count();
+        let answers = at_once(&kamailio, "count", 12, &key);
         let word = |word| {
             answers
                 .iter()
