@@ -3,9 +3,8 @@
 
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use support::wait;
+use support::{Port, wait};
 
 /// The other end of the cable, with a memcached.
 pub struct Network {
@@ -13,20 +12,23 @@ pub struct Network {
     here: String,
     there: String,
     memcached: Option<Child>,
+    /// Keeps others away from the number.
+    _port: Port,
 }
 
 impl Network {
     /// With a memcached that answers; `None` where networks cannot be made.
     pub fn start() -> Option<Network> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = std::process::id() << 2 | COUNT.fetch_add(1, Ordering::Relaxed);
-        // A link-local /30 of its own.
+        // A link-local /30 of its own, made of a number that nobody else has.
+        let port = Port::free();
+        let number = port.number();
         let (high, low) = (number >> 6 & 0xff, (number & 0x3f) << 2);
         let mut network = Network {
             name: format!("mct{number:x}"),
             here: format!("169.254.{high}.{}", low | 1),
             there: format!("169.254.{high}.{}", low | 2),
             memcached: None,
+            _port: port,
         };
         let Network {
             name, here, there, ..
@@ -43,14 +45,8 @@ impl Network {
         if !made.iter().all(|command| ip(command)) {
             return None;
         }
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", name, "memcached", "-u", "root", "-t", "2"]);
-        command.args(["-U", "0", "-l", there]).stdout(Stdio::null());
-        network.memcached = Some(command.spawn().ok()?);
-        let address = network.address();
-        wait::until("memcached in its network", wait::PATIENCE, || {
-            std::net::TcpStream::connect(&address).is_ok()
-        });
+        network.serve();
+        network.wait_for_memcached();
         Some(network)
     }
 
