@@ -63,6 +63,19 @@ fn examples_of_the_readme_are_in_the_files() {
 }
 
 #[test]
+fn every_verb_of_the_makefile_is_in_the_readme() {
+    let [readme, makefile] =
+        ["README.md", "Makefile"].map(|file| fs::read_to_string(file).unwrap());
+    let mut count = 0;
+    for line in makefile.lines().filter(|line| line.contains(" ## ")) {
+        let (verb, _) = line.split_once(':').unwrap();
+        assert!(readme.contains(&format!("`make {verb}`")), "{verb}");
+        count += 1;
+    }
+    assert!(count > 15, "{count} verbs");
+}
+
+#[test]
 fn every_file_is_accepted_as_it_is() {
     let scratch = Host::current().scratch();
     for name in examples().into_keys().filter(|name| name.ends_with(".cfg")) {
