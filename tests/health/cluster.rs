@@ -1,6 +1,7 @@
 //! Five memcacheds, and where keys belong among them by the library's own account.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kamailio_memcached::placement::Placement;
 use kamailio_memcached::ring::{Distribution, Ring};
@@ -15,6 +16,12 @@ pub const DISTRIBUTIONS: [(&str, Distribution); 3] = [
     ("modula", Distribution::Modula),
     ("libmc", Distribution::Libmc),
 ];
+
+/// Of one operation.
+pub const TIMEOUT: Duration = Duration::from_millis(2000);
+
+/// The default.
+const STALL_LIMIT: Duration = Duration::from_millis(200);
 
 /// Five memcacheds, and where keys belong among them.
 pub struct Cluster {
@@ -47,7 +54,10 @@ impl Cluster {
             .param("servers", list(&self.memcacheds))
             .param("distribution", self.name)
             .param("failover", failover)
-            .param("timeout", 2000)
+            .param(
+                "timeout",
+                i64::try_from(TIMEOUT.as_millis()).expect("small"),
+            )
             .rpc();
         builder
             .script("get", "", &["$mct($hdr(X-Key))", "$mcst"])
@@ -129,4 +139,14 @@ pub fn keys(count: usize) -> Vec<String> {
 /// Runs a script about this key.
 pub fn run(kamailio: &Kamailio, script: &str, key: &str) -> Answer {
     kamailio.run_with(script, Request::options().header("X-Key", key))
+}
+
+/// Nobody has waited for a server, neither until the stall limit nor until the timeout. A busy machine
+/// may delay a few answers.
+#[track_caller]
+pub fn assert_at_once(mut times: Vec<Duration>) {
+    times.sort();
+    let (half, longest) = (times[times.len() / 2], times[times.len() - 1]);
+    assert!(half < STALL_LIMIT / 2, "half of them: {half:?}");
+    assert!(longest < TIMEOUT / 2, "one of them: {longest:?}");
 }
