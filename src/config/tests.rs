@@ -1,4 +1,10 @@
+use std::time::Duration;
+
 use super::*;
+use crate::lifetime::Lifetime;
+use crate::placement::Placement;
+use crate::protocol::Store;
+use crate::ring::Distribution;
 
 fn refused(name: &str, given: Given<'_>) -> String {
     Parameters::default()

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::lifetime::Lifetime;
 
 /// One of them.

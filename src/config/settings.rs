@@ -1,0 +1,65 @@
+//! Settings: how a pool works.
+
+use std::time::Duration;
+
+use crate::health::Rules;
+use crate::lifetime::Lifetime;
+use crate::placement::Placement;
+use crate::protocol::Store;
+use crate::server::ServerSpec;
+use crate::servers_file::ServersFile;
+
+/// How a pool works: every parameter with a value.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name.
+    pub name: String,
+    /// Its servers, one or more.
+    pub servers: Vec<ServerSpec>,
+    /// Where that list may be read again.
+    pub file: Option<ServersFile>,
+    /// The lifetime of what is stored without one of its own.
+    pub expire: Lifetime,
+    /// How an assignment stores.
+    pub mode: Store,
+    /// The deadline of a whole operation.
+    pub timeout: Duration,
+    /// Whether numbers are read as strings.
+    pub stringify: bool,
+    /// Which server a key belongs to.
+    pub placement: Placement,
+    /// Who serves the keys of a server that is out.
+    pub failover: Failover,
+    /// How long one worker more than the first waits for an answer.
+    pub stall_limit: Duration,
+    /// When a server is out, and when it is back.
+    pub rules: Rules,
+    /// How often a server that is out is asked; `None` = never.
+    pub retry_interval: Option<Duration>,
+    /// How often an active server is asked; `None` = never.
+    pub ping_interval: Option<Duration>,
+    /// The part of the timeout that connecting may use; `None` = all of it.
+    pub connect_timeout: Option<Duration>,
+    /// What a server keeps over an outage.
+    pub rejoin: Rejoin,
+}
+
+/// What a server keeps over an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejoin {
+    /// Everything.
+    Keep,
+    /// Nothing: it is emptied before it is used again.
+    Flush,
+}
+
+/// Who serves the keys of a server that is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failover {
+    /// Nobody: they fail at once.
+    Off,
+    /// The next live server on the ring, which stays as it is.
+    NextServer,
+    /// A ring without the server.
+    NewRing,
+}
