@@ -1,0 +1,156 @@
+//! The host's script: two event routes and one KEMI function, each run handed to the test.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::super::abi::{Action, KemiEngine, RouteList, SipMsg, Str};
+
+thread_local! {
+    static ON_RUN: RefCell<Option<OnRun>> = const { RefCell::new(None) };
+    static KEMI: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The address of the script's symbol called `name`, or NULL.
+pub fn find(name: &CStr) -> *mut c_void {
+    match name.to_bytes() {
+        b"event_rt" => (&raw const EVENT_ROUTES).cast_mut().cast(),
+        b"route_type" => ROUTE_TYPE.as_ptr().cast(),
+        b"route_lookup" => route_lookup as *mut c_void,
+        b"run_top_route" => run_top_route as *mut c_void,
+        b"faked_msg_get_next" => faked_msg_get_next as *mut c_void,
+        b"ksr_msg_env_reset" => ksr_msg_env_reset as *mut c_void,
+        b"sr_kemi_eng_get" => sr_kemi_eng_get as *mut c_void,
+        b"sr_kemi_route" => sr_kemi_route as *mut c_void,
+        _ => ptr::null_mut(),
+    }
+}
+
+/// What a test does when a piece of the script is run.
+type OnRun = Box<dyn FnMut(Run)>;
+
+/// A piece of the script that is run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Run {
+    /// The event route of that name.
+    Route(String),
+    /// The KEMI function of that name, with its argument.
+    Function(String, String),
+    /// The end of a run: what it has set is forgotten.
+    Reset,
+}
+
+/// Forgets what a test has set.
+pub fn reset() {
+    ON_RUN.take();
+    KEMI.set(false);
+}
+
+/// Calls `body` for each piece that is run from now on.
+pub fn on_run(body: impl FnMut(Run) + 'static) {
+    ON_RUN.set(Some(Box::new(body)));
+}
+
+/// Whether it is a KEMI script.
+pub fn set_kemi(is_kemi: bool) {
+    KEMI.set(is_kemi);
+}
+
+/// The kind of route that the core believes to be in.
+pub fn route_type() -> c_int {
+    ROUTE_TYPE.load(Ordering::Relaxed)
+}
+
+/// The core's kind of a route for requests.
+static ROUTE_TYPE: AtomicI32 = AtomicI32::new(1);
+
+/// The names of the event routes; their statements are their numbers, but for a NULL first.
+static ROUTE_NAMES: [&CStr; 3] = [
+    c"other:event",
+    c"memcached:server-down",
+    c"memcached:server-up",
+];
+
+static EVENT_ROUTES: Routes = Routes(RouteList::new(&raw const STATEMENTS.0[0]));
+static STATEMENTS: Statements = Statements([
+    ptr::null_mut(),
+    ptr::without_provenance_mut(1),
+    ptr::without_provenance_mut(2),
+]);
+
+#[repr(transparent)]
+struct Routes(RouteList);
+
+// SAFETY: nothing in it changes.
+unsafe impl Sync for Routes {}
+
+struct Statements([*mut Action; 3]);
+
+// SAFETY: as above.
+unsafe impl Sync for Statements {}
+
+unsafe extern "C" fn route_lookup(routes: *const RouteList, name: *mut c_char) -> c_int {
+    assert_eq!(routes, &raw const EVENT_ROUTES.0);
+    // SAFETY: the caller's text.
+    let name = unsafe { CStr::from_ptr(name) };
+    let number = ROUTE_NAMES.iter().position(|known| *known == name);
+    number.map_or(-1, |number| number as c_int)
+}
+
+fn ran(run: Run) {
+    let on_run = ON_RUN.take();
+    if let Some(mut on_run) = on_run {
+        on_run(run);
+        ON_RUN.set(Some(on_run));
+    }
+}
+
+unsafe extern "C" fn run_top_route(
+    statements: *mut Action,
+    msg: *mut SipMsg,
+    context: *mut c_void,
+) -> c_int {
+    assert!(!msg.is_null() && context.is_null());
+    let name = ROUTE_NAMES[statements.addr()];
+    ran(Run::Route(name.to_string_lossy().into_owned()));
+    0
+}
+
+extern "C" fn faked_msg_get_next() -> *mut SipMsg {
+    ptr::dangling_mut()
+}
+
+extern "C" fn ksr_msg_env_reset() {
+    ran(Run::Reset);
+}
+
+extern "C" fn sr_kemi_eng_get() -> *mut KemiEngine {
+    if KEMI.get() {
+        ptr::dangling_mut()
+    } else {
+        ptr::null_mut()
+    }
+}
+
+/// Knows each function but `missing`.
+unsafe extern "C" fn sr_kemi_route(
+    engine: *mut KemiEngine,
+    msg: *mut SipMsg,
+    _: c_int,
+    function: *mut Str,
+    data: *mut Str,
+) -> c_int {
+    assert!(!engine.is_null() && !msg.is_null());
+    // SAFETY: the caller's texts, which engines read as C strings.
+    let [function, data] = [function, data].map(|text| unsafe {
+        let (text, terminated) = ((*text).bytes(), CStr::from_ptr((*text).s));
+        assert_eq!(text, terminated.to_bytes());
+        String::from_utf8_lossy(text).into_owned()
+    });
+    if function == "missing" {
+        return -1;
+    }
+    ran(Run::Function(function, data));
+    0
+}
