@@ -17,6 +17,7 @@ pub mod abi;
 mod cfg;
 mod counters;
 mod events;
+mod family;
 mod format;
 mod guard;
 mod log;
@@ -35,3 +36,6 @@ pub mod version;
 
 #[cfg(test)]
 mod fake;
+
+/// The module's name, that of the module it replaces.
+const NAME: &std::ffi::CStr = c"memcached";

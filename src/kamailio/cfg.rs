@@ -9,9 +9,9 @@ use std::ffi::{CString, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use super::NAME;
 use super::abi::{CFG_CALL_ONCE, CFG_INT, CfgDef, Str};
 use super::guard::guard;
-use super::module::NAME;
 use super::process::{self, PARAMETERS};
 use super::sys::host;
 use crate::config::{Given, Settings, Tunable};

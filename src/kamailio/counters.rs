@@ -6,8 +6,8 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
+use super::NAME;
 use super::guard::guard;
-use super::module::NAME;
 use super::process;
 use super::sys::host;
 use crate::stats::{Statistic, TABLE};

@@ -14,9 +14,9 @@ use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use super::abi::{CfgDef, Str};
+use super::family::Family;
 use super::process;
 use super::sys::{self, Host, Symbols};
-use super::version::Family;
 use crate::config::{Given, Parameters, Settings};
 use crate::shared::Shared;
 use crate::value::Numbers;

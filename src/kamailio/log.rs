@@ -9,8 +9,8 @@ use std::io::Write as _;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use super::NAME;
 use super::abi::KsrLogData;
-use super::module::NAME;
 use super::sys::{Host, try_host};
 
 struct HostLog;

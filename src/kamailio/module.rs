@@ -2,7 +2,7 @@
 //!
 //! `mod_init` makes the cache and opens nothing: connections belong to the processes that use them.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::ptr;
 use std::time::Duration;
 
@@ -10,12 +10,9 @@ use super::abi::ModuleExports;
 use super::guard::{self, guard};
 use super::process::{self, PARAMETERS};
 use super::sys::host;
-use super::{cfg, counters, events, log as host_log, params, probe, pv, rpc, shm};
+use super::{NAME, cfg, counters, events, log as host_log, params, probe, pv, rpc, shm};
 use crate::prober;
 use crate::value::Numbers;
-
-/// The module's name, that of the module it replaces.
-pub const NAME: &CStr = c"memcached";
 
 /// `exports`, as the loader finds it by name.
 #[repr(transparent)]

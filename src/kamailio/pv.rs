@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::abi::{PvExport, PvGetter, PvParam, PvSetter, PvSpec, SipMsg, Str};
 use super::events;
+use super::family::Family;
 use super::guard::guard;
 use super::process::{self, Process};
 use super::pv_value::{Assigned, HostValue};
 use super::sys::host;
 use super::variable::{Variable, parse_name};
-use super::version::Family;
 use crate::cache::Key;
 use crate::error::Refusal;
 use crate::protocol::Way;

@@ -4,8 +4,8 @@ use std::ffi::{c_int, c_void};
 use std::sync::atomic::AtomicI8;
 
 use super::abi::{PV_INT, PV_NULL, PV_STR, PV_TYPE_INT, PvValue32, PvValue64, Str};
+use super::family::Family;
 use super::text::length;
-use super::version::Family;
 use crate::value::Value;
 
 /// A value that a getter fills.

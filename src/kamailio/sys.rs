@@ -11,7 +11,7 @@ use once_cell::sync::OnceCell;
 use super::abi::{
     Action, CfgDef, KemiEngine, KsrLogData, LogLevelInfo, PvElem, RouteList, SipMsg, Str,
 };
-use super::version::Family;
+use super::family::Family;
 
 /// A symbol that the core does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
