@@ -27,10 +27,10 @@ unsafe impl Sync for Table {}
 
 /// The variables.
 pub static TABLE: Table = Table([
-    keyed(c"mct", get_item, Some(assign_item)),
-    keyed(c"mcinc", get_item, Some(count_up)),
-    keyed(c"mcdec", get_item, Some(count_down)),
-    keyed(c"mctex", get_null, Some(assign_lifetime)),
+    keyed(c"mct", parse_name::mct, get_item, assign_item),
+    keyed(c"mcinc", parse_name::mcinc, get_item, count_up),
+    keyed(c"mcdec", parse_name::mcdec, get_item, count_down),
+    keyed(c"mctex", parse_name::mctex, get_null, assign_lifetime),
     row(c"mcst", get_status, None, None),
     row(c"mcev", events::get_field, None, Some(events::parse_field)),
     row(c"", get_null, None, None),
@@ -52,8 +52,13 @@ impl Table {
 
 type NameParser = unsafe extern "C" fn(*mut PvSpec, *mut Str) -> c_int;
 
-const fn keyed(name: &'static CStr, getf: PvGetter, setf: Option<PvSetter>) -> PvExport {
-    row(name, getf, setf, Some(parse_name))
+const fn keyed(
+    name: &'static CStr,
+    parse_name: NameParser,
+    getf: PvGetter,
+    setf: PvSetter,
+) -> PvExport {
+    row(name, getf, Some(setf), Some(parse_name))
 }
 
 /// A row of the table; the empty name ends it.

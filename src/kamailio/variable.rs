@@ -18,6 +18,8 @@ use crate::key::Name;
 
 /// What stands between the parentheses of a variable, parsed.
 pub struct Variable {
+    /// Which variable it is, without `$`.
+    name: &'static str,
     /// As written, for log lines.
     text: String,
     /// Index of the pool.
@@ -30,12 +32,12 @@ pub struct Variable {
 
 impl fmt::Display for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "variable with the name '{}'", self.text)
+        write!(f, "${}({})", self.name, self.text)
     }
 }
 
 impl Variable {
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(variable: &'static str, text: &str) -> Option<Self> {
         let name = PARAMETERS.with(|parameters| {
             let parameters = parameters.get_or_insert_default();
             let name = Name::cut(text, |name| parameters.pool_index(name).is_some());
@@ -81,6 +83,7 @@ impl Variable {
             return None;
         }
         Some(Self {
+            name: variable,
             text: text.to_owned(),
             pool,
             key,
@@ -176,11 +179,27 @@ fn without_null(expire: &[u8]) -> &[u8] {
     }
 }
 
-/// Parses what stands in parentheses, for the host.
-///
+macro_rules! parsers {
+    ($($variable:ident)*) => {
+        /// What parses a name, for the host: one each, as the host does not say which variable
+        /// it is parsing.
+        pub mod parse_name {
+            use super::*;
+            $(
+                pub unsafe extern "C" fn $variable(spec: *mut PvSpec, inner: *mut Str) -> c_int {
+                    // SAFETY: the host's own arguments.
+                    unsafe { parse(stringify!($variable), spec, inner) }
+                }
+            )*
+        }
+    };
+}
+
+parsers! { mct mcinc mcdec mctex }
+
 /// # Safety
-/// Called by the host.
-pub unsafe extern "C" fn parse_name(spec: *mut PvSpec, inner: *mut Str) -> c_int {
+/// The arguments of a variable's `parse_name`.
+unsafe fn parse(variable: &'static str, spec: *mut PvSpec, inner: *mut Str) -> c_int {
     guard(-1, || {
         // SAFETY: the fence's rule "live arguments".
         let inner = unsafe { (*inner).bytes() };
@@ -191,7 +210,7 @@ pub unsafe extern "C" fn parse_name(spec: *mut PvSpec, inner: *mut Str) -> c_int
             );
             return -1;
         };
-        let Some(variable) = Variable::parse(text) else {
+        let Some(variable) = Variable::parse(variable, text) else {
             return -1;
         };
         // SAFETY: the specification is ours to fill in; the host calls `free_name` for it.

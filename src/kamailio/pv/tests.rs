@@ -11,6 +11,10 @@ struct Spec(Box<PvSpec>);
 
 impl Spec {
     fn parse(inner: &str) -> Option<Self> {
+        Self::parse_by(parse_name::mct, inner)
+    }
+
+    fn parse_by(parse_name: NameParser, inner: &str) -> Option<Self> {
         // SAFETY: all-zero is a valid `pv_spec_t`.
         let mut spec = Box::new(unsafe { MaybeUninit::<PvSpec>::zeroed().assume_init() });
         let mut inner = Str::borrowed(inner.as_bytes());
@@ -189,6 +193,22 @@ fn what_a_variable_expands_to_is_never_cut_nor_sent_raw() {
     drop(turn);
     let digest = format!("get {:x}\r\n", md5::compute(b"x\r\nflush_all"));
     assert_eq!(server.join().unwrap(), ["get x=>60\r\n", &digest]);
+}
+
+#[test]
+fn a_variable_knows_which_one_it_is() {
+    let _turn = Turn::without_server();
+    let mut seen = 0;
+    let keyed = |row: &&PvExport| row.setf.is_some();
+    for row in TABLE.0.iter().filter(keyed) {
+        let mut spec = Spec::parse_by(row.parse_name.unwrap(), "k=>$v").unwrap();
+        // SAFETY: names of the table; a variable that was just parsed.
+        let (name, variable) = unsafe { (row.name.bytes(), Variable::of(&raw mut spec.0.pvp)) };
+        let expected = format!("${}(k=>$v)", String::from_utf8_lossy(name));
+        assert_eq!(variable.to_string(), expected);
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
 }
 
 #[test]
