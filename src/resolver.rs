@@ -18,12 +18,22 @@ use crate::net::sys;
 #[derive(Debug, Default)]
 pub struct Lookup {
     under_way: Arc<AtomicBool>,
+    /// The process that this is about, as [`sys::process`] tells them apart: a fork leaves threads
+    /// behind.
+    process: u32,
 }
 
 impl Lookup {
     /// Begins to look `host` up, unless that is under way; the answer goes to `into`. Names without
     /// an answer keep the addresses they had.
-    pub fn begin(&self, host: &str, into: &'static Addresses) {
+    pub fn begin(&mut self, host: &str, into: &'static Addresses) {
+        let process = sys::process();
+        if self.process != process {
+            *self = Self {
+                under_way: Arc::default(),
+                process,
+            };
+        }
         if self.under_way.swap(true, Ordering::Acquire) {
             return;
         }
@@ -73,7 +83,7 @@ mod tests {
     #[test]
     fn a_name_gets_its_addresses_and_keeps_them() {
         let addresses: &'static Addresses = Box::leak(Box::default());
-        let lookup = Lookup::default();
+        let mut lookup = Lookup::default();
         lookup.begin("localhost", addresses);
         lookup.wait(Duration::from_secs(10));
         let known = addresses.read();
@@ -84,5 +94,20 @@ mod tests {
         lookup.begin("no-such-host.invalid", addresses);
         lookup.wait(Duration::from_secs(10));
         assert_eq!(addresses.read(), known);
+    }
+
+    #[test]
+    fn a_lookup_that_was_under_way_before_a_fork_is_begun_again() {
+        let addresses: &'static Addresses = Box::leak(Box::default());
+        let mut lookup = Lookup {
+            under_way: Arc::new(AtomicBool::new(true)),
+            process: sys::process(),
+        };
+        lookup.begin("localhost", addresses);
+        assert!(addresses.read().is_empty(), "one is under way");
+        lookup.process = sys::process().wrapping_add(1);
+        lookup.begin("localhost", addresses);
+        lookup.wait(Duration::from_secs(10));
+        assert!(!addresses.read().is_empty());
     }
 }

@@ -95,17 +95,9 @@ impl Member {
         targets(&self.spec, self.shared.addresses(self.slot))
     }
 
-    /// The name of its host, if it is one that has to be looked up.
-    fn name(&self) -> Option<&str> {
-        match &self.spec.address {
-            Address::Tcp { host, .. } if literal(host).is_none() => Some(host),
-            _ => None,
-        }
-    }
-
     /// Has its name looked up, if it has one and that is due.
     pub fn look_up(&mut self, now: Moment) {
-        let Some(name) = self.name() else {
+        let Some(name) = name(&self.spec) else {
             return;
         };
         let due = self.looked_up.is_none_or(|last| {
@@ -272,6 +264,14 @@ impl Member {
                 self.note(change, &why);
             }
         }
+    }
+}
+
+/// The name of its host, if it is one that has to be looked up.
+fn name(server: &ServerSpec) -> Option<&str> {
+    match &server.address {
+        Address::Tcp { host, .. } if literal(host).is_none() => Some(host),
+        _ => None,
     }
 }
 

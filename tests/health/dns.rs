@@ -1,0 +1,181 @@
+//! Names for one Kamailio alone: a name server of the test's own, which the system's resolver is sent
+//! to by files that only that process sees (a mount namespace). Needs root and `unshare`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use support::{Builder, Host, Port, Scratch, wait};
+
+/// The types of questions that are answered.
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+/// "No such name", among a reply's flags.
+const NO_NAME: u16 = 3;
+
+/// Puts the two files in the place of the system's, and becomes what follows.
+const AS_IF: &str = r#"mount --bind "$1" /etc/resolv.conf && mount --bind "$2" /etc/nsswitch.conf &&
+    shift 2 && exec "$@""#;
+
+/// A name server; it knows what it is told, and answers as it is told.
+pub struct Dns {
+    told: Arc<Told>,
+    thread: Option<JoinHandle<()>>,
+    wrapper: Vec<String>,
+    _files: Scratch,
+    _port: Port,
+}
+
+#[derive(Default)]
+struct Told {
+    names: Mutex<BTreeMap<String, Vec<IpAddr>>>,
+    asked: AtomicUsize,
+    silent: AtomicBool,
+    end: AtomicBool,
+}
+
+impl Dns {
+    /// Knows no name yet. `patience` in seconds is how long the system's resolver waits for an answer.
+    /// `None` where the resolver's files cannot be replaced.
+    pub fn start(patience: u32) -> Option<Dns> {
+        let port = Port::free();
+        let [high, low] = port.number().to_be_bytes();
+        let ip = Ipv4Addr::new(127, high, low, 1);
+        let socket = UdpSocket::bind((ip, 53)).ok()?;
+        socket
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .ok()?;
+        let files = Scratch::new();
+        let options = format!("nameserver {ip}\noptions timeout:{patience} attempts:1\nsearch .\n");
+        let resolver = files.write("resolv.conf", options);
+        let order = files.write(
+            "nsswitch.conf",
+            "hosts: files dns\npasswd: files\ngroup: files\n",
+        );
+        let words = ["unshare", "-m", "sh", "-c", AS_IF, "sh"].map(String::from);
+        let paths = [resolver, order].map(|path| path.display().to_string());
+        let wrapper: Vec<String> = words.into_iter().chain(paths).collect();
+        let mut trial = Command::new(&wrapper[0]);
+        trial.args(&wrapper[1..]).arg("true").stderr(Stdio::null());
+        if !Host::current().is_local() || !trial.status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let told = Arc::new(Told::default());
+        let server = Arc::clone(&told);
+        Some(Dns {
+            told,
+            thread: Some(thread::spawn(move || server.serve(&socket))),
+            wrapper,
+            _files: files,
+            _port: port,
+        })
+    }
+
+    /// Has that Kamailio ask here.
+    pub fn serve(&self, builder: Builder) -> Builder {
+        let words: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();
+        builder.wrapper(&words)
+    }
+
+    /// From now on `name` has these addresses; without any there is no such name.
+    pub fn set(&self, name: &str, addresses: &[&str]) {
+        let parse = |text: &&str| text.parse().expect("an address");
+        let addresses = addresses.iter().map(parse).collect();
+        self.told.names().insert(name.into(), addresses);
+    }
+
+    /// From now on it answers nobody, or everybody again.
+    pub fn set_silent(&self, silent: bool) {
+        self.told.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Waits until somebody has asked for an address and has been told, or left waiting.
+    #[track_caller]
+    pub fn wait_for_question(&self) {
+        let before = self.told.asked.load(Ordering::Relaxed);
+        wait::until("somebody to ask for a name", wait::PATIENCE, || {
+            self.told.asked.load(Ordering::Relaxed) > before
+        });
+    }
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        self.told.end.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Told {
+    fn names(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<IpAddr>>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, socket: &UdpSocket) {
+        let mut room = [0; 512];
+        while !self.end.load(Ordering::Relaxed) {
+            let Ok((size, from)) = socket.recv_from(&mut room) else {
+                continue;
+            };
+            self.answer(&room[..size], socket, from);
+        }
+    }
+
+    fn answer(&self, request: &[u8], socket: &UdpSocket, from: SocketAddr) {
+        let Some((name, kind, question)) = read(request) else {
+            return;
+        };
+        if !self.silent.load(Ordering::Relaxed) {
+            let known = self.names().get(&name).cloned().unwrap_or_default();
+            let reply = reply(&request[..2], question, kind, &known);
+            // Who has gone meanwhile needs no answer.
+            let _ = socket.send_to(&reply, from);
+        }
+        if kind == A {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The name that is asked for, the type, and the bytes of the question.
+fn read(request: &[u8]) -> Option<(String, u16, &[u8])> {
+    let body = request.get(12..)?;
+    let (mut labels, mut at) = (Vec::new(), 0);
+    while *body.get(at)? != 0 {
+        let end = at + 1 + usize::from(body[at]);
+        labels.push(String::from_utf8_lossy(body.get(at + 1..end)?).into_owned());
+        at = end;
+    }
+    let kind = body.get(at + 1..at + 3)?;
+    let kind = u16::from_be_bytes([kind[0], kind[1]]);
+    Some((labels.join("."), kind, body.get(..at + 5)?))
+}
+
+fn reply(id: &[u8], question: &[u8], kind: u16, known: &[IpAddr]) -> Vec<u8> {
+    let bytes = |address: &IpAddr| match (kind, address) {
+        (A, IpAddr::V4(v4)) => Some(v4.octets().to_vec()),
+        (AAAA, IpAddr::V6(v6)) => Some(v6.octets().to_vec()),
+        _ => None,
+    };
+    let answers: Vec<Vec<u8>> = known.iter().filter_map(bytes).collect();
+    // A reply, to a question that may be passed on, by somebody who would.
+    let flags = 0x8180 | if known.is_empty() { NO_NAME } else { 0 };
+    let count = u16::try_from(answers.len()).expect("a few");
+    let numbers = [flags, 1, count, 0, 0].map(u16::to_be_bytes).concat();
+    let mut reply = [id, &numbers, question].concat();
+    for answer in answers {
+        let length = u16::try_from(answer.len()).expect("16 at most");
+        // The question's name; type; class IN; no time to live.
+        let head = [0xc00c, kind, 1, 0, 0, length].map(u16::to_be_bytes);
+        reply.extend(head.concat());
+        reply.extend(answer);
+    }
+    reply
+}

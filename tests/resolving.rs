@@ -1,0 +1,210 @@
+//! Servers that are given by name: names that stop resolving, that resolve later, that move, and a
+//! resolver that does not answer. Where a process cannot be given names of its own (that needs root
+//! and `unshare`), these tests say so and pass.
+
+#[path = "health/dns.rs"]
+mod dns;
+#[path = "health/watch.rs"]
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use dns::Dns;
+use support::{Answer, Builder, Kamailio, Memcached, Request, Run};
+use watch::{Bystanders, SLACK, row, wait_for_state};
+
+/// How long the start waits for names.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+
+/// How soon a name without an address is asked for again.
+const LOOKUP_RETRY: Duration = Duration::from_secs(1);
+
+/// How often a server that is out is probed.
+const RETRY: Duration = Duration::from_millis(100);
+
+const WORKERS: usize = 4;
+
+/// A name server, unless this machine has none to give.
+fn dns(patience: u32) -> Option<Dns> {
+    let dns = Dns::start(patience);
+    if dns.is_none() {
+        eprintln!("skipped: names cannot be replaced here");
+    }
+    dns
+}
+
+fn builder(dns: &Dns, servers: &str) -> Builder {
+    let builder = Kamailio::builder()
+        .param("servers", servers)
+        .param("timeout", 500)
+        .param("retry_interval", 100)
+        .rpc()
+        .children(WORKERS)
+        .script("get", "", &["$mct(k)", "$mcst"]);
+    dns.serve(builder)
+}
+
+/// Many reads by all workers.
+fn on_all_workers(kamailio: &Kamailio) -> Vec<Answer> {
+    let launch = |_| kamailio.launch("get", Request::options());
+    let runs: Vec<Run> = (0..5 * WORKERS).map(launch).collect();
+    runs.into_iter().map(Run::wait).collect()
+}
+
+#[track_caller]
+fn assert_all(kamailio: &Kamailio, word: &str) {
+    for answer in on_all_workers(kamailio) {
+        assert_eq!(answer["$mcst"], word);
+    }
+}
+
+/// The name that a memcached is given, with its port, and the address that it has.
+fn named(memcached: &Memcached) -> (String, &str) {
+    let (ip, port) = memcached.address().rsplit_once(':').expect("a port");
+    (format!("cache.test:{port}"), ip)
+}
+
+#[test]
+fn a_name_that_stops_resolving_is_used_where_it_was() {
+    let Some(dns) = dns(5) else { return };
+    for gone in ["no such name", "no answer"] {
+        let memcached = Memcached::start();
+        let (name, ip) = named(&memcached);
+        dns.set("cache.test", &[ip]);
+        dns.set_silent(false);
+        let kamailio = builder(&dns, &name).start();
+        memcached.put("k", 1, 0, "v");
+        assert_all(&kamailio, "hit");
+        match gone {
+            "no answer" => dns.set_silent(true),
+            _ => dns.set("cache.test", &[]),
+        }
+        memcached.pause();
+        assert_eq!(kamailio.run("get")["$mcst"], "timeout", "{gone}");
+        // A failure has the name asked for again, in vain.
+        dns.wait_for_question();
+        memcached.resume();
+        wait_for_state(&kamailio, &name, "active");
+        assert_all(&kamailio, "hit");
+    }
+}
+
+#[test]
+fn a_name_that_resolves_later_is_found() {
+    let Some(dns) = dns(5) else { return };
+    for asked_before in [true, false] {
+        dns.set("cache.test", &[]);
+        let memcached = Memcached::start();
+        let (name, ip) = named(&memcached);
+        let begun = Instant::now();
+        let kamailio = builder(&dns, &name).start();
+        assert!(begun.elapsed() < LOOKUP_LIMIT, "an answer is an answer");
+        memcached.put("k", 1, 0, "v");
+        if asked_before {
+            assert_all(&kamailio, "down");
+            assert_eq!(row(&kamailio, &name).state, "inactive");
+        }
+        dns.set("cache.test", &[ip]);
+        dns.wait_for_question();
+        let took = wait_for_state(&kamailio, &name, "active");
+        assert!(took < LOOKUP_RETRY + RETRY + SLACK, "{took:?}");
+        assert_all(&kamailio, "hit");
+    }
+}
+
+#[test]
+fn a_name_that_moves_is_followed_after_a_failure() {
+    let Some(dns) = dns(5) else { return };
+    // Both on the same port, so that one name can stand for either.
+    let homes = [Memcached::on_default_port(), Memcached::on_default_port()];
+    let move_to = |home: &Memcached| dns.set("cache.test", &[named(home).1]);
+    move_to(&homes[0]);
+    let kamailio = builder(&dns, "cache.test").start();
+    for (from, to) in [(0, 1), (1, 0)] {
+        let (from, to) = (&homes[from], &homes[to]);
+        from.put("k", 1, 0, "v");
+        assert_all(&kamailio, "hit");
+        move_to(to);
+        from.kill();
+        assert_eq!(kamailio.run("get")["$mcst"], "down");
+        wait_for_state(&kamailio, "cache.test:11211", "active");
+        assert_all(&kamailio, "miss");
+        to.put("k", 1, 0, "v");
+        assert_all(&kamailio, "hit");
+        from.restart();
+    }
+}
+
+#[test]
+fn all_addresses_of_a_name_are_tried() {
+    let Some(dns) = dns(5) else { return };
+    let memcached = Memcached::on_default_port();
+    memcached.put("k", 1, 0, "v");
+    // Nobody listens at the others.
+    for others in [vec!["127.255.255.1"], vec!["127.255.255.1", "::1"]] {
+        let addresses = [&others[..], &[named(&memcached).1]].concat();
+        dns.set("cache.test", &addresses);
+        let kamailio = builder(&dns, "cache.test").start();
+        assert_all(&kamailio, "hit");
+        let row = row(&kamailio, "cache.test:11211");
+        assert_eq!((&row.state[..], row.failures), ("active", 0));
+    }
+}
+
+#[test]
+fn a_resolver_that_hangs_delays_nobody() {
+    let Some(dns) = dns(30) else { return };
+    dns.set_silent(true);
+    let memcached = Memcached::start();
+    memcached.put("k", 1, 0, "v");
+    let names: Vec<String> = (0..20)
+        .map(|number| format!("cache-{number}.test"))
+        .collect();
+    let begun = Instant::now();
+    let kamailio = builder(&dns, memcached.address())
+        .param("pool", format!("name=named;servers={}", names.join(",")))
+        .script("named", "", &["$mct(named=>k)", "$mcst"])
+        .start();
+    let took = begun.elapsed();
+    let least = LOOKUP_LIMIT..LOOKUP_LIMIT * 2;
+    assert!(least.contains(&took), "all names together: {took:?}");
+    let bystanders = Bystanders::start(&kamailio);
+    for _ in 0..10 {
+        for answer in on_all_workers(&kamailio) {
+            assert_eq!(answer["$mcst"], "hit");
+            assert!(answer.elapsed() < SLACK, "{:?}", answer.elapsed());
+        }
+        let answer = kamailio.run("named");
+        assert_eq!(answer["$mcst"], "down");
+        assert!(answer.elapsed() < SLACK, "{:?}", answer.elapsed());
+    }
+    // The prober goes on, too.
+    memcached.kill();
+    assert_eq!(kamailio.run("get")["$mcst"], "down");
+    memcached.restart();
+    let took = wait_for_state(&kamailio, memcached.address(), "active");
+    assert!(took < RETRY + SLACK, "{took:?}");
+    let longest = bystanders.longest_wait();
+    assert!(longest < SLACK, "{longest:?}");
+    let begun = Instant::now();
+    assert!(kamailio.stop().success());
+    let took = begun.elapsed();
+    assert!(took < LOOKUP_LIMIT, "{took:?}");
+}
+
+#[test]
+fn a_resolver_that_hangs_at_the_start_is_asked_again() {
+    let Some(dns) = dns(2) else { return };
+    dns.set_silent(true);
+    let memcached = Memcached::start();
+    memcached.put("k", 1, 0, "v");
+    let (name, ip) = named(&memcached);
+    dns.set("cache.test", &[ip]);
+    let kamailio = builder(&dns, &name).start();
+    assert_all(&kamailio, "down");
+    // More questions than were left over from the start: the prober asks by itself.
+    (0..5).for_each(|_| dns.wait_for_question());
+    dns.set_silent(false);
+    wait_for_state(&kamailio, &name, "active");
+    assert_all(&kamailio, "hit");
+}
