@@ -8,7 +8,8 @@
 //! waits on) is one 64-bit word, and every change is one compare-and-exchange from a word that was
 //! looked at as a whole. So there is no lock that a dying process could keep, changes are never
 //! mixed, and of several processes that see the same failure exactly one makes the change and logs
-//! it. The moment and the reason beside it are for people: they may lag behind by a change. All
+//! it. When it returned stands beside the word, and is written before it. The other moments and the
+//! reason are for people: they may lag behind by a change. All
 //! bits zero = active since the start. It is told the time, the rules and who asks.
 
 use std::cell::Cell;
@@ -25,6 +26,8 @@ pub struct Health {
     word: AtomicU64,
     since: AtomicU64,
     away_since: AtomicU64,
+    /// When it last came into service; operations that began before have nothing to say of it.
+    returned: AtomicU64,
     reason: AtomicU32,
     /// Operations made, and those under way in the upper bits: one addition counts both.
     operations: AtomicU64,
@@ -129,6 +132,15 @@ impl Verdict {
         }
     }
 
+    /// After the failure of an operation that began in an earlier time of service.
+    fn after_old_failure(self) -> Self {
+        match self.is_stalled() && self.holder == 0 {
+            // It was waited for by that operation alone.
+            true => self.become_state(State::Active),
+            false => self,
+        }
+    }
+
     /// Without `process` among those who wait on.
     fn without(self, process: u32) -> Self {
         let holder = if self.holder == process {
@@ -147,6 +159,11 @@ impl Verdict {
     /// The prober has had a good answer after an outage, but not enough of them.
     fn is_returning(self) -> bool {
         self.state == State::Trying && self.probes > 0
+    }
+
+    /// Nobody may ask it until the prober or an operator brings it back.
+    fn is_out(self) -> bool {
+        matches!(self.state, State::Inactive | State::Disabled) || self.is_returning()
     }
 
     fn word(self) -> u64 {
@@ -224,7 +241,7 @@ impl Health {
         self.operations.fetch_sub(UNDER_WAY, Ordering::Relaxed);
     }
 
-    /// The server has answered an operation of `process`: whatever it was thought of, it is there.
+    /// The server has answered an operation of `process`: it is there, if it is in service.
     pub fn answered(&self, now: impl Fn() -> Moment, process: impl Fn() -> u32) -> Option<Change> {
         if self.word.load(Ordering::Relaxed) == Verdict::ACTIVE.word() {
             return None;
@@ -232,21 +249,30 @@ impl Health {
         let process = process();
         self.change(now(), |verdict| {
             let verdict = verdict.without(process);
-            Some(match verdict.state {
-                State::Active | State::Trying => verdict.become_state(State::Active),
-                State::Inactive | State::Disabled => verdict,
+            Some(match verdict.is_out() {
+                false => verdict.become_state(State::Active),
+                true => verdict,
             })
         })
     }
 
-    /// An operation of `process` failed by the server's fault.
-    pub fn failed(&self, now: Moment, why: Status, rules: Rules, process: u32) -> Option<Change> {
+    /// An operation of `process` that began at `began` failed by the server's fault. What began
+    /// before an outage that is over, or when the slot was another server's, is counted, no more.
+    pub fn failed(
+        &self,
+        now: Moment,
+        began: Moment,
+        why: Status,
+        rules: Rules,
+        process: u32,
+    ) -> Option<Change> {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let change = self.change(now, |verdict| {
             let verdict = verdict.without(process);
-            Some(match verdict.state {
-                State::Active | State::Trying => verdict.after_failure(rules),
-                State::Inactive | State::Disabled => verdict,
+            Some(match verdict.is_out() {
+                false if self.is_old(began) => verdict.after_old_failure(),
+                false => verdict.after_failure(rules),
+                true => verdict,
             })
         });
         if change.is_some() {
@@ -255,18 +281,19 @@ impl Health {
         change
     }
 
-    /// An operation of `process` is unanswered for the stall limit.
-    pub fn overdue(&self, now: Moment, process: u32) -> Overdue {
+    /// An operation of `process` that began at `began` is unanswered for the stall limit.
+    pub fn overdue(&self, now: Moment, began: Moment, process: u32) -> Overdue {
         let waits_on = Cell::new(false);
         let change = self.change(now, |verdict| {
-            waits_on.set(verdict.state == State::Active && verdict.holder == 0);
+            let concerned = verdict.state == State::Active && !self.is_old(began);
+            waits_on.set(concerned && verdict.holder == 0);
             let holder = if waits_on.get() {
                 process
             } else {
                 verdict.holder
             };
             let state = State::Trying;
-            (verdict.state == State::Active).then_some(Verdict {
+            concerned.then_some(Verdict {
                 state,
                 holder,
                 ..verdict
@@ -336,9 +363,15 @@ impl Health {
         self.change(now, |verdict| Some(verdict.become_state(state)))
     }
 
+    /// True for what began before the server last came into service.
+    fn is_old(&self, began: Moment) -> bool {
+        began.nanos() < self.returned.load(Ordering::Relaxed)
+    }
+
     /// Another server takes this place.
     pub fn reset(&self, now: Moment) {
-        self.word.store(Verdict::ACTIVE.word(), Ordering::Relaxed);
+        self.returned.store(now.nanos(), Ordering::Relaxed);
+        self.word.store(Verdict::ACTIVE.word(), Ordering::Release);
         self.reason.store(0, Ordering::Relaxed);
         self.since.store(now.nanos(), Ordering::Relaxed);
         self.operations
@@ -348,18 +381,22 @@ impl Health {
 
     /// Applies `step` to the verdict as a whole; says so if that changes the state.
     fn change(&self, now: Moment, step: impl Fn(Verdict) -> Option<Verdict>) -> Option<Change> {
-        let mut word = self.word.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Acquire);
         loop {
             let (old, new) = (Verdict::of(word), step(Verdict::of(word))?);
             if old == new {
                 return None;
             }
-            match self.word.compare_exchange_weak(
-                word,
-                new.word(),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
+            if old.is_out() && new.state == State::Active {
+                // Before anybody can see it in service: a moment too early harms nobody, for
+                // nothing begins while it is out.
+                self.returned.store(now.nanos(), Ordering::Relaxed);
+            }
+            let (done, seen) = (Ordering::AcqRel, Ordering::Acquire);
+            match self
+                .word
+                .compare_exchange_weak(word, new.word(), done, seen)
+            {
                 Ok(_) if old.state == new.state => return None,
                 Ok(_) => {
                     if new.state == State::Inactive && !old.is_returning() {

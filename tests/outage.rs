@@ -7,7 +7,9 @@ mod watch;
 use std::io;
 use std::time::Duration;
 
-use support::{Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, Run};
+use support::{
+    Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, Run, wait,
+};
 use watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
 
 /// What the server does about one request.
@@ -186,6 +188,38 @@ fn a_server_that_comes_and_goes_is_a_few_lines_a_minute() {
         5
     );
     assert_eq!(lines(&kamailio).len(), 10);
+}
+
+#[test]
+fn what_began_before_an_outage_does_not_bring_another() {
+    let server = FaultyServer::start(|connection| {
+        loop {
+            match &connection.request()?[..] {
+                b"get slow\r\n" => connection.silence()?,
+                b"get bad\r\n" => connection.send("NONSENSE\r\n")?,
+                b"version\r\n" => connection.send("VERSION 1.6\r\n")?,
+                _ => connection.send("END\r\n")?,
+            }
+        }
+    });
+    let kamailio = builder(&server.address())
+        .param("timeout", 1500)
+        .param("stall_limit", 60_000)
+        .param("retry_interval", 100)
+        .children(2)
+        .start();
+    let slow = kamailio.launch("get", Request::options().header("X-Key", "slow"));
+    wait::until("it to begin", wait::PATIENCE, || {
+        row(&kamailio, &server.address()).in_flight == 1
+    });
+    assert_eq!(get(&kamailio, "bad")["$mcst"], "garbled");
+    wait_for_state(&kamailio, &server.address(), "active");
+    assert_eq!(slow.wait()["$mcst"], "timeout");
+    let back = row(&kamailio, &server.address());
+    assert_eq!((&back.state[..], back.failures), ("active", 2));
+    assert_eq!(get(&kamailio, "good")["$mcst"], "miss");
+    assert_eq!(kamailio.log_lines(" is inactive: ").len(), 1);
+    assert_eq!(lines(&kamailio).len(), 3, "out, back, and what failed late");
 }
 
 #[test]

@@ -38,7 +38,9 @@ impl Node {
     }
 
     fn fail(&self, pool: usize, member: usize, why: Status) {
-        let failed = self.health(pool, member).failed(self.now, why, RULES, 99);
+        let failed = self
+            .health(pool, member)
+            .failed(self.now, self.now, why, RULES, 99);
         assert!(failed.is_some());
     }
 
@@ -113,12 +115,18 @@ fn what_is_down_does_not_go_down_again() {
 fn a_stall_that_is_answered_is_no_event() {
     let mut node = Node::new();
     let health = node.health(0, 0);
-    assert!(matches!(health.overdue(node.now, 7), Overdue::WaitOn(_)));
+    assert!(matches!(
+        health.overdue(node.now, node.now, 7),
+        Overdue::WaitOn(_)
+    ));
     assert!(node.look().is_empty());
     node.wait(300);
     assert!(health.answered(|| node.now, || 7).is_some());
     assert!(node.look().is_empty());
-    assert!(matches!(health.overdue(node.now, 7), Overdue::WaitOn(_)));
+    assert!(matches!(
+        health.overdue(node.now, node.now, 7),
+        Overdue::WaitOn(_)
+    ));
     assert!(node.look().is_empty());
     node.fail(0, 0, Status::Timeout);
     assert_eq!(node.look(), ["server-down a:1  default inactive timeout 0"]);
@@ -187,7 +195,9 @@ fn a_moment_that_lags_behind_the_state_does_not_make_an_outage_longer() {
     let mut node = Node::new();
     node.look();
     let long_ago = Moment::from_nanos(1);
-    let failed = node.health(0, 0).failed(long_ago, Status::Down, RULES, 99);
+    let failed = node
+        .health(0, 0)
+        .failed(long_ago, Moment::now(), Status::Down, RULES, 99);
     assert!(failed.is_some());
     node.wait(1_000);
     assert_eq!(node.look().len(), 1);

@@ -18,10 +18,10 @@ use super::*;
 enum Actor {
     /// A worker that has not looked yet.
     Comes,
-    /// It has seen the server active, and asked.
-    Asks,
-    /// Overdue, and chosen to wait on.
-    WaitsOn,
+    /// It has seen the server active, and asked, after so many returns.
+    Asks(u8),
+    /// Overdue, and chosen to wait on; it has asked after so many returns.
+    WaitsOn(u8),
     /// The prober, with a probe under way or none.
     Probes(bool),
     /// An operator who has not decided yet, with so many decisions left.
@@ -34,6 +34,8 @@ enum Actor {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct World {
     word: u64,
+    /// How often the server has come back into service; time goes on with that alone.
+    returns: u8,
     actors: Vec<Actor>,
 }
 
@@ -41,7 +43,21 @@ impl World {
     fn health(&self) -> Health {
         Health {
             word: AtomicU64::new(self.word),
+            returned: AtomicU64::new(self.returned().nanos()),
             ..Health::default()
+        }
+    }
+
+    /// The moment of all that happens until it returns once more.
+    fn now(&self) -> Moment {
+        began(self.returns) + Duration::from_secs(1)
+    }
+
+    /// When it returned last.
+    fn returned(&self) -> Moment {
+        match self.returns.checked_sub(1) {
+            Some(before) => began(before) + Duration::from_secs(1),
+            None => Moment::from_nanos(0),
         }
     }
 
@@ -50,7 +66,7 @@ impl World {
     }
 
     fn waiting(&self) -> usize {
-        let waits = |actor: &&Actor| **actor == Actor::WaitsOn;
+        let waits = |actor: &&Actor| matches!(actor, Actor::WaitsOn(_));
         self.actors.iter().filter(waits).count()
     }
 
@@ -61,38 +77,48 @@ impl World {
             let (mut world, health) = (self.clone(), self.health());
             event(&health);
             world.word = health.word.load(Ordering::Relaxed);
+            let returned = health.returned.load(Ordering::Relaxed);
+            world.returns += u8::from(returned != self.returned().nanos());
             world.actors[at] = actor;
+            self.check_step(at, &world);
             world
         };
+        let now = self.now();
         let answered = |health: &Health| {
-            health.answered(now, || process);
+            health.answered(|| now, || process);
         };
-        let failed = |health: &Health| {
-            health.failed(now(), Status::Down, rules, process);
+        let failed = |returns: u8| {
+            move |health: &Health| {
+                health.failed(now, began(returns), Status::Down, rules, process);
+            }
         };
         match self.actors[at] {
             Actor::Comes if self.verdict().state == State::Active => {
-                vec![step(Actor::Asks, &|_| ())]
+                vec![step(Actor::Asks(self.returns), &|_| ())]
             }
             Actor::Comes => vec![step(Actor::Done, &|_| ())],
-            Actor::Asks => {
+            Actor::Asks(returns) => {
                 let granted = Cell::new(false);
                 let mut overdue = step(Actor::Done, &|health| {
-                    granted.set(health.overdue(now(), process) != Overdue::GiveUp);
+                    let overdue = health.overdue(now, began(returns), process);
+                    granted.set(overdue != Overdue::GiveUp);
                 });
                 if granted.get() {
-                    overdue.actors[at] = Actor::WaitsOn;
+                    overdue.actors[at] = Actor::WaitsOn(returns);
                 }
-                let (answer, failure) = (step(Actor::Done, &answered), step(Actor::Done, &failed));
-                vec![overdue, answer, failure]
+                vec![
+                    overdue,
+                    step(Actor::Done, &answered),
+                    step(Actor::Done, &failed(returns)),
+                ]
             }
-            Actor::WaitsOn => {
+            Actor::WaitsOn(returns) => {
                 let died = step(Actor::Done, &|health| {
-                    health.release(now(), |pid| pid != process);
+                    health.release(now, |pid| pid != process);
                 });
                 vec![
                     step(Actor::Done, &answered),
-                    step(Actor::Done, &failed),
+                    step(Actor::Done, &failed(returns)),
                     died,
                 ]
             }
@@ -102,19 +128,32 @@ impl World {
             Actor::Probes(true) => [None, Some(Status::Down)]
                 .map(|bad| {
                     step(Actor::Probes(false), &|health| {
-                        health.probed(now(), bad, rules);
+                        health.probed(now, bad, rules);
                     })
                 })
                 .into(),
             Actor::Decides(left @ 1..) => [State::Active, State::Disabled]
                 .map(|state| {
                     let decide = |health: &Health| {
-                        health.set(now(), state);
+                        health.set(now, state);
                     };
                     step(Actor::Decides(left - 1), &decide)
                 })
                 .into(),
             Actor::Probes(false) | Actor::Decides(0) | Actor::Done => Vec::new(),
+        }
+    }
+
+    /// What must hold of the step of one actor that leads to `next`.
+    fn check_step(&self, at: usize, next: &World) {
+        let (Actor::Asks(returns) | Actor::WaitsOn(returns)) = self.actors[at] else {
+            return;
+        };
+        let (before, after) = (self.verdict(), next.verdict());
+        if before.is_out() {
+            assert_eq!(before.state, after.state, "not a worker's to end: {self:?}");
+        } else if returns < self.returns {
+            assert!(!after.is_out(), "another time's failure: {self:?}");
         }
     }
 
@@ -125,8 +164,11 @@ impl World {
         assert!(holders <= 1, "two wait on: {self:?}");
         if verdict.holder != 0 {
             let holder = self.actors[verdict.holder as usize - 1];
-            assert_eq!(holder, Actor::WaitsOn, "who is to end the mark? {self:?}");
+            let waits = matches!(holder, Actor::WaitsOn(_));
+            assert!(waits, "who is to end the mark? {self:?}");
         }
+        let marked = !verdict.is_stalled() || verdict.holder != 0;
+        assert!(marked, "nobody will end the stall: {self:?}");
         let disabled = verdict.state == State::Disabled;
         let decided = self
             .actors
@@ -147,14 +189,16 @@ impl World {
     }
 }
 
-fn now() -> Moment {
-    Moment::from_nanos(1_000_000_000)
+/// When an operation begins that sees the server after so many returns.
+fn began(returns: u8) -> Moment {
+    Moment::from_nanos(u64::from(returns) * 2_000_000_000)
 }
 
 /// Every order of the steps of all actors, with every way that the network can go.
 fn reachable(actors: &[Actor], rules: Rules) -> BTreeSet<World> {
     let start = World {
         word: 0,
+        returns: 0,
         actors: actors.to_vec(),
     };
     let mut known = BTreeSet::from([start.clone()]);

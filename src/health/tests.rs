@@ -21,18 +21,18 @@ fn change(from: State, to: State, seconds: u64) -> Option<Change> {
 #[test]
 fn failures_in_a_row_take_a_server_out_and_good_probes_bring_it_back() {
     let health = Health::default();
-    assert_eq!(health.failed(at(1), DOWN, RULES, 99), None);
+    assert_eq!(health.failed(at(1), at(1), DOWN, RULES, 99), None);
     assert_eq!(health.answered(|| at(2), || 99), None);
     assert_eq!(
-        health.failed(at(3), DOWN, RULES, 99),
+        health.failed(at(3), at(3), DOWN, RULES, 99),
         None,
         "the answer has ended the row"
     );
     assert_eq!(
-        health.failed(at(4), DOWN, RULES, 99),
+        health.failed(at(4), at(4), DOWN, RULES, 99),
         change(State::Active, State::Inactive, 4)
     );
-    assert_eq!(health.failed(at(5), DOWN, RULES, 99), None);
+    assert_eq!(health.failed(at(5), at(5), DOWN, RULES, 99), None);
     assert_eq!(
         health.answered(|| at(5), || 99),
         None,
@@ -63,8 +63,8 @@ fn failures_in_a_row_take_a_server_out_and_good_probes_bring_it_back() {
 fn one_worker_waits_on_and_the_others_give_up() {
     let health = Health::default();
     let mark = change(State::Active, State::Trying, 1).map(Overdue::WaitOn);
-    assert_eq!(Some(health.overdue(at(1), 11)), mark);
-    assert_eq!(health.overdue(at(1), 12), Overdue::GiveUp);
+    assert_eq!(Some(health.overdue(at(1), at(1), 11)), mark);
+    assert_eq!(health.overdue(at(1), at(1), 12), Overdue::GiveUp);
     assert!(!health.wants_probe());
     assert_eq!(health.probed(at(2), None, RULES), None);
     assert_eq!(
@@ -76,7 +76,7 @@ fn one_worker_waits_on_and_the_others_give_up() {
 #[test]
 fn the_death_of_the_one_that_waits_frees_the_server() {
     let health = Health::default();
-    health.overdue(at(1), 11);
+    health.overdue(at(1), at(1), 11);
     assert_eq!(health.release(at(2), |_| true), None);
     assert_eq!(
         health.release(at(2), |pid| pid != 11),
@@ -92,12 +92,75 @@ fn a_failure_of_the_one_that_waits_is_a_failure_like_any() {
         inactive_threshold: 1,
         ..RULES
     };
-    health.overdue(at(1), 11);
+    health.overdue(at(1), at(1), 11);
     assert_eq!(
-        health.failed(at(6), Status::Timeout, once, 11),
+        health.failed(at(6), at(6), Status::Timeout, once, 11),
         change(State::Trying, State::Inactive, 5)
     );
     assert_eq!(health.reason(), Some(Status::Timeout));
+}
+
+#[test]
+fn what_began_before_an_outage_is_counted_and_no_more() {
+    let once = Rules {
+        inactive_threshold: 1,
+        probing_threshold: 1,
+    };
+    for back in [
+        |health: &Health| health.probed(at(5), None, RULES).is_some(),
+        |health: &Health| health.set(at(6), State::Active).is_some(),
+    ] {
+        let health = Health::default();
+        health.failed(at(2), at(1), DOWN, once, 11);
+        back(&health);
+        // Nor does it bring back a server that is on its way back.
+        let (state, began) = (health.state(), at(1));
+        assert_eq!(health.answered(|| at(6), || 12), None);
+        assert_eq!(health.failed(at(6), began, DOWN, RULES, 12), None);
+        assert_eq!(health.state(), state);
+        health.probed(at(6), None, RULES);
+        assert_eq!(health.state(), State::Active);
+        assert_eq!(health.overdue(at(7), began, 13), Overdue::GiveUp);
+        assert_eq!(health.failed(at(7), began, DOWN, once, 14), None);
+        assert_eq!(health.state(), State::Active);
+        assert_eq!(health.counts().2, 3);
+        let fell = health.failed(at(9), at(8), DOWN, once, 11);
+        assert_eq!(fell.map(|change| change.to), Some(State::Inactive));
+    }
+}
+
+#[test]
+fn who_has_waited_on_since_before_an_outage_leaves_no_mark() {
+    let health = Health::default();
+    health.overdue(at(1), at(1), 11);
+    for _ in 0..2 {
+        health.failed(at(2), at(1), DOWN, RULES, 12);
+    }
+    health.set(at(3), State::Active);
+    // Its mark stays, so another one that is overdue gives up; both are heard no more.
+    assert_eq!(health.overdue(at(5), at(4), 12), Overdue::GiveUp);
+    assert_eq!(health.state(), State::Trying);
+    assert_eq!(
+        health.failed(at(6), at(1), DOWN, RULES, 11),
+        change(State::Trying, State::Active, 1)
+    );
+    assert!(matches!(
+        health.overdue(at(8), at(7), 12),
+        Overdue::WaitOn(_)
+    ));
+}
+
+#[test]
+fn an_operation_on_the_slots_last_server_is_not_held_against_the_next() {
+    let health = Health::default();
+    let once = Rules {
+        inactive_threshold: 1,
+        ..RULES
+    };
+    health.reset(at(2));
+    assert_eq!(health.overdue(at(3), at(1), 11), Overdue::GiveUp);
+    assert_eq!(health.failed(at(3), at(1), DOWN, once, 11), None);
+    assert_eq!(health.state(), State::Active);
 }
 
 #[test]
@@ -108,8 +171,8 @@ fn an_operator_has_the_last_word() {
         change(State::Active, State::Disabled, 1)
     );
     assert_eq!(health.answered(|| at(2), || 99), None);
-    assert_eq!(health.failed(at(2), DOWN, RULES, 99), None);
-    assert_eq!(health.overdue(at(2), 11), Overdue::GiveUp);
+    assert_eq!(health.failed(at(2), at(2), DOWN, RULES, 99), None);
+    assert_eq!(health.overdue(at(2), at(2), 11), Overdue::GiveUp);
     assert!(!health.wants_probe());
     assert_eq!(health.probed(at(2), None, RULES), None);
     assert_eq!(
@@ -132,15 +195,18 @@ fn the_prober_finds_an_idle_server_dead() {
 #[test]
 fn every_reachable_verdict_is_a_legal_one() {
     type Event = fn(&Health);
-    let events: [Event; 9] = [
+    let events: [Event; 10] = [
         |health| {
             health.answered(|| at(1), || 99);
         },
         |health| {
-            health.failed(at(1), DOWN, RULES, 99);
+            health.failed(at(1), at(1), DOWN, RULES, 99);
         },
         |health| {
-            health.overdue(at(1), 7);
+            health.failed(at(1), at(0), DOWN, RULES, 99);
+        },
+        |health| {
+            health.overdue(at(1), at(1), 7);
         },
         |health| {
             health.release(at(1), |_| false);
@@ -166,6 +232,7 @@ fn every_reachable_verdict_is_a_legal_one() {
         for event in events {
             let health = Health {
                 word: AtomicU64::new(word),
+                returned: AtomicU64::new(at(1).nanos()),
                 ..Health::default()
             };
             event(&health);
@@ -197,8 +264,8 @@ fn a_change_is_made_once() {
             probing_threshold: 1,
         };
         let changes: usize = std::thread::scope(|scope| {
-            let workers =
-                [0; 4].map(|_| scope.spawn(|| health.failed(at(1), DOWN, once, 99).is_some()));
+            let workers = [0; 4]
+                .map(|_| scope.spawn(|| health.failed(at(1), at(1), DOWN, once, 99).is_some()));
             workers
                 .map(|worker| usize::from(worker.join().unwrap()))
                 .iter()

@@ -146,7 +146,7 @@ impl Member {
         let gave_up = Cell::new(false);
         let (spec, shared, slot, changes) = (&self.spec, self.shared, self.slot, &self.changes);
         let may_wait_on = || {
-            let overdue = health.overdue(Moment::now(), std::process::id());
+            let overdue = health.overdue(Moment::now(), deadline.start(), std::process::id());
             if let Overdue::WaitOn(change) = overdue {
                 let why = format_args!("no answer for {:?}", settings.stall_limit);
                 note(shared, spec, changes, change, &why);
@@ -166,7 +166,7 @@ impl Member {
         match &reply {
             Err(_) if gave_up.get() => {}
             Err(error) if error.counts_against_server() => {
-                self.note_failure(request, error, settings.rules);
+                self.note_failure(request, error, deadline.start(), settings.rules);
             }
             _ => {
                 if let Some(change) = health.answered(Moment::now, std::process::id) {
@@ -184,10 +184,10 @@ impl Member {
     }
 
     #[cold]
-    fn note_failure(&mut self, request: &Request<'_>, error: &Error, rules: Rules) {
-        let now = Moment::now();
+    fn note_failure(&mut self, request: &Request<'_>, error: &Error, began: Moment, rules: Rules) {
+        let (now, process) = (Moment::now(), std::process::id());
         let (word, verb, key) = (error.status(), request.verb(), request.key());
-        match self.health().failed(now, word, rules, std::process::id()) {
+        match self.health().failed(now, began, word, rules, process) {
             Some(change) => {
                 let why = format_args!("{word}: {error} ({verb} of key '{key}')");
                 self.note(change, &why);
