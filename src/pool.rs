@@ -224,7 +224,7 @@ impl Pool {
                 .iter()
                 .position(|member| member.spec().address == spec.address)
             {
-                Some(at) => old.swap_remove(at).renamed(spec),
+                Some(at) => old.swap_remove(at).listed(spec, slot),
                 None => Member::new(spec, slot, self.shared),
             };
             self.members = list.into_iter().map(member).collect();
@@ -279,6 +279,20 @@ mod tests {
         );
         pool.refresh();
         assert_eq!(labels(&pool), ["b:2", "c:3"]);
+    }
+
+    #[test]
+    fn a_server_that_left_and_came_back_unseen_is_found_in_its_new_slot() {
+        let mut pool = pool("a:1, b:2", 0);
+        for list in ["b:2", "b:2, c:3, a:1"] {
+            pool.publish(&server::parse_list(list).unwrap()).unwrap();
+        }
+        pool.refresh();
+        assert_eq!(labels(&pool), ["b:2", "c:3", "a:1"]);
+        pool.members()[1].set(State::Disabled);
+        let states = pool.members().iter().map(|member| member.health().state());
+        let expected = [State::Active, State::Disabled, State::Active];
+        assert_eq!(states.collect::<Vec<_>>(), expected);
     }
 
     #[test]

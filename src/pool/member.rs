@@ -69,9 +69,10 @@ impl Member {
         }
     }
 
-    /// The same server with another weight or alias.
-    pub(super) fn renamed(self, spec: ServerSpec) -> Self {
-        Self { spec, ..self }
+    /// The same server with another weight or alias, or in another slot: it may have left the list
+    /// and come back while nobody looked.
+    pub(super) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
+        Self { spec, slot, ..self }
     }
 
     /// What the operator wrote.
