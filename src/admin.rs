@@ -64,7 +64,7 @@ pub struct Listed {
     pub since: u64,
     /// The word for the failure that led to it, empty for none.
     pub reason: &'static str,
-    /// The addresses that its name has, empty for none.
+    /// The addresses that its name has, the one in use first; empty for none.
     pub resolved: String,
     /// How quick it has been in the last minutes.
     pub latency: Summary,
@@ -99,7 +99,7 @@ impl Listed {
 
 fn resolved(member: &Member) -> String {
     let text = |target: &Target| match target {
-        Target::Tcp(address) => address.ip().to_string(),
+        Target::Tcp(address) | Target::Named(address, _) => address.ip().to_string(),
         Target::Unix(path) => path.clone(),
     };
     member

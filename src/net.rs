@@ -10,6 +10,8 @@ pub mod sys;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::{Down, Error, Waiting};
@@ -23,8 +25,46 @@ const MIN_SHARE: Duration = Duration::from_millis(1);
 pub enum Target {
     /// An IP address and port.
     Tcp(SocketAddr),
+    /// One of several of a name, and what to do once it is connected.
+    Named(SocketAddr, Mark),
     /// The path of a unix socket.
     Unix(String),
+}
+
+/// How others learn which target of several was connected: a number for it, in a place for that.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    place: &'static AtomicU64,
+    number: u64,
+}
+
+impl Mark {
+    /// To write `number` to `place`.
+    pub fn new(place: &'static AtomicU64, number: u64) -> Self {
+        Self { place, number }
+    }
+
+    /// Its target was connected.
+    pub fn make(self) {
+        self.place.store(self.number, Ordering::Relaxed);
+    }
+}
+
+impl PartialEq for Mark {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self.place, other.place) && self.number == other.number
+    }
+}
+
+impl Eq for Mark {}
+
+impl Target {
+    /// It was connected.
+    pub fn mark(&self) {
+        if let Self::Named(_, mark) = self {
+            mark.make();
+        }
+    }
 }
 
 /// A connected stream; closed when dropped.
@@ -133,14 +173,19 @@ fn connect(targets: &[Target], patience: &Patience<'_>) -> Result<OwnedFd, Error
             let share = (left / (targets.len() - tried) as u32).max(MIN_SHARE);
             let connected = match target {
                 Target::Unix(path) => sys::connect_unix(path.as_ref(), share),
-                Target::Tcp(address) => TcpStream::connect_timeout(address, share).map(|stream| {
-                    // Fails on no TCP socket; without it small requests would be sent late.
-                    let _ = stream.set_nodelay(true);
-                    stream.into()
-                }),
+                Target::Tcp(address) | Target::Named(address, _) => {
+                    TcpStream::connect_timeout(address, share).map(|stream| {
+                        // Fails on no TCP socket; without it small requests would be sent late.
+                        let _ = stream.set_nodelay(true);
+                        stream.into()
+                    })
+                }
             };
             match connected {
-                Ok(socket) => return Ok(socket),
+                Ok(socket) => {
+                    target.mark();
+                    return Ok(socket);
+                }
                 Err(error) if is_late(&error) => late = true,
                 Err(error) => failure = Err(Error::Down(Down::Connect(error))),
             }

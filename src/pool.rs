@@ -230,6 +230,7 @@ impl Pool {
             self.members = list.into_iter().map(member).collect();
             (self.version, stale) = (version, true);
         }
+        self.members.iter_mut().for_each(Member::follow_name);
         let leaves_out = self.settings.failover == Failover::NewRing;
         if stale || leaves_out && changes != self.changes {
             let servers: Vec<_> = self

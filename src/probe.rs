@@ -72,7 +72,7 @@ impl Probe {
     fn connect(&mut self, mut failure: Error) {
         for target in self.targets.by_ref() {
             let socket = match &target {
-                Target::Tcp(address) => sys::begin_connect_tcp(address),
+                Target::Tcp(address) | Target::Named(address, _) => sys::begin_connect_tcp(address),
                 Target::Unix(path) => sys::begin_connect_unix(path.as_ref()),
             };
             match socket {

@@ -1,7 +1,7 @@
 //! Resolver: finds the addresses of names, on threads of its own.
 //!
 //! The system's resolver cannot be bounded in time, so nobody waits for it longer than he wants:
-//! each name has a thread, and the answer is left in shared memory when it comes. A name that is
+//! each name has a thread, which leaves the answer where it is wanted when it comes. A name that is
 //! being asked for is not asked for again. Only the prober, and the main process while it starts,
 //! have such threads.
 
@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::addresses::Addresses;
 use crate::net::sys;
 
 /// One name's lookups.
@@ -24,9 +23,9 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Begins to look `host` up, unless that is under way; the answer goes to `into`. Names without
-    /// an answer keep the addresses they had.
-    pub fn begin(&mut self, host: &str, into: &'static Addresses) {
+    /// Begins to look `host` up, unless that is under way; `found` gets the addresses, one or more, on
+    /// another thread.
+    pub fn begin(&mut self, host: &str, found: impl FnOnce(&[IpAddr]) + Send + 'static) {
         let process = sys::process();
         if self.process != process {
             *self = Self {
@@ -39,9 +38,9 @@ impl Lookup {
         }
         let (host, under_way) = (host.to_owned(), Arc::clone(&self.under_way));
         let look = move || {
-            let found = addresses_of(&host);
-            if !found.is_empty() {
-                into.write(&found);
+            let addresses = addresses_of(&host);
+            if !addresses.is_empty() {
+                found(&addresses);
             }
             under_way.store(false, Ordering::Release);
         };
@@ -79,35 +78,40 @@ fn addresses_of(host: &str) -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::{Receiver, channel};
+
+    /// Begins; where the addresses will come.
+    fn begin(lookup: &mut Lookup, host: &str) -> Receiver<Vec<IpAddr>> {
+        let (sender, receiver) = channel();
+        lookup.begin(host, move |found| sender.send(found.to_vec()).unwrap());
+        receiver
+    }
 
     #[test]
-    fn a_name_gets_its_addresses_and_keeps_them() {
-        let addresses: &'static Addresses = Box::leak(Box::default());
+    fn a_name_gets_its_addresses_and_others_get_none() {
         let mut lookup = Lookup::default();
-        lookup.begin("localhost", addresses);
+        let answer = begin(&mut lookup, "localhost");
         lookup.wait(Duration::from_secs(10));
-        let known = addresses.read();
+        let known = answer.try_recv().unwrap();
         assert!(
             known.iter().all(IpAddr::is_loopback) && !known.is_empty(),
             "{known:?}"
         );
-        lookup.begin("no-such-host.invalid", addresses);
+        let answer = begin(&mut lookup, "no-such-host.invalid");
         lookup.wait(Duration::from_secs(10));
-        assert_eq!(addresses.read(), known);
+        assert!(answer.try_recv().is_err());
     }
 
     #[test]
     fn a_lookup_that_was_under_way_before_a_fork_is_begun_again() {
-        let addresses: &'static Addresses = Box::leak(Box::default());
         let mut lookup = Lookup {
             under_way: Arc::new(AtomicBool::new(true)),
             process: sys::process(),
         };
-        lookup.begin("localhost", addresses);
-        assert!(addresses.read().is_empty(), "one is under way");
+        let answer = begin(&mut lookup, "localhost");
+        assert!(answer.recv().is_err(), "one is under way");
         lookup.process = sys::process().wrapping_add(1);
-        lookup.begin("localhost", addresses);
-        lookup.wait(Duration::from_secs(10));
-        assert!(!addresses.read().is_empty());
+        let answer = begin(&mut lookup, "localhost");
+        assert!(answer.recv_timeout(Duration::from_secs(10)).is_ok());
     }
 }

@@ -111,7 +111,7 @@ impl Shared {
         // Nobody uses an unused slot before the list names it.
         for slot in fresh {
             self.health[slot].reset(now);
-            self.addresses[slot].write(&[]);
+            self.addresses[slot].change_owner();
             self.latency[slot].reset();
         }
         self.roster.write(&lines.join("\n"))?;

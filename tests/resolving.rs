@@ -10,6 +10,7 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use dns::Dns;
+use serde_json::Value;
 use support::{Answer, Builder, Kamailio, Memcached, Request, Run};
 use watch::{Bystanders, SLACK, row, wait_for_state};
 
@@ -56,6 +57,15 @@ fn assert_all(kamailio: &Kamailio, word: &str) {
     for answer in on_all_workers(kamailio) {
         assert_eq!(answer["$mcst"], word);
     }
+}
+
+/// The addresses of the first server in the list, the one in use first.
+#[track_caller]
+fn resolved(kamailio: &Kamailio) -> String {
+    let text = kamailio.jsonrpc("memcached.list", "[]");
+    let answer: Value = serde_json::from_str(&text).expect("JSON");
+    let field = answer["result"][0]["resolved"].as_str();
+    field.unwrap_or_else(|| kamailio.fail(&text)).to_owned()
 }
 
 /// The name that a memcached is given, with its port, and the address that it has.
@@ -120,32 +130,47 @@ fn a_name_that_moves_is_followed_after_a_failure() {
     let move_to = |home: &Memcached| dns.set("cache.test", &[named(home).1]);
     move_to(&homes[0]);
     let kamailio = builder(&dns, "cache.test").start();
-    for (from, to) in [(0, 1), (1, 0)] {
+    for (from, to, word) in [(0, 1, "down"), (1, 0, "timeout"), (0, 1, "timeout")] {
         let (from, to) = (&homes[from], &homes[to]);
+        to.remove("k");
         from.put("k", 1, 0, "v");
         assert_all(&kamailio, "hit");
+        assert_eq!(resolved(&kamailio), named(from).1);
         move_to(to);
-        from.kill();
-        assert_eq!(kamailio.run("get")["$mcst"], "down");
+        // A machine that is gone closes no connection; nobody may wait for it a second time.
+        match word {
+            "down" => from.kill(),
+            _ => from.pause(),
+        }
+        assert_eq!(kamailio.run("get")["$mcst"], word);
         wait_for_state(&kamailio, "cache.test:11211", "active");
         assert_all(&kamailio, "miss");
+        assert_eq!(resolved(&kamailio), named(to).1);
         to.put("k", 1, 0, "v");
         assert_all(&kamailio, "hit");
-        from.restart();
+        match word {
+            "down" => from.restart(),
+            _ => from.resume(),
+        }
     }
+    let failures = row(&kamailio, "cache.test:11211").failures;
+    assert_eq!(failures, 3, "one for each move");
 }
 
 #[test]
-fn all_addresses_of_a_name_are_tried() {
+fn all_addresses_of_a_name_are_tried_and_the_list_says_which_is_used() {
     let Some(dns) = dns(5) else { return };
     let memcached = Memcached::on_default_port();
+    let ip = named(&memcached).1;
     memcached.put("k", 1, 0, "v");
     // Nobody listens at the others.
-    for others in [vec!["127.255.255.1"], vec!["127.255.255.1", "::1"]] {
-        let addresses = [&others[..], &[named(&memcached).1]].concat();
-        dns.set("cache.test", &addresses);
+    for others in [&["127.255.255.1"][..], &["127.255.255.1", "127.255.255.2"]] {
+        dns.set("cache.test", &[others, &[ip]].concat());
         let kamailio = builder(&dns, "cache.test").start();
         assert_all(&kamailio, "hit");
+        let all = resolved(&kamailio);
+        assert!(all.starts_with(&format!("{ip} 127.255.255.")), "{all}");
+        assert_eq!(all.split(' ').count(), others.len() + 1, "{all}");
         let row = row(&kamailio, "cache.test:11211");
         assert_eq!((&row.state[..], row.failures), ("active", 0));
     }

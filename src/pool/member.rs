@@ -39,6 +39,8 @@ pub struct Member {
     lookup: Lookup,
     /// When its name was looked up last.
     looked_up: Option<Moment>,
+    /// How often it had moved to other addresses when that was looked at last.
+    moves: u32,
 }
 
 /// How often a name is looked up again.
@@ -63,6 +65,7 @@ impl Member {
             failures: Limiter::default(),
             changes: RefCell::default(),
             probed: None,
+            moves: shared.addresses(slot).moves(),
             spec,
             slot,
             shared,
@@ -73,6 +76,15 @@ impl Member {
     /// and come back while nobody looked.
     pub(super) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
         Self { spec, slot, ..self }
+    }
+
+    /// Leaves a connection to where the server was before it moved: nobody might ever answer there,
+    /// not even by a refusal.
+    pub(super) fn follow_name(&mut self) {
+        let moves = self.shared.addresses(self.slot).moves();
+        if std::mem::replace(&mut self.moves, moves) != moves {
+            self.connection = Connection::new(self.shared.stats());
+        }
     }
 
     /// What the operator wrote.
@@ -108,7 +120,13 @@ impl Member {
             fell || unknown || now.since(last) >= LOOKUP_INTERVAL
         });
         if due {
-            self.lookup.begin(name, self.shared.addresses(self.slot));
+            let (shared, slot) = (self.shared, self.slot);
+            let owner = shared.addresses(slot).owner();
+            self.lookup.begin(name, move |found| {
+                if shared.addresses(slot).write(owner, found) {
+                    shared.note_change();
+                }
+            });
             self.looked_up = Some(now);
         }
     }
@@ -287,7 +305,7 @@ fn literal(host: &str) -> Option<SocketAddr> {
         .flatten()
 }
 
-fn targets(spec: &ServerSpec, addresses: &Addresses) -> Vec<Target> {
+fn targets(spec: &ServerSpec, addresses: &'static Addresses) -> Vec<Target> {
     let (host, port) = match &spec.address {
         Address::Unix(path) => return vec![Target::Unix(path.clone())],
         Address::Tcp { host, port } => (host, *port),
@@ -296,10 +314,8 @@ fn targets(spec: &ServerSpec, addresses: &Addresses) -> Vec<Target> {
         address.set_port(port);
         return vec![Target::Tcp(address)];
     }
-    let addresses = addresses.read().into_iter();
-    addresses
-        .map(|ip| Target::Tcp(SocketAddr::new(ip, port)))
-        .collect()
+    let named = |(ip, mark)| Target::Named(SocketAddr::new(ip, port), mark);
+    addresses.marked().map(named).collect()
 }
 
 #[cold]
