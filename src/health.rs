@@ -242,12 +242,18 @@ impl Health {
     }
 
     /// The server has answered an operation of `process`: it is there, if it is in service.
+    #[inline(always)]
     pub fn answered(&self, now: impl Fn() -> Moment, process: impl Fn() -> u32) -> Option<Change> {
         if self.word.load(Ordering::Relaxed) == Verdict::ACTIVE.word() {
             return None;
         }
-        let process = process();
-        self.change(now(), |verdict| {
+        self.clear(now(), process())
+    }
+
+    /// Forgets the failures before an answer, and that `process` has waited for it.
+    #[cold]
+    fn clear(&self, now: Moment, process: u32) -> Option<Change> {
+        self.change(now, |verdict| {
             let verdict = verdict.without(process);
             Some(match verdict.is_out() {
                 false => verdict.become_state(State::Active),

@@ -18,8 +18,8 @@ pub struct Patience<'a> {
     /// The part of the time that connecting may use.
     connect: Option<Duration>,
     may_wait_on: Option<&'a dyn Fn() -> bool>,
-    /// Whether that has been granted.
-    granted: Cell<bool>,
+    /// What the answer was, once that has been asked.
+    answer: Cell<Option<bool>>,
 }
 
 impl<'a> Patience<'a> {
@@ -37,7 +37,7 @@ impl<'a> Patience<'a> {
             first: if asks { limit } else { deadline.limit() },
             connect,
             may_wait_on: asks.then_some(may_wait_on),
-            granted: Cell::new(false),
+            answer: Cell::new(None),
         }
     }
 
@@ -48,7 +48,7 @@ impl<'a> Patience<'a> {
             first: deadline.limit(),
             connect: None,
             may_wait_on: None,
-            granted: Cell::new(false),
+            answer: Cell::new(None),
         }
     }
 
@@ -60,6 +60,16 @@ impl<'a> Patience<'a> {
     /// How long its first wait may be.
     pub fn first(&self) -> Duration {
         self.first
+    }
+
+    /// Whether it has waited so long that it had to ask.
+    pub fn was_tried(&self) -> bool {
+        self.answer.get().is_some()
+    }
+
+    /// Whether it was not allowed to wait on.
+    pub fn gave_up(&self) -> bool {
+        self.answer.get() == Some(false)
     }
 
     /// How long it may wait from now on.
@@ -81,14 +91,14 @@ impl<'a> Patience<'a> {
     }
 
     fn left_in_all(&self, waiting: Waiting) -> Result<Duration, Error> {
-        if let Some(may_wait_on) = self.may_wait_on.filter(|_| !self.granted.get()) {
+        if let (Some(may_wait_on), None) = (self.may_wait_on, self.answer.get()) {
             if let Some(left) = Deadline::new(self.start(), self.first).remaining() {
                 return Ok(left);
             }
-            if !may_wait_on() {
-                return Err(Error::Timeout(waiting));
-            }
-            self.granted.set(true);
+            self.answer.set(Some(may_wait_on()));
+        }
+        if self.gave_up() {
+            return Err(Error::Timeout(waiting));
         }
         self.deadline.remaining().ok_or(Error::Timeout(waiting))
     }

@@ -14,6 +14,7 @@ use crate::server::ServerSpec;
 use crate::shared::Shared;
 use crate::stats::{Servers, Statistic, Stats};
 
+mod known;
 mod member;
 
 pub use member::Member;

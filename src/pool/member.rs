@@ -4,17 +4,14 @@
 //! that is out is not asked, an answer or a failure becomes a verdict, and whoever changes a
 //! state logs it, once for the whole host.
 
-use std::cell::{Cell, RefCell};
-use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use crate::addresses::Addresses;
+use super::known::Known;
 use crate::clock::{Deadline, Moment};
 use crate::config::{Rejoin, Settings};
 use crate::connection::Connection;
 use crate::error::{Down, Error};
-use crate::health::{Change, Health, Overdue, Rules, State};
+use crate::health::{Health, Rules, State};
 use crate::latency::Latency;
 use crate::limiter::Limiter;
 use crate::net::Target;
@@ -22,18 +19,15 @@ use crate::patience::Patience;
 use crate::protocol::{Reply, Request};
 use crate::rejoin;
 use crate::resolver::Lookup;
-use crate::server::{Address, ServerSpec};
+use crate::server::ServerSpec;
 use crate::shared::Shared;
 
 /// A server with this process's connection to it.
 #[derive(Debug)]
 pub struct Member {
-    spec: ServerSpec,
-    slot: usize,
-    shared: &'static Shared,
+    known: Known,
     connection: Connection,
     failures: Limiter,
-    changes: RefCell<Limiter>,
     /// When the prober asked it last.
     probed: Option<Moment>,
     lookup: Lookup,
@@ -63,56 +57,56 @@ impl Member {
             lookup: Lookup::default(),
             looked_up: None,
             failures: Limiter::default(),
-            changes: RefCell::default(),
             probed: None,
             moves: shared.addresses(slot).moves(),
-            spec,
-            slot,
-            shared,
+            known: Known::new(spec, slot, shared),
         }
     }
 
     /// The same server with another weight or alias, or in another slot: it may have left the list
     /// and come back while nobody looked.
     pub(super) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
-        Self { spec, slot, ..self }
+        Self {
+            known: self.known.listed(spec, slot),
+            ..self
+        }
     }
 
     /// Leaves a connection to where the server was before it moved: nobody might ever answer there,
     /// not even by a refusal.
     pub(super) fn follow_name(&mut self) {
-        let moves = self.shared.addresses(self.slot).moves();
+        let moves = self.known.addresses().moves();
         if std::mem::replace(&mut self.moves, moves) != moves {
-            self.connection = Connection::new(self.shared.stats());
+            self.connection = Connection::new(self.known.stats());
         }
     }
 
     /// What the operator wrote.
     pub fn spec(&self) -> &ServerSpec {
-        &self.spec
+        self.known.spec()
     }
 
-    /// What everybody knows of it.
+    /// What everybody thinks of it.
     pub fn health(&self) -> &'static Health {
-        self.shared.health(self.slot)
+        self.known.health()
     }
 
     /// How quick it has been lately.
     pub fn latency(&self) -> &'static Latency {
-        self.shared.latency(self.slot)
+        self.known.latency()
     }
 
     /// Where it can be connected: what the operator wrote, or what its name was resolved to. Asks no
     /// resolver.
     pub fn targets(&self) -> Vec<Target> {
-        targets(&self.spec, self.shared.addresses(self.slot))
+        self.known.targets()
     }
 
     /// Has its name looked up, if it has one and that is due.
     pub fn look_up(&mut self, now: Moment) {
-        let Some(name) = name(&self.spec) else {
+        if self.known.name().is_none() {
             return;
-        };
+        }
         let due = self.looked_up.is_none_or(|last| {
             // Every minute, once more for each failure, and soon while there is no answer.
             let fell = self.health().state() == State::Inactive && self.health().since() > last;
@@ -120,13 +114,7 @@ impl Member {
             fell || unknown || now.since(last) >= LOOKUP_INTERVAL
         });
         if due {
-            let (shared, slot) = (self.shared, self.slot);
-            let owner = shared.addresses(slot).owner();
-            self.lookup.begin(name, move |found| {
-                if shared.addresses(slot).write(owner, found) {
-                    shared.note_change();
-                }
-            });
+            self.known.look_up(&mut self.lookup);
             self.looked_up = Some(now);
         }
     }
@@ -154,7 +142,8 @@ impl Member {
         deadline: &Deadline,
         settings: &Settings,
     ) -> Result<Reply, Error> {
-        let health = self.health();
+        let known = &self.known;
+        let health = known.health();
         match health.state() {
             State::Active => {}
             State::Trying => return Err(self.skipped(Error::Busy)),
@@ -162,34 +151,24 @@ impl Member {
                 return Err(self.skipped(Error::Down(Down::OutOfService)));
             }
         }
-        let gave_up = Cell::new(false);
-        let (spec, shared, slot, changes) = (&self.spec, self.shared, self.slot, &self.changes);
-        let may_wait_on = || {
-            let overdue = health.overdue(Moment::now(), deadline.start(), std::process::id());
-            if let Overdue::WaitOn(change) = overdue {
-                let why = format_args!("no answer for {:?}", settings.stall_limit);
-                note(shared, spec, changes, change, &why);
-            }
-            gave_up.set(overdue == Overdue::GiveUp);
-            !gave_up.get()
-        };
+        let may_wait_on = || known.may_wait_on(deadline, settings.stall_limit);
         let (stall, connect) = (settings.stall_limit, settings.connect_timeout);
         let patience = Patience::new(*deadline, stall, connect, &may_wait_on);
         let number = health.begin();
-        let find = || targets(spec, shared.addresses(slot));
+        let find = || known.targets();
         let reply = self.connection.exchange(request, value, &patience, find);
         health.end();
-        if number.is_multiple_of(MEASURED) {
-            measure(shared.latency(slot), deadline.start(), &reply);
+        if number.is_multiple_of(MEASURED) || patience.was_tried() {
+            measure(known.latency(), deadline.start(), &reply);
         }
         match &reply {
-            Err(_) if gave_up.get() => {}
+            Err(_) if patience.gave_up() => {}
             Err(error) if error.counts_against_server() => {
                 self.note_failure(request, error, deadline.start(), settings.rules);
             }
             _ => {
                 if let Some(change) = health.answered(Moment::now, std::process::id) {
-                    note(shared, spec, changes, change, &"it has answered");
+                    known.note(change, &"it has answered");
                 }
             }
         }
@@ -198,7 +177,7 @@ impl Member {
 
     #[cold]
     fn skipped(&self, why: Error) -> Error {
-        self.shared.stats().skipped.count();
+        self.known.stats().skipped.count();
         why
     }
 
@@ -209,11 +188,11 @@ impl Member {
         match self.health().failed(now, began, word, rules, process) {
             Some(change) => {
                 let why = format_args!("{word}: {error} ({verb} of key '{key}')");
-                self.note(change, &why);
+                self.known.note(change, &why);
             }
             None if self.health().state() == State::Active => {
                 if let Some(left_out) = self.failures.admit(now) {
-                    let label = self.spec.label();
+                    let label = self.spec().label();
                     log::error!(
                         "{verb} of key '{key}' at server {label}: {word}: {error}{left_out}"
                     );
@@ -223,14 +202,10 @@ impl Member {
         }
     }
 
-    fn note(&self, change: Change, why: &dyn Display) {
-        note(self.shared, &self.spec, &self.changes, change, why);
-    }
-
     /// An operator's decision.
     pub fn set(&self, state: State) {
         if let Some(change) = self.health().set(Moment::now(), state) {
-            self.note(change, &"an operator has said so");
+            self.known.note(change, &"an operator has said so");
         }
     }
 
@@ -243,7 +218,7 @@ impl Member {
         lives: impl Fn(u32) -> bool,
     ) -> bool {
         if let Some(change) = self.health().release(now, lives) {
-            self.note(change, &"who waited for it has died");
+            self.known.note(change, &"who waited for it has died");
         }
         let interval = match self.health().state() {
             _ if self.health().wants_probe() => settings.retry_interval,
@@ -267,7 +242,10 @@ impl Member {
             let flushed = rejoin::flush(&self.targets(), now.since(health.away_since()), deadline);
             result = flushed.map(|flushed| {
                 if flushed {
-                    log::info!("server {} was emptied before its return", self.spec.label());
+                    log::info!(
+                        "server {} was emptied before its return",
+                        self.spec().label()
+                    );
                 }
             });
         }
@@ -277,45 +255,13 @@ impl Member {
             return;
         };
         match bad {
-            None => self.note(change, &"it has answered a probe"),
+            None => self.known.note(change, &"it has answered a probe"),
             Some(error) => {
                 let why = format_args!("{}: {error} (probe)", error.status());
-                self.note(change, &why);
+                self.known.note(change, &why);
             }
         }
     }
-}
-
-/// The name of its host, if it is one that has to be looked up.
-fn name(server: &ServerSpec) -> Option<&str> {
-    match &server.address {
-        Address::Tcp { host, .. } if literal(host).is_none() => Some(host),
-        _ => None,
-    }
-}
-
-/// An address that is none of a name; a zone makes no name of an IPv6 address.
-fn literal(host: &str) -> Option<SocketAddr> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Some(SocketAddr::new(ip, 0));
-    }
-    // With a colon in it the system's resolver reads numbers only.
-    host.contains(':')
-        .then(|| (host, 0).to_socket_addrs().ok()?.next())
-        .flatten()
-}
-
-fn targets(spec: &ServerSpec, addresses: &'static Addresses) -> Vec<Target> {
-    let (host, port) = match &spec.address {
-        Address::Unix(path) => return vec![Target::Unix(path.clone())],
-        Address::Tcp { host, port } => (host, *port),
-    };
-    if let Some(mut address) = literal(host) {
-        address.set_port(port);
-        return vec![Target::Tcp(address)];
-    }
-    let named = |(ip, mark)| Target::Named(SocketAddr::new(ip, port), mark);
-    addresses.marked().map(named).collect()
 }
 
 #[cold]
@@ -324,22 +270,4 @@ fn measure(latency: &Latency, start: Moment, reply: &Result<Reply, Error>) {
         let now = Moment::now();
         latency.record(now, now.since(start));
     }
-}
-
-/// Lets all processes know of a change of state that this one has made, and logs it, a few times a
-/// minute.
-fn note(
-    shared: &Shared,
-    spec: &ServerSpec,
-    lines: &RefCell<Limiter>,
-    change: Change,
-    why: &dyn Display,
-) {
-    shared.note_change();
-    let Some(left_out) = lines.borrow_mut().admit(Moment::now()) else {
-        return;
-    };
-    let (label, from, to) = (spec.label(), change.from.word(), change.to.word());
-    let seconds = change.after.as_secs_f32();
-    log::warn!("server {label} is {to}: {why}; it was {from} for {seconds:.1} s{left_out}");
 }

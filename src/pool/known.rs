@@ -1,0 +1,142 @@
+//! Known: what this host knows of a server: what the operator wrote, and the server's place in the
+//! memory that all processes share.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use crate::addresses::Addresses;
+use crate::clock::{Deadline, Moment};
+use crate::health::{Change, Health, Overdue};
+use crate::latency::Latency;
+use crate::limiter::Limiter;
+use crate::net::Target;
+use crate::resolver::Lookup;
+use crate::server::{Address, ServerSpec};
+use crate::shared::Shared;
+use crate::stats::Stats;
+
+/// A server as the whole host knows it.
+#[derive(Debug)]
+pub struct Known {
+    spec: ServerSpec,
+    slot: usize,
+    shared: &'static Shared,
+    lines: RefCell<Limiter>,
+}
+
+impl Known {
+    /// The server of that slot.
+    pub fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
+        let lines = RefCell::default();
+        Self {
+            spec,
+            slot,
+            shared,
+            lines,
+        }
+    }
+
+    /// The same server with another weight or alias, or in another slot.
+    pub fn listed(self, spec: ServerSpec, slot: usize) -> Self {
+        Self { spec, slot, ..self }
+    }
+
+    /// What the operator wrote.
+    pub fn spec(&self) -> &ServerSpec {
+        &self.spec
+    }
+
+    /// What everybody thinks of it.
+    pub fn health(&self) -> &'static Health {
+        self.shared.health(self.slot)
+    }
+
+    /// How quick it has been lately.
+    pub fn latency(&self) -> &'static Latency {
+        self.shared.latency(self.slot)
+    }
+
+    /// The counters of its pool.
+    pub fn stats(&self) -> &'static Stats {
+        self.shared.stats()
+    }
+
+    /// What its name was resolved to.
+    pub fn addresses(&self) -> &'static Addresses {
+        self.shared.addresses(self.slot)
+    }
+
+    /// The name of its host, if it is one that has to be looked up.
+    pub fn name(&self) -> Option<&str> {
+        match &self.spec.address {
+            Address::Tcp { host, .. } if literal(host).is_none() => Some(host),
+            _ => None,
+        }
+    }
+
+    /// Where it can be connected, as far as that is known.
+    pub fn targets(&self) -> Vec<Target> {
+        let (host, port) = match &self.spec.address {
+            Address::Unix(path) => return vec![Target::Unix(path.clone())],
+            Address::Tcp { host, port } => (host, *port),
+        };
+        if let Some(mut address) = literal(host) {
+            address.set_port(port);
+            return vec![Target::Tcp(address)];
+        }
+        let named = |(ip, mark)| Target::Named(SocketAddr::new(ip, port), mark);
+        self.addresses().marked().map(named).collect()
+    }
+
+    /// Has its name looked up, if it has one; all processes learn what is found.
+    pub fn look_up(&self, lookup: &mut Lookup) {
+        let Some(name) = self.name() else {
+            return;
+        };
+        let (shared, addresses) = (self.shared, self.addresses());
+        let owner = addresses.owner();
+        lookup.begin(name, move |found| {
+            if addresses.write(owner, found) {
+                shared.note_change();
+            }
+        });
+    }
+
+    /// Whether an operation of this process that is unanswered for `limit` may wait on.
+    #[cold]
+    pub fn may_wait_on(&self, deadline: &Deadline, limit: Duration) -> bool {
+        let (now, process) = (Moment::now(), std::process::id());
+        match self.health().overdue(now, deadline.start(), process) {
+            Overdue::WaitOn(change) => {
+                self.note(change, &format_args!("no answer for {limit:?}"));
+                true
+            }
+            Overdue::GiveUp => false,
+        }
+    }
+
+    /// Lets all processes know of a change of state that this one has made, and logs it, a few times
+    /// a minute.
+    pub fn note(&self, change: Change, why: &dyn Display) {
+        self.shared.note_change();
+        let Some(left_out) = self.lines.borrow_mut().admit(Moment::now()) else {
+            return;
+        };
+        let (label, from, to) = (self.spec.label(), change.from.word(), change.to.word());
+        let seconds = change.after.as_secs_f32();
+        log::warn!("server {label} is {to}: {why}; it was {from} for {seconds:.1} s{left_out}");
+    }
+}
+
+/// An address that is none of a name; a zone makes no name of an IPv6 address.
+fn literal(host: &str) -> Option<SocketAddr> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Some(SocketAddr::new(ip, 0));
+    }
+    // With a colon in it the system's resolver reads numbers only.
+    host.contains(':')
+        .then(|| (host, 0).to_socket_addrs().ok()?.next())
+        .flatten()
+}
