@@ -21,6 +21,8 @@ use crate::stats::Stats;
 #[derive(Debug)]
 pub struct Known {
     spec: ServerSpec,
+    /// Where it is, unless its name has to be looked up.
+    target: Option<Target>,
     slot: usize,
     shared: &'static Shared,
     lines: RefCell<Limiter>,
@@ -29,12 +31,12 @@ pub struct Known {
 impl Known {
     /// The server of that slot.
     pub fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
-        let lines = RefCell::default();
         Self {
+            target: target(&spec.address),
             spec,
             slot,
             shared,
-            lines,
+            lines: RefCell::default(),
         }
     }
 
@@ -71,23 +73,20 @@ impl Known {
     /// The name of its host, if it is one that has to be looked up.
     pub fn name(&self) -> Option<&str> {
         match &self.spec.address {
-            Address::Tcp { host, .. } if literal(host).is_none() => Some(host),
+            Address::Tcp { host, .. } if self.target.is_none() => Some(host),
             _ => None,
         }
     }
 
     /// Where it can be connected, as far as that is known.
     pub fn targets(&self) -> Vec<Target> {
-        let (host, port) = match &self.spec.address {
-            Address::Unix(path) => return vec![Target::Unix(path.clone())],
-            Address::Tcp { host, port } => (host, *port),
-        };
-        if let Some(mut address) = literal(host) {
-            address.set_port(port);
-            return vec![Target::Tcp(address)];
+        match (&self.target, &self.spec.address) {
+            (None, Address::Tcp { port, .. }) => {
+                let named = |(ip, mark)| Target::Named(SocketAddr::new(ip, *port), mark);
+                self.addresses().marked().map(named).collect()
+            }
+            (target, _) => target.iter().cloned().collect(),
         }
-        let named = |(ip, mark)| Target::Named(SocketAddr::new(ip, port), mark);
-        self.addresses().marked().map(named).collect()
     }
 
     /// Has its name looked up, if it has one; all processes learn what is found.
@@ -130,13 +129,17 @@ impl Known {
     }
 }
 
-/// An address that is none of a name; a zone makes no name of an IPv6 address.
-fn literal(host: &str) -> Option<SocketAddr> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Some(SocketAddr::new(ip, 0));
-    }
-    // With a colon in it the system's resolver reads numbers only.
-    host.contains(':')
-        .then(|| (host, 0).to_socket_addrs().ok()?.next())
-        .flatten()
+/// Where a server is whose address is none of a name; a zone makes no name of an IPv6 address.
+fn target(address: &Address) -> Option<Target> {
+    let (host, port) = match address {
+        Address::Unix(path) => return Some(Target::Unix(path.clone())),
+        Address::Tcp { host, port } => (host, *port),
+    };
+    let address = match host.parse::<IpAddr>() {
+        Ok(ip) => Some(SocketAddr::new(ip, port)),
+        // With a colon in it the system's resolver reads numbers only.
+        Err(_) if host.contains(':') => (&**host, port).to_socket_addrs().ok()?.next(),
+        Err(_) => None,
+    };
+    address.map(Target::Tcp)
 }
