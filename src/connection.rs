@@ -54,6 +54,7 @@ enum Failure {
 impl Connection {
     /// A connection that nobody has needed yet; what it does is counted in `stats`.
     pub fn new(stats: &'static Stats) -> Self {
+        sys::watch_forks();
         Self {
             open: None,
             output: Vec::new(),

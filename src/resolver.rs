@@ -26,6 +26,7 @@ impl Lookup {
     /// Begins to look `host` up, unless that is under way; `found` gets the addresses, one or more, on
     /// another thread.
     pub fn begin(&mut self, host: &str, found: impl FnOnce(&[IpAddr]) + Send + 'static) {
+        sys::watch_forks();
         let process = sys::process();
         if self.process != process {
             *self = Self {

@@ -99,10 +99,10 @@ pub fn set_receive_timeout(socket: &OwnedFd, time: Duration) -> io::Result<()> {
 
 fn set_timeout(socket: &OwnedFd, option: c_int, time: Duration) -> io::Result<()> {
     // Zero would mean for ever.
-    let micros = time.as_micros().max(1);
+    let time = time.max(Duration::from_micros(1));
     let value = libc::timeval {
-        tv_sec: (micros / 1_000_000) as libc::time_t,
-        tv_usec: (micros % 1_000_000) as libc::suseconds_t,
+        tv_sec: time.as_secs() as libc::time_t,
+        tv_usec: time.subsec_micros() as libc::suseconds_t,
     };
     // SAFETY: pointer and size are those of a live timeval, what these options take.
     checked(unsafe {
@@ -277,10 +277,16 @@ pub fn monotonic_nanos() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Tells this process from those it was forked from: a number that a fork changes in the child.
-/// Reading it costs a load where `getpid` would cost a system call.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Tells this process from those it was forked from: a number that a fork changes in the child, once
+/// [`watch_forks`] was called. Reading it costs a load where `getpid` would cost a system call.
 pub fn process() -> u32 {
-    static FORKS: AtomicU32 = AtomicU32::new(0);
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Has forks noticed from now on.
+pub fn watch_forks() {
     static WATCH: Once = Once::new();
     extern "C" fn in_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
@@ -290,5 +296,4 @@ pub fn process() -> u32 {
         // library is never unloaded (Kamailio closes a module only when it refuses it).
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
-    FORKS.load(Ordering::Relaxed)
 }
