@@ -69,7 +69,7 @@ pub struct Results {
 }
 
 /// More than any expression or function call of a script holds at a time.
-const RESULTS: usize = 32;
+const RESULTS: usize = 24;
 
 /// A buffer that grew beyond this is given back when its turn comes.
 const KEEP: usize = 16 * 1024;
@@ -77,7 +77,11 @@ const KEEP: usize = 16 * 1024;
 impl Results {
     /// The buffer for the next result, empty.
     pub fn next(&mut self) -> &mut Vec<u8> {
-        self.next = (self.next + 1) % RESULTS;
+        self.next = if self.next + 1 < RESULTS {
+            self.next + 1
+        } else {
+            0
+        };
         let buffer = &mut self.buffers[self.next];
         buffer.clear();
         buffer.shrink_to(KEEP);
