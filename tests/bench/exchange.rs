@@ -70,7 +70,7 @@ fn main() -> io::Result<()> {
     let tcp = Field::start(Memcached::start(), with_ours);
     report.times("TCP", &tcp.measure(extent.rounds, extent.turns)?);
     tell("memory");
-    let memory = |maker| memory::median(maker, &tcp.memcached, extent.turns);
+    let memory = |maker| memory::mean(maker, &tcp.memcached, extent.turns);
     let ours = with_ours.then(|| memory(Some(Maker::Ours)));
     report.memory(memory(None), ours, memory(Some(Maker::Stock)));
     tell("system calls");

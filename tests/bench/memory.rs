@@ -18,28 +18,27 @@ pub struct Resident {
     pub own: u64,
 }
 
-/// Workers of which the median is taken: which pages of a file a process has is up to the kernel.
-pub const WORKERS: usize = 7;
+/// Workers of which the mean is taken: which pages of a file are in a process's memory beside those
+/// that it has touched is up to the kernel, and differs by a hundred KiB and more.
+pub const WORKERS: u64 = 15;
 
 /// Of a worker of a Kamailio with that module, or with none, that has run the loops.
-pub fn median(maker: Option<Maker>, memcached: &Memcached, turns: u32) -> Resident {
-    let all = [(); WORKERS].map(|()| {
-        let candidate = Candidate::start(maker, memcached);
-        for operation in operation::ALL {
-            candidate.run(&operation.bare_name(), turns);
-            candidate.run(operation.name(), turns);
-        }
-        of(candidate.worker())
-    });
-    let median = |part: fn(&Resident) -> u64| {
-        let mut parts = all.each_ref().map(part);
-        parts.sort_unstable();
-        parts[WORKERS / 2]
-    };
+pub fn mean(maker: Option<Maker>, memcached: &Memcached, turns: u32) -> Resident {
+    let all: Vec<Resident> = (0..WORKERS)
+        .map(|_| {
+            let candidate = Candidate::start(maker, memcached);
+            for operation in operation::ALL {
+                candidate.run(&operation.bare_name(), turns);
+                candidate.run(operation.name(), turns);
+            }
+            of(candidate.worker())
+        })
+        .collect();
+    let mean = |part: fn(&Resident) -> u64| all.iter().map(part).sum::<u64>() / WORKERS;
     Resident {
-        whole: median(|resident| resident.whole),
-        share: median(|resident| resident.share),
-        own: median(|resident| resident.own),
+        whole: mean(|resident| resident.whole),
+        share: mean(|resident| resident.share),
+        own: mean(|resident| resident.own),
     }
 }
 

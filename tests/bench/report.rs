@@ -197,7 +197,7 @@ impl Report {
         let ours = ours.map(|ours| row("ours", ours));
         let stock = row("C", stock);
         let title = "Resident memory of a worker after the loops, KiB";
-        self.section(&format!("{title}, medians of {WORKERS}"), &table);
+        self.section(&format!("{title}, means of {WORKERS}"), &table);
         let both = [ours, Some(stock)];
         self.goal(
             "resident memory of a worker, KiB more",
