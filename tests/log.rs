@@ -124,7 +124,7 @@ fn in_syslog_a_line_is_like_the_core_s() {
     while !log.contains("setting pvar failed") {
         let size = receiver
             .recv(&mut buffer)
-            .unwrap_or_else(|_| kamailio.fail("XX"));
+            .unwrap_or_else(|_| kamailio.fail("no line for syslog"));
         log += &String::from_utf8_lossy(&buffer[..size]);
     }
     let (ours, core) = pair(&log);

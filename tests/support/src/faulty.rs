@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use connection::Connection;
 
 use crate::port::Port;
+use crate::wait;
 
 /// A scripted server on `127.0.0.1`; ends on drop.
 #[derive(Debug)]
@@ -109,7 +110,7 @@ impl FaultyServer {
             let mut answers = server.try_clone()?;
             let backward = spawn(move || {
                 let mut part = [0; 16384];
-                while let Ok(size @ 1..) = answers.read(&mut part) {
+                while let Ok(size @ 1..) = wait::uninterrupted(|| answers.read(&mut part)) {
                     if back
                         .wait(delay)
                         .and_then(|()| back.send(&part[..size]))

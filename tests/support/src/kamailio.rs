@@ -146,7 +146,7 @@ impl Kamailio {
             let head = r#"{"jsonrpc": "2.0", "id": 1, "method":"#;
             socket.send(format!("{head} \"{method}\", \"params\": {params}}}").as_bytes())?;
             let mut buffer = vec![0; 1 << 20];
-            let size = socket.recv(&mut buffer)?;
+            let size = wait::uninterrupted(|| socket.recv(&mut buffer))?;
             buffer.truncate(size);
             std::io::Result::Ok(buffer)
         };

@@ -213,7 +213,7 @@ impl Memcached {
         let mut reply = Vec::new();
         let mut part = [0; 16384];
         while !complete(&reply) {
-            match stream.read(&mut part) {
+            match wait::uninterrupted(|| stream.read(&mut part)) {
                 Ok(0) => break,
                 Ok(size) => reply.extend_from_slice(&part[..size]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => break,

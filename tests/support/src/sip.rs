@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::wait;
+
 /// How long a request waits for its response unless it says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -123,7 +125,7 @@ impl Request {
         socket.send(&self.encode(socket.local_addr()?))?;
         let mut buffer = vec![0; 65536];
         loop {
-            let size = socket.recv(&mut buffer)?;
+            let size = wait::uninterrupted(|| socket.recv(&mut buffer))?;
             let response = Response::parse(&buffer[..size], begun.elapsed())?;
             if response.code >= 200 {
                 return Ok(response);
@@ -138,7 +140,7 @@ impl Request {
         let mut bytes = Vec::new();
         let mut part = [0; 16384];
         loop {
-            match stream.read(&mut part)? {
+            match wait::uninterrupted(|| stream.read(&mut part))? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 size => bytes.extend_from_slice(&part[..size]),
             }

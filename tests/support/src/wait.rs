@@ -1,6 +1,7 @@
 //! The one place that waits: ask again every few milliseconds until the answer is
 //! there or the time is up. No test sleeps for a fixed time.
 
+use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,16 @@ pub fn until(what: &str, limit: Duration, mut probe: impl FnMut() -> bool) {
     }
 }
 
+/// Calls again what was interrupted, as it is when the tests are stopped and go on.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +57,15 @@ mod tests {
             (asked == 3).then_some(asked)
         });
         assert_eq!(answer, Some(3));
+    }
+
+    #[test]
+    fn only_interruptions_are_called_again() {
+        let mut results = vec![Ok(3), Err(ErrorKind::TimedOut), Err(ErrorKind::Interrupted)];
+        let mut next = || results.pop().expect("a result").map_err(io::Error::from);
+        let error = uninterrupted(&mut next).expect_err("timed out");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(uninterrupted(next).expect("a number"), 3);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
+use crate::wait;
 
 /// One connection, seen from the server.
 ///
@@ -177,7 +178,7 @@ impl Connection {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut part = [0; 16384];
-        let size = (&*self.socket).read(&mut part)?;
+        let size = wait::uninterrupted(|| (&*self.socket).read(&mut part))?;
         if size == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
