@@ -214,7 +214,14 @@ impl Kamailio {
             self.pid().terminate();
         }
         let ended = self.process.wait(wait::PATIENCE);
-        ended.unwrap_or_else(|| self.fail("it does not end after SIGTERM"))
+        ended.unwrap_or_else(|| {
+            let all = [vec![self.pid()], self.processes()].concat();
+            let accounts: Vec<String> = all.into_iter().map(Pid::account).collect();
+            self.fail(&format!(
+                "it does not end after SIGTERM: {}",
+                accounts.join("\n")
+            ))
+        })
     }
 
     /// Fails the test, with the end of the log.

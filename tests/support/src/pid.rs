@@ -5,6 +5,12 @@ use std::fs;
 
 use crate::wait;
 
+/// What `pause` asks of the kernel.
+#[cfg(target_arch = "x86_64")]
+const PAUSE: i64 = libc::SYS_pause;
+#[cfg(not(target_arch = "x86_64"))]
+const PAUSE: i64 = libc::SYS_ppoll;
+
 /// A process id, and what can be seen and done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub i32);
@@ -71,9 +77,24 @@ impl Pid {
     /// Whether it sleeps until a signal comes; where the kernel does not tell for what
     /// it sleeps, whether it sleeps.
     pub fn sleeps_in_pause(self) -> bool {
-        let channel = self.read("wchan");
-        let untold = channel.is_empty() || channel == "0";
-        self.sleeps() && (untold || channel.contains("pause"))
+        let call = self.read("syscall");
+        self.sleeps() && (call.is_empty() || call.starts_with(&format!("{PAUSE} ")))
+    }
+
+    /// For failure messages: its state, the system call it is in, and its signals.
+    pub fn account(self) -> String {
+        let state = self.state().unwrap_or('?');
+        let call = self.read("syscall");
+        let status = self.read("status");
+        let signals = status
+            .lines()
+            .filter(|line| line.contains("Sig") || line.contains("Pnd"));
+        let signals: Vec<&str> = signals.collect();
+        format!(
+            "process {self}: {state}, system call {}, {}",
+            call.trim(),
+            signals.join(", ")
+        )
     }
 
     fn state(self) -> Option<char> {
