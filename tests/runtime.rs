@@ -56,7 +56,7 @@ fn a_timeout_holds_at_once_in_every_process() {
     let silent = FaultyServer::silent();
     let pool = |name: &str, own: &str| format!("name={name};servers={};{own}", silent.address());
     let kamailio = on_a_silent_server(&silent)
-        .param("timeout", 1500)
+        .param("timeout", 3000)
         .param("stall_limit", 5000)
         .param("pool", pool("heir", ""))
         .param("pool", pool("own", "timeout=400"))
@@ -67,7 +67,8 @@ fn a_timeout_holds_at_once_in_every_process() {
         .start();
     set(&kamailio, "timeout", "50");
     assert_eq!(get(&kamailio, "timeout"), "50");
-    let short = Duration::from_millis(350);
+    // Half of what it was: more than enough for the new one, on a busy machine, too.
+    let short = Duration::from_millis(1500);
     assert!(time(&kamailio, "plain", Request::options()) < short);
     assert!(time(&kamailio, "plain", Request::options().tcp()) < short);
     assert!(time(&kamailio, "heir", Request::options()) < short);
