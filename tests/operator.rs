@@ -8,8 +8,8 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Answer, Builder, FaultyServer, Host, Kamailio, Memcached, Port, Request, Run, wait};
-use watch::{Row, SLACK, row, rows, wait_for_state};
+use support::{Builder, FaultyServer, Host, Kamailio, Memcached, Port, Request, Run, wait};
+use watch::{Row, SLACK, assert_all, row, rows, wait_for_state};
 
 const WORKERS: usize = 4;
 
@@ -20,20 +20,6 @@ fn builder(servers: &str) -> Builder {
         .rpc()
         .children(WORKERS)
         .script("get", "", &["$mct(k)", "$mcst"])
-}
-
-/// Many reads by all workers.
-fn on_all_workers(kamailio: &Kamailio) -> Vec<Answer> {
-    let launch = |_| kamailio.launch("get", Request::options());
-    let runs: Vec<Run> = (0..5 * WORKERS).map(launch).collect();
-    runs.into_iter().map(Run::wait).collect()
-}
-
-#[track_caller]
-fn assert_all(kamailio: &Kamailio, word: &str) {
-    for answer in on_all_workers(kamailio) {
-        assert_eq!(answer["$mcst"], word);
-    }
 }
 
 /// The command is refused in these words.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use dns::Dns;
 use serde_json::Value;
-use support::{Answer, Builder, Kamailio, Memcached, Request, Run};
-use watch::{Bystanders, SLACK, row, wait_for_state};
+use support::{Builder, Kamailio, Memcached};
+use watch::{Bystanders, SLACK, assert_all, on_all_workers, row, wait_for_state};
 
 /// How long the start waits for names.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
@@ -43,20 +43,6 @@ fn builder(dns: &Dns, servers: &str) -> Builder {
         .children(WORKERS)
         .script("get", "", &["$mct(k)", "$mcst"]);
     dns.serve(builder)
-}
-
-/// Many reads by all workers.
-fn on_all_workers(kamailio: &Kamailio) -> Vec<Answer> {
-    let launch = |_| kamailio.launch("get", Request::options());
-    let runs: Vec<Run> = (0..5 * WORKERS).map(launch).collect();
-    runs.into_iter().map(Run::wait).collect()
-}
-
-#[track_caller]
-fn assert_all(kamailio: &Kamailio, word: &str) {
-    for answer in on_all_workers(kamailio) {
-        assert_eq!(answer["$mcst"], word);
-    }
 }
 
 /// The addresses of the first server in the list, the one in use first.

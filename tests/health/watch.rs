@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Builder, Kamailio, Pending, Request, wait};
+use support::{Answer, Builder, Kamailio, Pending, Request, Run, wait};
 
 /// By how much a busy machine may be late.
 pub const SLACK: Duration = Duration::from_millis(300);
@@ -81,6 +81,21 @@ pub fn wait_for_state(kamailio: &Kamailio, address: &str, state: &str) -> Durati
         ));
     }
     begun.elapsed()
+}
+
+/// Many runs of the script `get`, by all workers.
+pub fn on_all_workers(kamailio: &Kamailio) -> Vec<Answer> {
+    let launch = |_| kamailio.launch("get", Request::options());
+    let runs: Vec<Run> = (0..5 * kamailio.workers().len()).map(launch).collect();
+    runs.into_iter().map(Run::wait).collect()
+}
+
+/// All workers' `get` ends with this word.
+#[track_caller]
+pub fn assert_all(kamailio: &Kamailio, word: &str) {
+    for answer in on_all_workers(kamailio) {
+        assert_eq!(answer["$mcst"], word);
+    }
 }
 
 /// The lines that the module has logged.
