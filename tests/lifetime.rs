@@ -218,6 +218,37 @@ fn mctex_refuses_what_is_no_lifetime() {
 }
 
 #[test]
+fn a_lifetime_that_has_no_effect_is_warned_of_and_accepted() {
+    let memcached = Memcached::start();
+    let kamailio = Kamailio::on(&memcached)
+        .script("store", "$mct(k=>60) = 1;", &["$mcst"])
+        .script("count", "$mcinc(k=>70) = 1;", &["$mcst"])
+        .script("touch", "$mctex(k=>$hdr(X)) = 80;", &["$mcst"]);
+    let check = kamailio.clone().check();
+    assert!(check.ok, "{}", check.output);
+    let warnings = check
+        .output
+        .lines()
+        .filter(|line| line.contains("has no effect"));
+    let warnings: Vec<_> = warnings.collect();
+    assert_eq!(warnings.len(), 2, "{}", check.output);
+    for (line, variable) in warnings
+        .into_iter()
+        .zip(["$mcinc(k=>70)", "$mctex(k=>$hdr(X))"])
+    {
+        assert!(line.contains("WARNING: "), "{line}");
+        assert!(line.contains(&format!("'{variable}'")), "{line}");
+    }
+    let kamailio = kamailio.start();
+    assert_eq!(kamailio.run("store")["$mcst"], "stored");
+    assert_eq!(kamailio.run("count")["$mcst"], "counted");
+    memcached.assert_expires_in("k", 60);
+    let request = Request::options().header("X", "90");
+    assert_eq!(kamailio.run_with("touch", request)["$mcst"], "touched");
+    memcached.assert_expires_in("k", 80);
+}
+
+#[test]
 fn reading_mctex_is_null_and_asks_nobody() {
     let memcached = Memcached::start();
     memcached.put("k", 1, 0, "v");

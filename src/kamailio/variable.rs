@@ -5,6 +5,7 @@
 
 use std::ffi::c_int;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::unsync::OnceCell;
 
@@ -82,14 +83,31 @@ impl Variable {
             );
             return None;
         }
-        Some(Self {
+        let has_expire = name.expire.is_some_and(|expire| !expire.is_empty());
+        let variable = Self {
             name: variable,
             text: text.to_owned(),
             pool,
             key,
             expire,
             fixed: OnceCell::new(),
-        })
+        };
+        if has_expire && variable.name != WITH_LIFETIME {
+            variable.warn_of_lifetime();
+        }
+        Some(variable)
+    }
+
+    /// The C module took such names in silence, so they are no error.
+    fn warn_of_lifetime(&self) {
+        // Names that are made while running may be as many as there are callers.
+        let is_running = process::with(|_| ()).is_some();
+        if !is_running || !WARNED.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "the lifetime in '{self}' has no effect; these have one: \
+                 $mct(key=>seconds) = value, $mctex(key) = seconds"
+            );
+        }
     }
 
     /// The variable that a callback was called for.
@@ -159,6 +177,12 @@ impl Variable {
         literal(&self.key) && self.expire.as_ref().is_none_or(literal)
     }
 }
+
+/// The variable that stores, and so the one for which a name's lifetime means something.
+const WITH_LIFETIME: &str = "mct";
+
+/// Whether the running host has been told that other variables' lifetimes have no effect.
+static WARNED: AtomicBool = AtomicBool::new(false);
 
 /// Room for the text of a lifetime: any number, with blanks around it.
 const MAX_EXPIRE: usize = 256;

@@ -201,14 +201,39 @@ fn a_variable_knows_which_one_it_is() {
     let mut seen = 0;
     let keyed = |row: &&PvExport| row.setf.is_some();
     for row in TABLE.0.iter().filter(keyed) {
-        let mut spec = Spec::parse_by(row.parse_name.unwrap(), "k=>$v").unwrap();
+        let mut spec = Spec::parse_by(row.parse_name.unwrap(), "$v").unwrap();
         // SAFETY: names of the table; a variable that was just parsed.
         let (name, variable) = unsafe { (row.name.bytes(), Variable::of(&raw mut spec.0.pvp)) };
-        let expected = format!("${}(k=>$v)", String::from_utf8_lossy(name));
+        let expected = format!("${}($v)", String::from_utf8_lossy(name));
         assert_eq!(variable.to_string(), expected);
         seen += 1;
     }
     assert_eq!(seen, 4);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "looks at log lines")]
+fn only_mct_has_a_use_for_a_lifetime() {
+    let turn = Turn::without_server();
+    let warns = |parser: NameParser, inner: &str| {
+        assert!(Spec::parse_by(parser, inner).is_some(), "{inner}");
+        turn.lines()
+    };
+    for inner in ["k=>60", "k=>$v"] {
+        assert!(warns(parse_name::mct, inner).is_empty());
+    }
+    for inner in ["k", "k=>", "k => "] {
+        assert!(warns(parse_name::mctex, inner).is_empty());
+    }
+    // The module has started, so the first one has to do.
+    let lines = warns(parse_name::mcinc, "k=>60");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let line = "the lifetime in '$mcinc(k=>60)' has no effect; these have one: ";
+    assert!(
+        lines[0].starts_with("WARNING: ") && lines[0].contains(line),
+        "{lines:?}"
+    );
+    assert!(warns(parse_name::mctex, "k=>60").is_empty());
 }
 
 #[test]
