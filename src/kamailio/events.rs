@@ -133,8 +133,8 @@ fn run_route(number: usize, message: *mut SipMsg) {
 
 fn call(function: &CStr, event: &CStr, message: *mut SipMsg) {
     let symbols = &host().symbols;
-    let mut name = Str::borrowed(function.to_bytes());
-    let mut data = Str::borrowed(event.to_bytes());
+    let mut name = Str::terminated(function);
+    let mut data = Str::terminated(event);
     // SAFETY: core functions for a process that has had its `child_init`. Engines read both texts
     // as C strings, which they are, and do not keep them.
     let done = unsafe {

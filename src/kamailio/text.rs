@@ -1,6 +1,6 @@
 //! Str: the host's counted strings, as bytes and back.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::ptr;
 
 use super::abi::Str;
@@ -11,6 +11,14 @@ impl Str {
         Self {
             s: bytes.as_ptr().cast_mut().cast(),
             len: length(bytes),
+        }
+    }
+
+    /// The same over a text whose NUL the host may read, too.
+    pub fn terminated(text: &CStr) -> Self {
+        Self {
+            s: text.as_ptr().cast_mut(),
+            len: length(text.to_bytes()),
         }
     }
 
