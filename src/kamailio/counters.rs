@@ -61,6 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "uses a socket")]
     fn every_statistic_is_registered_and_read() {
         let turn = Turn::without_server();
         register().unwrap();
