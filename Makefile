@@ -25,6 +25,7 @@ packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-sqlite
 test_packages := libmemcached-dev python3-venv
 lint_packages := shellcheck
 bench_packages := valgrind strace
+sanitize_packages := valgrind
 
 # Tools that Rust has and Debian has not, built once into the cache folder.
 cargo_deb := cargo-deb@3.8.0
@@ -38,7 +39,7 @@ MCT_MODULE ?= $(module)
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)?:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: dependencies test-dependencies lint-dependencies bench-dependencies
+.PHONY: dependencies test-dependencies lint-dependencies bench-dependencies sanitize-dependencies
 dependencies: ## Install the Debian packages that are missing
 	@$(call install_missing,$(packages))
 test-dependencies: dependencies
@@ -48,6 +49,12 @@ lint-dependencies:
 	@$(call install_missing,$(lint_packages))
 bench-dependencies: dependencies
 	@$(call install_missing,$(bench_packages))
+sanitize-dependencies: dependencies
+	@$(call install_missing,$(sanitize_packages))
+	if ! rustup component add --toolchain nightly miri rust-src; then
+		echo "no Miri: it needs rustup, and the toolchain nightly with miri and rust-src" >&2
+		exit 1
+	fi
 
 define install_missing
 	if ! command -v dpkg-query >/dev/null; then
@@ -110,6 +117,16 @@ systest: build ## Tests with real Kamailio and memcached
 .PHONY: test
 test: test-dependencies build ## All tests, with what they need installed first
 	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --workspace
+
+# Miri gets what has something for it and opens no socket: the callbacks, and what lies in shared
+# memory. What is meant to last until the end is no leak.
+.PHONY: sanitize
+sanitize: sanitize-dependencies build ## Look for undefined behaviour: Miri, AddressSanitizer, valgrind
+	@MIRIFLAGS=-Zmiri-ignore-leaks timeout 900 cargo +nightly miri test --locked --lib -- \
+		kamailio:: roster:: shared:: addresses:: health::tests:: latency:: stats:: tunables::
+	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 timeout 900 \
+		cargo +nightly test --locked --lib --target $(triple)
+	MCT_MODULE=$(abspath $(MCT_MODULE)) timeout 900 cargo test --locked --test memcheck -- --ignored
 
 .PHONY: matrix
 matrix: test-dependencies ## System tests in the Kamailio of Debian 11, 12, 13 and sid
