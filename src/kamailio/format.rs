@@ -1,10 +1,11 @@
 //! Text: a part of a variable's name, plain or a format string of the host.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
 use super::abi::{PvElem, SipMsg, Str};
 use super::sys::host;
+use super::text::length;
 
 /// Text of the configuration.
 pub enum Text {
@@ -16,9 +17,10 @@ pub enum Text {
 
 /// A parsed format string with the text that it points into.
 pub struct Format {
+    /// The host's, or NULL.
     elements: *mut PvElem,
-    /// The host's elements point here; a `CString` does not move its bytes.
-    _text: CString,
+    /// A `CString`'s, kept as a pointer while others point there.
+    text: *mut c_char,
 }
 
 impl Text {
@@ -27,35 +29,27 @@ impl Text {
         if !text.contains('$') {
             return Some(Self::Literal(text.into()));
         }
-        let text = CString::new(text).ok()?;
-        let mut counted = Str::borrowed(text.as_bytes());
-        let mut elements = ptr::null_mut();
-        // SAFETY: the text is NUL-terminated and lives as long as the elements, see `Format`.
-        let parsed =
-            unsafe { (host().symbols.pv_parse_format)(&raw mut counted, &raw mut elements) };
-        if parsed != 0 || elements.is_null() {
-            return None;
-        }
-        let format = Format {
-            elements,
-            _text: text,
-        };
-        Some(
-            format
-                .plain_text()
-                .map_or(Self::Format(format), Self::Literal),
-        )
+        Format::parse(text).map(Self::Format)
     }
 }
 
 impl Format {
-    /// The text, if after all no variable is in it (`$$` is a dollar sign).
-    fn plain_text(&self) -> Option<Vec<u8>> {
-        // SAFETY: a list that the host has made of our text and that we own.
-        let first = unsafe { self.elements.as_ref()? };
-        // SAFETY: its text lies in ours or in static memory of the host.
-        (first.spec.is_null() && first.next.is_null())
-            .then(|| unsafe { first.text.bytes() }.to_vec())
+    fn parse(text: &str) -> Option<Self> {
+        let text = CString::new(text).ok()?;
+        let len = length(text.as_bytes());
+        let mut format = Self {
+            elements: ptr::null_mut(),
+            text: text.into_raw(),
+        };
+        let mut text = Str {
+            s: format.text,
+            len,
+        };
+        // SAFETY: the text is NUL-terminated and lives as long as the elements, see `Format`.
+        // Without success the host has freed what it had made of them, and left NULL.
+        let parsed =
+            unsafe { (host().symbols.pv_parse_format)(&raw mut text, &raw mut format.elements) };
+        (parsed == 0 && !format.elements.is_null()).then_some(format)
     }
 
     /// Prints it for `msg`; `None` when that fails or the buffer is too small.
@@ -75,7 +69,11 @@ impl Format {
 
 impl Drop for Format {
     fn drop(&mut self) {
-        // SAFETY: a list that the host has made for us and that nobody uses any more.
-        unsafe { (host().symbols.pv_elem_free_all)(self.elements) };
+        // SAFETY: a list that the host has made for us and that nobody uses any more, and the text
+        // that it pointed into, made by `CString::into_raw`. The host takes NULL for an empty list.
+        unsafe {
+            (host().symbols.pv_elem_free_all)(self.elements);
+            drop(CString::from_raw(self.text));
+        }
     }
 }

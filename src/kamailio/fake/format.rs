@@ -1,7 +1,7 @@
 //! The host's format strings: they know one variable, `$v`, and `$$`.
 
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use super::super::abi::{PvElem, SipMsg, Str};
@@ -25,7 +25,7 @@ pub fn set_variable(bytes: &[u8]) {
     VARIABLE.replace(bytes.to_vec());
 }
 
-/// One element for the whole text; it has a variable when the text has `$v`.
+/// One element for the whole text, which it points into.
 unsafe extern "C" fn pv_parse_format(text: *mut Str, elements: *mut *mut PvElem) -> c_int {
     // SAFETY: the caller's text, and room for a pointer.
     unsafe {
@@ -33,21 +33,9 @@ unsafe extern "C" fn pv_parse_format(text: *mut Str, elements: *mut *mut PvElem)
         if bytes.ends_with(b"$") && !bytes.ends_with(b"$$") {
             return -1;
         }
-        let has_variable = bytes.windows(2).any(|pair| pair == b"$v");
-        let spec = if has_variable {
-            ptr::dangling_mut()
-        } else {
-            ptr::null_mut()
-        };
-        let plain = String::from_utf8_lossy(bytes).replace("$$", "$");
-        let text = CString::new(plain).unwrap_or_default().into_raw();
-        let text = Str {
-            s: text,
-            len: CStr::from_ptr(text).count_bytes() as c_int,
-        };
         *elements = Box::into_raw(Box::new(PvElem {
-            text,
-            spec,
+            text: *text,
+            spec: ptr::null_mut(),
             next: ptr::null_mut(),
         }));
     }
@@ -62,15 +50,24 @@ unsafe extern "C" fn pv_printf(
 ) -> c_int {
     // SAFETY: an element from above, a buffer of `*len` bytes.
     unsafe {
-        let text = (*elements).text.bytes();
+        let mut rest = (*elements).text.bytes();
         let mut printed = Vec::new();
-        let mut rest = text;
-        while let Some(at) = rest.windows(2).position(|pair| pair == b"$v") {
-            printed.extend_from_slice(&rest[..at]);
-            VARIABLE.with_borrow(|value| printed.extend_from_slice(value));
-            rest = &rest[at + 2..];
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = match (byte, after.split_first()) {
+                (b'$', Some((b'v', after))) => {
+                    VARIABLE.with_borrow(|value| printed.extend_from_slice(value));
+                    after
+                }
+                (b'$', Some((b'$', after))) => {
+                    printed.push(b'$');
+                    after
+                }
+                _ => {
+                    printed.push(byte);
+                    after
+                }
+            };
         }
-        printed.extend_from_slice(rest);
         if printed.len() >= *len as usize {
             return -2;
         }
@@ -81,10 +78,9 @@ unsafe extern "C" fn pv_printf(
 }
 
 unsafe extern "C" fn pv_elem_free_all(elements: *mut PvElem) -> c_int {
-    // SAFETY: made by `pv_parse_format`.
-    unsafe {
-        let element = Box::from_raw(elements);
-        drop(CString::from_raw(element.text.s));
+    if !elements.is_null() {
+        // SAFETY: made by `pv_parse_format`.
+        drop(unsafe { Box::from_raw(elements) });
     }
     0
 }
