@@ -15,7 +15,8 @@ use super::guard::guard;
 use super::process::{self, PARAMETERS, Process, SCRATCH_BUFFERS};
 use crate::cache::Key;
 use crate::error::Refusal;
-use crate::key::Name;
+use crate::key::{BadName, Name};
+use crate::lifetime::Lifetime;
 
 /// What stands between the parentheses of a variable, parsed.
 pub struct Variable {
@@ -39,29 +40,15 @@ impl fmt::Display for Variable {
 
 impl Variable {
     fn parse(variable: &'static str, text: &str) -> Option<Self> {
-        let name = PARAMETERS.with(|parameters| {
-            let parameters = parameters.get_or_insert_default();
-            let name = Name::cut(text, |name| parameters.pool_index(name).is_some());
-            if let Ok(Name {
-                pool: None,
-                key,
-                expire: Some(_),
-            }) = name
-            {
-                parameters.note_key(key);
-            }
-            let pool = |name: Name<'_>| name.pool.and_then(|pool| parameters.pool_index(pool));
-            name.map(|name| (pool(name).unwrap_or_default(), name))
-        })?;
-        let (pool, name) = name
+        let (pool, name) = cut(text)?
             .map_err(|bad| log::error!("bad name of a variable: {bad}"))
             .ok()?;
-        let unusable = || log::error!("bad name of a variable: '{text}' is no format string");
         let part = |part: &str| {
-            Text::parse(part).or_else(|| {
-                unusable();
-                None
-            })
+            let parsed = Text::parse(part);
+            if parsed.is_none() {
+                log::error!("bad name of a variable: '{text}' is no format string");
+            }
+            parsed
         };
         let key = part(name.key)?;
         let expire = match name.expire {
@@ -69,18 +56,9 @@ impl Variable {
             None => None,
         };
         if let Some(Text::Literal(seconds)) = &expire
-            && crate::lifetime::Lifetime::parse(seconds).is_err()
+            && Lifetime::parse(seconds).is_err()
         {
-            let (first, expire) = (name.key, name.expire.unwrap_or_default());
-            // Most likely a pool was meant, mistyped or declared further down.
-            let hint = match name.pool {
-                None => format!("; '{first}' is not a declared pool"),
-                Some(_) => String::new(),
-            };
-            log::error!(
-                "bad name of a variable: lifetime '{expire}' in '{text}' is refused; accepted: \
-                 decimal seconds, 0 (never) or more, or a variable that holds them{hint}"
-            );
+            log_bad_lifetime(text, name);
             return None;
         }
         let has_expire = name.expire.is_some_and(|expire| !expire.is_empty());
@@ -176,6 +154,32 @@ impl Variable {
         let literal = |text: &Text| matches!(text, Text::Literal(_));
         literal(&self.key) && self.expire.as_ref().is_none_or(literal)
     }
+}
+
+/// Cuts a name, with the index of its pool. What could have been a pool is remembered as a key.
+fn cut(text: &str) -> Option<Result<(usize, Name<'_>), BadName>> {
+    PARAMETERS.with(|parameters| {
+        let parameters = parameters.get_or_insert_default();
+        let name = Name::cut(text, |name| parameters.pool_index(name).is_some())?;
+        if let (None, Some(_)) = (name.pool, name.expire) {
+            parameters.note_key(name.key);
+        }
+        let pool = name.pool.and_then(|pool| parameters.pool_index(pool));
+        Ok((pool.unwrap_or_default(), name))
+    })
+}
+
+fn log_bad_lifetime(text: &str, name: Name<'_>) {
+    let (first, expire) = (name.key, name.expire.unwrap_or_default());
+    // Most likely a pool was meant, mistyped or declared further down.
+    let hint = match name.pool {
+        None => format!("; '{first}' is not a declared pool"),
+        Some(_) => String::new(),
+    };
+    log::error!(
+        "bad name of a variable: lifetime '{expire}' in '{text}' is refused; accepted: \
+         decimal seconds, 0 (never) or more, or a variable that holds them{hint}"
+    );
 }
 
 /// The variable that stores, and so the one for which a name's lifetime means something.
