@@ -90,17 +90,24 @@ fn c(text: &str) -> CString {
     CString::new(clean).unwrap_or_default()
 }
 
+/// Writes a line, unless the core is in the middle of one.
 fn write(host: &Host, level: c_int, record: &Record<'_>) {
-    if let Some(depth) = host.dprint_crit {
-        // SAFETY: the core's own counter, used by this thread only; a signal handler that
-        // interrupts us finds it raised and stays silent.
-        unsafe {
-            if depth.read_volatile() != 0 {
-                return;
-            }
+    let Some(depth) = host.dprint_crit else {
+        return send(host, level, record);
+    };
+    // SAFETY: the core's own counter, used by this thread only; a signal handler that interrupts
+    // us finds it raised and stays silent.
+    unsafe {
+        if depth.read_volatile() == 0 {
             depth.write_volatile(1);
+            send(host, level, record);
+            depth.write_volatile(0);
         }
     }
+}
+
+/// Sends a line to where the host wants it: its structured log, stderr or syslog.
+fn send(host: &Host, level: c_int, record: &Record<'_>) {
     let place = Place::of(record);
     let message = c(&record.args().to_string());
     // SAFETY: the table has a row for each level from -5 to 3, with static names.
@@ -111,13 +118,14 @@ fn write(host: &Host, level: c_int, record: &Record<'_>) {
     // SAFETY: a core function that reads a name and its length.
     let facility =
         unsafe { (host.symbols.get_debug_facility)(NAME.as_ptr(), NAME.count_bytes() as c_int) };
+    let facility = syslog_level | facility;
     // SAFETY: the variable, when there is one, holds a function pointer or NULL.
     let slog = host.slog_func.and_then(|variable| unsafe { *variable });
     // SAFETY: a variable of the core, read by its one thread.
     let to_stderr = unsafe { *host.symbols.log_stderr } != 0;
     if let Some(slog) = slog {
         let mut data = KsrLogData {
-            facility: syslog_level | facility,
+            facility,
             level,
             lname: name.as_ptr(),
             file: place.file.as_ptr(),
@@ -134,19 +142,9 @@ fn write(host: &Host, level: c_int, record: &Record<'_>) {
         let line = line(host, name, &place, &message);
         write_stderr(host, level, &line);
     } else {
-        let body = body(host, name, &place, &message);
+        let body = c(&body(host, name, &place, &message));
         // SAFETY: the variable always holds a function; it formats one string argument.
-        unsafe {
-            (*host.symbols.km_log_func)(
-                syslog_level | facility,
-                c"%s\n".as_ptr(),
-                c(&body).as_ptr(),
-            );
-        }
-    }
-    if let Some(depth) = host.dprint_crit {
-        // SAFETY: as above.
-        unsafe { depth.write_volatile(0) };
+        unsafe { (*host.symbols.km_log_func)(facility, c"%s\n".as_ptr(), body.as_ptr()) };
     }
 }
 
