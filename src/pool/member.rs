@@ -4,6 +4,7 @@
 //! that is out is not asked, an answer or a failure becomes a verdict, and whoever changes a
 //! state logs it, once for the whole host.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::known::Known;
@@ -33,8 +34,8 @@ pub struct Member {
     lookup: Lookup,
     /// When its name was looked up last.
     looked_up: Option<Moment>,
-    /// How often it had moved to other addresses when that was looked at last.
-    moves: u32,
+    /// Which of its name's addresses was in use when that was looked at last.
+    home: Option<IpAddr>,
 }
 
 /// How often a name is looked up again.
@@ -58,7 +59,7 @@ impl Member {
             looked_up: None,
             failures: Limiter::default(),
             probed: None,
-            moves: shared.addresses(slot).moves(),
+            home: None,
             known: Known::new(spec, slot, shared),
         }
     }
@@ -75,8 +76,8 @@ impl Member {
     /// Leaves a connection to where the server was before it moved: nobody might ever answer there,
     /// not even by a refusal.
     pub(super) fn follow_name(&mut self) {
-        let moves = self.known.addresses().moves();
-        if std::mem::replace(&mut self.moves, moves) != moves {
+        let home = self.known.addresses().read().first().copied();
+        if std::mem::replace(&mut self.home, home) != home {
             self.connection = Connection::new(self.known.stats());
         }
     }
