@@ -363,6 +363,14 @@ impl Health {
         change
     }
 
+    /// It has answered the prober in a way that ends no outage, but a row of failures.
+    pub fn pinged(&self, now: Moment) {
+        self.change(now, |verdict| {
+            let active = verdict.state == State::Active;
+            active.then(|| verdict.become_state(State::Active))
+        });
+    }
+
     /// An operator decides.
     pub fn set(&self, now: Moment, state: State) -> Option<Change> {
         self.reason.store(0, Ordering::Relaxed);

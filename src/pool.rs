@@ -251,12 +251,15 @@ mod tests {
     use super::*;
     use crate::config::{Given, Parameters};
     use crate::health::State;
+    use crate::rejoin::Finding;
     use crate::server;
+    use crate::status::Status;
 
     fn pool(servers: &str, failover: i32) -> Pool {
         let mut parameters = Parameters::default();
         parameters.set("servers", Given::Text(servers)).unwrap();
         parameters.set("failover", Given::Number(failover)).unwrap();
+        parameters.set("rejoin", Given::Text("flush")).unwrap();
         let settings = parameters.settle().remove(0);
         Pool::new(settings, &Shared::private(1)[0])
     }
@@ -324,5 +327,30 @@ mod tests {
             pool.refresh();
             assert_eq!(pool.locate(b"k").is_none(), failover == 2);
         }
+    }
+
+    #[test]
+    fn only_what_was_emptied_in_this_outage_returns() {
+        let pool = pool("a:1", 0);
+        let (member, settings) = (&pool.members()[0], pool.settings());
+        let fail = || {
+            let (now, rules) = (Moment::now(), settings.rules);
+            let why = Status::Down;
+            member.health().failed(now, now, why, rules, 99)
+        };
+        let state = |finding, emptied| {
+            member.probed(Ok(finding), emptied, settings);
+            member.health().state()
+        };
+        assert_eq!(member.to_be_emptied(settings), None);
+        assert!(fail().is_some());
+        let first = member.to_be_emptied(settings);
+        // Begun when it was still in service.
+        assert_eq!(state(Finding::Present, None), State::Inactive);
+        assert_eq!(state(Finding::Emptied, first), State::Active);
+        assert!(fail().is_some());
+        assert_eq!(state(Finding::Emptied, first), State::Inactive);
+        let second = member.to_be_emptied(settings);
+        assert_eq!(state(Finding::Restarted, second), State::Active);
     }
 }

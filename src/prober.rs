@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
+use crate::config::Settings;
 use crate::pool::Member;
 use crate::probe::{Probe, go_on};
+use crate::rejoin::Outage;
 use crate::server::Address;
 
 /// How often it should be called: the precision of the intervals that operators set.
 pub const TICK: Duration = Duration::from_millis(50);
 
-/// How long a probe may take at most.
+/// How long a probe may take at most, and one that empties the server.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
+const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Has all names looked up and waits for the answers, `time` at most: for the start, so that the
 /// first call finds its servers.
@@ -42,7 +45,25 @@ struct UnderWay {
     /// Index of the pool.
     pool: usize,
     address: Address,
+    /// Since when it has been away, if it is emptied on the way.
+    emptied: Option<Moment>,
     probe: Probe,
+}
+
+impl UnderWay {
+    fn begin(pool: usize, member: &Member, settings: &Settings, now: Moment) -> Self {
+        let emptied = member.to_be_emptied(settings);
+        let (limit, outage) = match emptied {
+            None => (PROBE_LIMIT, None),
+            Some(since) => (FLUSH_LIMIT, Some(Outage::of(now.since(since)))),
+        };
+        Self {
+            pool,
+            address: member.spec().address.clone(),
+            emptied,
+            probe: Probe::begin(member.targets(), Deadline::new(now, limit), outage),
+        }
+    }
 }
 
 impl Prober {
@@ -57,11 +78,8 @@ impl Prober {
                 member.look_up(now);
                 let address = &member.spec().address;
                 if !self.asks(at, address) && member.is_due(now, &settings, &lives) {
-                    self.under_way.push(UnderWay {
-                        pool: at,
-                        address: member.spec().address.clone(),
-                        probe: Probe::begin(member.targets(), Deadline::new(now, PROBE_LIMIT)),
-                    });
+                    let asked = UnderWay::begin(at, member, &settings, now);
+                    self.under_way.push(asked);
                 }
             }
         }
@@ -75,7 +93,7 @@ impl Prober {
             let pool = &cache.pools()[asked.pool];
             let same = |member: &&Member| member.spec().address == asked.address;
             if let Some(member) = pool.members().iter().find(same) {
-                member.probed(asked.probe.end(), pool.settings());
+                member.probed(asked.probe.end(), asked.emptied, pool.settings());
             }
         }
     }

@@ -163,6 +163,28 @@ fn all_addresses_of_a_name_are_tried_and_the_list_says_which_is_used() {
 }
 
 #[test]
+fn an_address_that_is_silent_gives_way_to_the_next() {
+    let Some(dns) = dns(5) else { return };
+    let homes = [Memcached::on_default_port(), Memcached::on_default_port()];
+    dns.set("cache.test", &[named(&homes[0]).1, named(&homes[1]).1]);
+    let kamailio = builder(&dns, "cache.test").start();
+    homes.iter().for_each(|home| home.put("k", 1, 0, "v"));
+    assert_all(&kamailio, "hit");
+    for _ in 0..2 {
+        let before = resolved(&kamailio);
+        let (used, spare) = before.split_once(' ').expect("two addresses");
+        let home = homes.iter().find(|home| named(home).1 == used);
+        let home = home.expect("one of the two");
+        home.pause();
+        assert_eq!(kamailio.run("get")["$mcst"], "timeout");
+        wait_for_state(&kamailio, "cache.test:11211", "active");
+        assert_eq!(resolved(&kamailio), format!("{spare} {used}"));
+        home.resume();
+        assert_eq!(kamailio.run("get")["$mcst"], "hit");
+    }
+}
+
+#[test]
 fn a_resolver_that_hangs_delays_nobody() {
     let Some(dns) = dns(30) else { return };
     dns.set_silent(true);

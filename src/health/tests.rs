@@ -101,6 +101,20 @@ fn a_failure_of_the_one_that_waits_is_a_failure_like_any() {
 }
 
 #[test]
+fn an_answer_that_ends_no_outage_ends_a_row_of_failures() {
+    let health = Health::default();
+    assert_eq!(health.failed(at(1), at(1), DOWN, RULES, 99), None);
+    health.pinged(at(2));
+    assert_eq!(health.failed(at(3), at(3), DOWN, RULES, 99), None);
+    health.failed(at(4), at(4), DOWN, RULES, 99);
+    health.pinged(at(5));
+    assert_eq!(health.state(), State::Inactive);
+    health.probed(at(6), None, RULES);
+    health.pinged(at(7));
+    assert_eq!(health.state(), State::Trying);
+}
+
+#[test]
 fn what_began_before_an_outage_is_counted_and_no_more() {
     let once = Rules {
         inactive_threshold: 1,

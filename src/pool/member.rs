@@ -18,7 +18,7 @@ use crate::limiter::Limiter;
 use crate::net::Target;
 use crate::patience::Patience;
 use crate::protocol::{Reply, Request};
-use crate::rejoin;
+use crate::rejoin::Finding;
 use crate::resolver::Lookup;
 use crate::server::ServerSpec;
 use crate::shared::Shared;
@@ -43,9 +43,6 @@ const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often a name without an answer is looked up.
 const LOOKUP_RETRY: Duration = Duration::from_secs(1);
-
-/// How long emptying a server may take.
-const FLUSH_LIMIT: Duration = Duration::from_millis(1000);
 
 /// One operation in so many is measured: a second look at the clock for each would cost more than
 /// all that is counted.
@@ -73,8 +70,8 @@ impl Member {
         }
     }
 
-    /// Leaves a connection to where the server was before it moved: nobody might ever answer there,
-    /// not even by a refusal.
+    /// Leaves a connection to an address that is not the one in use any more: nobody might ever answer
+    /// there, not even by a refusal, or another server than the other processes ask.
     pub(super) fn follow_name(&mut self) {
         let home = self.known.addresses().read().first().copied();
         if std::mem::replace(&mut self.home, home) != home {
@@ -234,24 +231,38 @@ impl Member {
         due
     }
 
-    /// The prober has asked it. Before it is active again after an outage, it is emptied if the
-    /// operator wants that; a server that cannot be emptied is not back.
-    pub fn probed(&self, mut result: Result<(), Error>, settings: &Settings) {
+    /// Since when it has been away, if it is to be emptied before anybody may use it again.
+    pub fn to_be_emptied(&self, settings: &Settings) -> Option<Moment> {
+        let health = self.health();
+        let wanted = settings.rejoin == Rejoin::Flush && health.is_away();
+        wanted.then(|| health.away_since())
+    }
+
+    /// The prober has asked it, and had it emptied if it was to be: `emptied` is what
+    /// [`Self::to_be_emptied`] said at the beginning. One that has failed meanwhile is not back.
+    pub fn probed(
+        &self,
+        result: Result<Finding, Error>,
+        emptied: Option<Moment>,
+        settings: &Settings,
+    ) {
         let (health, now) = (self.health(), Moment::now());
-        if result.is_ok() && settings.rejoin == Rejoin::Flush && health.is_away() {
-            let deadline = Deadline::new(now, FLUSH_LIMIT);
-            let flushed = rejoin::flush(&self.targets(), now.since(health.away_since()), deadline);
-            result = flushed.map(|flushed| {
-                if flushed {
-                    log::info!(
-                        "server {} was emptied before its return",
-                        self.spec().label()
-                    );
-                }
-            });
+        if let Ok(finding) = result {
+            let same_outage = emptied == Some(health.away_since());
+            let empty = finding != Finding::Present && same_outage;
+            if settings.rejoin == Rejoin::Flush && !empty {
+                health.pinged(now);
+                return;
+            }
+            if finding == Finding::Emptied {
+                log::info!(
+                    "server {} was emptied before its return",
+                    self.spec().label()
+                );
+            }
         }
         let bad = result.as_ref().err();
-        let change = health.probed(Moment::now(), bad.map(Error::status), settings.rules);
+        let change = health.probed(now, bad.map(Error::status), settings.rules);
         let Some(change) = change else {
             return;
         };
