@@ -19,6 +19,10 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::status::Status;
 
+mod verdict;
+
+use verdict::Verdict;
+
 /// A server's verdict, shared by all processes.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -78,101 +82,6 @@ pub enum Overdue {
     WaitOn(Change),
     /// Somebody else waits already.
     GiveUp,
-}
-
-/// The word, taken apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Verdict {
-    state: State,
-    failures: u16,
-    probes: u16,
-    /// The process that waits on, 0 for nobody; kept, whatever else happens, until it has ended.
-    holder: u32,
-}
-
-impl Verdict {
-    const ACTIVE: Self = Self {
-        state: State::Active,
-        failures: 0,
-        probes: 0,
-        holder: 0,
-    };
-
-    fn of(word: u64) -> Self {
-        Self {
-            state: State::of(word as u8),
-            failures: (word >> 8) as u16 & 0xfff,
-            probes: (word >> 20) as u16 & 0xfff,
-            holder: (word >> 32) as u32,
-        }
-    }
-
-    /// In `state` with nothing counted yet; who waits on goes on waiting.
-    fn become_state(self, state: State) -> Self {
-        Self {
-            state,
-            failures: 0,
-            probes: 0,
-            ..self
-        }
-    }
-
-    /// One failure later.
-    fn after_failure(self, rules: Rules) -> Self {
-        let failures = self.failures.saturating_add(1);
-        let state = match self.state {
-            _ if failures >= rules.inactive_threshold => State::Inactive,
-            // Somebody else still waits.
-            State::Trying if self.holder != 0 => State::Trying,
-            _ => State::Active,
-        };
-        Self {
-            failures,
-            ..self.become_state(state)
-        }
-    }
-
-    /// After the failure of an operation that began in an earlier time of service.
-    fn after_old_failure(self) -> Self {
-        match self.is_stalled() && self.holder == 0 {
-            // It was waited for by that operation alone.
-            true => self.become_state(State::Active),
-            false => self,
-        }
-    }
-
-    /// Without `process` among those who wait on.
-    fn without(self, process: u32) -> Self {
-        let holder = if self.holder == process {
-            0
-        } else {
-            self.holder
-        };
-        Self { holder, ..self }
-    }
-
-    /// Somebody waits, or has waited a moment ago, for an answer that is overdue.
-    fn is_stalled(self) -> bool {
-        self.state == State::Trying && self.probes == 0
-    }
-
-    /// The prober has had a good answer after an outage, but not enough of them.
-    fn is_returning(self) -> bool {
-        self.state == State::Trying && self.probes > 0
-    }
-
-    /// Nobody may ask it until the prober or an operator brings it back.
-    fn is_out(self) -> bool {
-        matches!(self.state, State::Inactive | State::Disabled) || self.is_returning()
-    }
-
-    fn word(self) -> u64 {
-        let (failures, probes) = (self.failures.min(0xfff), self.probes.min(0xfff));
-        self.state as u64
-            | u64::from(failures) << 8
-            | u64::from(probes) << 20
-            | u64::from(self.holder) << 32
-    }
 }
 
 impl State {
