@@ -76,6 +76,7 @@ impl Prober {
             let settings = pool.settings().clone();
             for member in pool.members_mut() {
                 member.look_up(now);
+                member.make_up_for_lines(now);
                 let address = &member.spec().address;
                 if !self.asks(at, address) && member.is_due(now, &settings, &lives) {
                     let asked = UnderWay::begin(at, member, &settings, now);

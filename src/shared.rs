@@ -11,6 +11,7 @@ use crate::addresses::Addresses;
 use crate::clock::Moment;
 use crate::health::Health;
 use crate::latency::Latency;
+use crate::limiter::HostLimiter;
 use crate::roster::{NotWritten, Roster};
 use crate::server::{MAX_SERVERS, ServerSpec};
 use crate::stats::Stats;
@@ -26,6 +27,7 @@ pub struct Shared {
     health: [Health; MAX_SERVERS],
     addresses: [Addresses; MAX_SERVERS],
     latency: [Latency; MAX_SERVERS],
+    lines: [HostLimiter; MAX_SERVERS],
     stats: Stats,
     tunables: Tunables,
 }
@@ -59,6 +61,11 @@ impl Shared {
     /// How quick the server of a slot is.
     pub fn latency(&self, slot: usize) -> &Latency {
         &self.latency[slot]
+    }
+
+    /// How many lines about changes of a slot's server there may be.
+    pub fn lines(&self, slot: usize) -> &HostLimiter {
+        &self.lines[slot]
     }
 
     /// The pool's counters.
@@ -113,6 +120,7 @@ impl Shared {
             self.health[slot].reset(now);
             self.addresses[slot].change_owner();
             self.latency[slot].reset();
+            self.lines[slot].reset();
         }
         self.roster.write(&lines.join("\n"))?;
         self.note_change();
@@ -137,6 +145,7 @@ impl Shared {
             health: std::array::from_fn(|_| Health::default()),
             addresses: std::array::from_fn(|_| Addresses::default()),
             latency: std::array::from_fn(|_| Latency::default()),
+            lines: std::array::from_fn(|_| HostLimiter::default()),
             stats: Stats::default(),
             tunables: Tunables::default(),
         }

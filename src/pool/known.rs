@@ -1,7 +1,6 @@
 //! Known: what this host knows of a server: what the operator wrote, and the server's place in the
 //! memory that all processes share.
 
-use std::cell::RefCell;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use crate::addresses::Addresses;
 use crate::clock::{Deadline, Moment};
 use crate::health::{Change, Health, Overdue};
 use crate::latency::Latency;
-use crate::limiter::Limiter;
+use crate::limiter::HostLimiter;
 use crate::net::Target;
 use crate::resolver::Lookup;
 use crate::server::{Address, ServerSpec};
@@ -25,7 +24,6 @@ pub struct Known {
     target: Option<Target>,
     slot: usize,
     shared: &'static Shared,
-    lines: RefCell<Limiter>,
 }
 
 impl Known {
@@ -36,7 +34,6 @@ impl Known {
             spec,
             slot,
             shared,
-            lines: RefCell::default(),
         }
     }
 
@@ -116,11 +113,24 @@ impl Known {
         }
     }
 
+    /// How many lines about its changes there may be.
+    fn lines(&self) -> &'static HostLimiter {
+        self.shared.lines(self.slot)
+    }
+
+    /// Tells how it is if the last changes of its state were too many for the log.
+    pub fn make_up_for_lines(&self, now: Moment) {
+        if let Some(left_out) = self.lines().make_up(now) {
+            let (label, state) = (self.spec.label(), self.health().state().word());
+            log::warn!("server {label} is {state}{left_out}");
+        }
+    }
+
     /// Lets all processes know of a change of state that this one has made, and logs it, a few times
-    /// a minute.
+    /// a minute on the whole host.
     pub fn note(&self, change: Change, why: &dyn Display) {
         self.shared.note_change();
-        let Some(left_out) = self.lines.borrow_mut().admit(Moment::now()) else {
+        let Some(left_out) = self.lines().admit(Moment::now()) else {
             return;
         };
         let (label, from, to) = (self.spec.label(), change.from.word(), change.to.word());

@@ -207,6 +207,11 @@ impl Member {
         }
     }
 
+    /// Tells how it is if the last changes of its state were too many for the log.
+    pub fn make_up_for_lines(&self, now: Moment) {
+        self.known.make_up_for_lines(now);
+    }
+
     /// True when the prober should ask it `now`; it is then taken as asked. A worker that waited
     /// on for it and has died is forgotten on the way.
     pub fn is_due(
