@@ -136,17 +136,27 @@ pub struct Reloaded {
     pub servers: usize,
 }
 
-/// The servers of all pools, or of one.
+/// The servers of all pools, or of one, or one of these.
 ///
 /// # Errors
-/// There is no pool of that name.
-pub fn list(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Listed>, Refused> {
+/// There is no pool of that name, or no server of that alias or address in it.
+pub fn list(
+    cache: &mut Cache,
+    pool: Option<&str>,
+    server: Option<&str>,
+) -> Result<Vec<Listed>, Refused> {
     cache.refresh();
     let pools = select(cache.pools(), pool)?;
-    let rows = pools
-        .iter()
-        .flat_map(|pool| pool.members().iter().map(|member| Listed::of(pool, member)));
-    Ok(rows.collect())
+    let meant = |member: &&Member| server.is_none_or(|name| is_called(member, name));
+    let rows = pools.iter().flat_map(|pool| {
+        let members = pool.members().iter().filter(meant);
+        members.map(|member| Listed::of(pool, member))
+    });
+    let rows: Vec<_> = rows.collect();
+    match server {
+        Some(name) if rows.is_empty() => Err(no_server(name)),
+        _ => Ok(rows),
+    }
 }
 
 /// Where `key` lives in a pool, the default one if none is named.

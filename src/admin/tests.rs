@@ -19,7 +19,7 @@ fn servers_are_listed_by_pool() {
         ("servers", "a:1:2 x,[::1]"),
         ("pool", "name=calls;servers=/run/mc"),
     ]);
-    let rows = list(&mut cache, None).unwrap();
+    let rows = list(&mut cache, None, None).unwrap();
     let shown: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -37,12 +37,18 @@ fn servers_are_listed_by_pool() {
             "calls /run/mc '' 1"
         ]
     );
-    assert_eq!(list(&mut cache, Some("calls")).unwrap().len(), 1);
-    let refused = list(&mut cache, Some("nix")).unwrap_err();
+    assert_eq!(list(&mut cache, Some("calls"), None).unwrap().len(), 1);
+    let refused = list(&mut cache, Some("nix"), None).unwrap_err();
     assert_eq!(
         refused.reason,
         "there is no pool 'nix'; known: default, calls"
     );
+    for name in ["x", "a:1"] {
+        let one = list(&mut cache, Some("default"), Some(name)).unwrap();
+        assert_eq!((one.len(), &one[0].address[..]), (1, "a:1"));
+    }
+    let refused = list(&mut cache, Some("calls"), Some("x")).unwrap_err();
+    assert!(refused.reason.starts_with("there is no server 'x'"));
 }
 
 #[test]
@@ -67,10 +73,10 @@ fn a_bad_file_changes_nothing() {
     let mut cache = cache(&[("servers_file", path.to_str().unwrap())]);
     write("a:1\nb:nix\n");
     let refused = reload(&mut cache, None).unwrap_err().reason;
-    let still = list(&mut cache, None).unwrap().len();
+    let still = list(&mut cache, None, None).unwrap().len();
     write("a:1\nb:2\nc:3\n");
     let reloaded = reload(&mut cache, Some("default"));
-    let now = list(&mut cache, None).unwrap().len();
+    let now = list(&mut cache, None, None).unwrap().len();
     std::fs::remove_file(&path).unwrap();
     assert!(
         refused.starts_with("nothing changed: pool 'default': line 2: 'b:nix' "),

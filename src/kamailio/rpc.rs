@@ -52,7 +52,7 @@ struct Doc([*const c_char; 2]);
 // SAFETY: constant text.
 unsafe impl Sync for Doc {}
 
-static LIST_DOC: Doc = doc(c"The servers of all pools, or of [pool]");
+static LIST_DOC: Doc = doc(c"The servers of all pools, or of [pool], or [server] of it");
 static HASH_DOC: Doc = doc(c"Where a key lives: key [pool]");
 static PING_DOC: Doc = doc(c"Ask all servers, or [server], whether they are there");
 static SET_STATE_DOC: Doc =
@@ -80,7 +80,8 @@ const fn row(
 unsafe extern "C" fn list(rpc: *const Rpc, context: *mut c_void) {
     // SAFETY: the host's own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
-        for server in admin::list(cache, call.argument()?.as_deref())? {
+        let (pool, server) = (call.argument()?, call.argument()?);
+        for server in admin::list(cache, pool.as_deref(), server.as_deref())? {
             call.listed(&server);
         }
         Ok(())
