@@ -133,6 +133,10 @@ impl Health {
     }
 
     /// Operations under way, made, and failed, in all processes.
+    ///
+    /// One whose process dies stays under way for good. Kamailio ends with any of its processes
+    /// (`main.c`, `SIGCHLD`), and this memory with it; it lives on with `fork=no` alone, a mode to
+    /// debug in, whose only worker is the main process itself.
     pub fn counts(&self) -> (u32, u64, u64) {
         let operations = self.operations.load(Ordering::Relaxed);
         let failures = self.failures.load(Ordering::Relaxed);
