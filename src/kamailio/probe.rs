@@ -67,3 +67,39 @@ fn lives(pid: u32) -> bool {
     let asked = unsafe { libc::kill(pid as libc::pid_t, 0) };
     asked == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::Turn;
+    use super::*;
+    use crate::clock::Moment;
+    use crate::config::{Given, Parameters};
+    use crate::health::State;
+    use std::time::Duration;
+
+    #[test]
+    fn a_server_that_came_and_went_is_told_of_when_the_minute_is_over() {
+        let turn = Turn::without_server();
+        let mut parameters = Parameters::default();
+        let servers = Given::Text("127.0.0.1:1 one");
+        parameters.set("servers", servers).unwrap();
+        turn.start(parameters.settle());
+        let minute_later = Moment::now() + Duration::from_secs(61);
+        process::with(|process| {
+            let member = &process.cache.pools()[0].members()[0];
+            for _ in 0..4 {
+                member.set(State::Disabled);
+                member.set(State::Active);
+            }
+            member.make_up_for_lines(Moment::now());
+            assert_eq!(turn.lines().len(), 5);
+            member.make_up_for_lines(minute_later);
+        });
+        let lines = turn.lines();
+        let [line] = &lines[..] else {
+            panic!("{lines:?}");
+        };
+        let end = "server one is active (3 more changes were not logged)";
+        assert!(line.contains(end), "{line}");
+    }
+}
