@@ -12,12 +12,12 @@ use crate::error::{Error, Waiting};
 
 /// An operation's deadline, with the mark before it at which to ask.
 pub struct Patience<'a> {
-    deadline: Deadline,
+    deadline: &'a Deadline,
     /// Time until the mark, or until the deadline if there is none before it.
     first: Duration,
     /// The part of the time that connecting may use.
     connect: Option<Duration>,
-    may_wait_on: Option<&'a dyn Fn() -> bool>,
+    may_wait_on: &'a dyn Fn() -> bool,
     /// What the answer was, once that has been asked.
     answer: Cell<Option<bool>>,
 }
@@ -26,30 +26,23 @@ impl<'a> Patience<'a> {
     /// Waits until `deadline`, but longer than `limit` only if `may_wait_on` says so, and for
     /// a connection no longer than `connect`.
     pub fn new(
-        deadline: Deadline,
+        deadline: &'a Deadline,
         limit: Duration,
         connect: Option<Duration>,
         may_wait_on: &'a dyn Fn() -> bool,
     ) -> Self {
-        let asks = limit < deadline.limit();
         Self {
             deadline,
-            first: if asks { limit } else { deadline.limit() },
+            first: limit.min(deadline.limit()),
             connect,
-            may_wait_on: asks.then_some(may_wait_on),
+            may_wait_on,
             answer: Cell::new(None),
         }
     }
 
     /// Waits until `deadline`.
-    pub fn until(deadline: Deadline) -> Self {
-        Self {
-            deadline,
-            first: deadline.limit(),
-            connect: None,
-            may_wait_on: None,
-            answer: Cell::new(None),
-        }
+    pub fn until(deadline: &'a Deadline) -> Self {
+        Self::new(deadline, deadline.limit(), None, &|| true)
     }
 
     /// When the operation began.
@@ -63,7 +56,7 @@ impl<'a> Patience<'a> {
     }
 
     /// Whether it has waited so long that it had to ask.
-    pub fn was_tried(&self) -> bool {
+    pub fn had_to_ask(&self) -> bool {
         self.answer.get().is_some()
     }
 
@@ -91,11 +84,11 @@ impl<'a> Patience<'a> {
     }
 
     fn left_in_all(&self, waiting: Waiting) -> Result<Duration, Error> {
-        if let (Some(may_wait_on), None) = (self.may_wait_on, self.answer.get()) {
+        if self.first < self.deadline.limit() && !self.had_to_ask() {
             if let Some(left) = Deadline::new(self.start(), self.first).remaining() {
                 return Ok(left);
             }
-            self.answer.set(Some(may_wait_on()));
+            self.answer.set(Some((self.may_wait_on)()));
         }
         if self.gave_up() {
             return Err(Error::Timeout(waiting));
@@ -112,12 +105,13 @@ mod tests {
 
     fn left(passed: Duration, limit: Duration, grant: bool) -> (Option<Duration>, u32) {
         let start = Moment::from_nanos(Moment::now().nanos() - passed.as_nanos() as u64);
+        let deadline = Deadline::new(start, 60 * SECOND);
         let asked = Cell::new(0);
         let may_wait_on = || {
             asked.set(asked.get() + 1);
             grant
         };
-        let patience = Patience::new(Deadline::new(start, 60 * SECOND), limit, None, &may_wait_on);
+        let patience = Patience::new(&deadline, limit, None, &may_wait_on);
         let _ = patience.left(Waiting::Receive);
         (patience.left(Waiting::Receive).ok(), asked.get())
     }
@@ -141,10 +135,10 @@ mod tests {
     #[test]
     fn connecting_may_have_less_time() {
         let deadline = Deadline::new(Moment::now(), 60 * SECOND);
-        let patience = Patience::new(deadline, 90 * SECOND, Some(SECOND), &|| true);
+        let patience = Patience::new(&deadline, 90 * SECOND, Some(SECOND), &|| true);
         assert!(patience.left(Waiting::Connect).unwrap() <= SECOND);
         assert!(patience.left(Waiting::Receive).unwrap() > SECOND);
-        let none = Patience::new(deadline, 90 * SECOND, Some(Duration::ZERO), &|| true);
+        let none = Patience::new(&deadline, 90 * SECOND, Some(Duration::ZERO), &|| true);
         assert!(none.left(Waiting::Connect).is_err());
     }
 

@@ -76,7 +76,7 @@ fn ask_within(
     deadline: Deadline,
 ) -> Result<Reply, Error> {
     let targets = || vec![client.target.clone()];
-    let patience = Patience::until(deadline);
+    let patience = Patience::until(&deadline);
     client
         .connection
         .exchange(&request, &mut Vec::new(), &patience, targets)

@@ -7,7 +7,8 @@ use std::time::Instant;
 use crate::clock::{Deadline, Moment};
 
 fn in_time(millis: u64) -> Patience<'static> {
-    Patience::until(Deadline::new(Moment::now(), Duration::from_millis(millis)))
+    let deadline = Deadline::new(Moment::now(), Duration::from_millis(millis));
+    Patience::until(Box::leak(Box::new(deadline)))
 }
 
 fn target(listener: &TcpListener) -> Target {

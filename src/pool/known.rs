@@ -24,6 +24,7 @@ pub struct Known {
     target: Option<Target>,
     slot: usize,
     shared: &'static Shared,
+    health: &'static Health,
 }
 
 impl Known {
@@ -31,6 +32,7 @@ impl Known {
     pub fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
             target: target(&spec.address),
+            health: shared.health(slot),
             spec,
             slot,
             shared,
@@ -39,7 +41,12 @@ impl Known {
 
     /// The same server with another weight or alias, or in another slot.
     pub fn listed(self, spec: ServerSpec, slot: usize) -> Self {
-        Self { spec, slot, ..self }
+        Self {
+            health: self.shared.health(slot),
+            spec,
+            slot,
+            ..self
+        }
     }
 
     /// What the operator wrote.
@@ -49,7 +56,7 @@ impl Known {
 
     /// What everybody thinks of it.
     pub fn health(&self) -> &'static Health {
-        self.shared.health(self.slot)
+        self.health
     }
 
     /// How quick it has been lately.

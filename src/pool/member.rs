@@ -151,12 +151,12 @@ impl Member {
         }
         let may_wait_on = || known.may_wait_on(deadline, settings.stall_limit);
         let (stall, connect) = (settings.stall_limit, settings.connect_timeout);
-        let patience = Patience::new(*deadline, stall, connect, &may_wait_on);
+        let patience = Patience::new(deadline, stall, connect, &may_wait_on);
         let number = health.begin();
         let find = || known.targets();
         let reply = self.connection.exchange(request, value, &patience, find);
         health.end();
-        if number.is_multiple_of(MEASURED) || patience.was_tried() {
+        if number.is_multiple_of(MEASURED) || patience.had_to_ask() {
             measure(known.latency(), deadline.start(), &reply);
         }
         match &reply {
