@@ -47,6 +47,15 @@ fn a_full_backlog_is_given_up_before_the_timeout() {
 }
 
 #[test]
+fn it_can_be_changed_while_running() {
+    let deaf = DeafServer::start();
+    let kamailio = builder(&deaf.address()).param("connect_timeout", 0).start();
+    let args = ["memcached", "connect_timeout", "400"];
+    kamailio.rpc("cfg.set_now_int", &args);
+    assert_gives_up(&kamailio, &deaf.address());
+}
+
+#[test]
 fn dropped_packets_are_given_up_before_the_timeout() {
     let Some(network) = Network::start() else {
         eprintln!("skipped: no network namespaces here");

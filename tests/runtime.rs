@@ -37,6 +37,7 @@ fn the_values_are_those_of_the_configuration() {
         .start();
     let values = [
         ("timeout", "700"),
+        ("connect_timeout", "0"),
         ("expire", "10800"),
         ("stall_limit", "200"),
         ("retry_interval", "-1"),
@@ -136,6 +137,7 @@ fn what_the_configuration_would_not_take_is_refused() {
     let kamailio = Kamailio::builder().rpc().start();
     for (name, value) in [
         ("timeout", "0"),
+        ("connect_timeout", "-1"),
         ("expire", "-1"),
         ("stall_limit", "0"),
         ("retry_interval", "-2"),

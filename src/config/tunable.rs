@@ -14,6 +14,8 @@ use crate::lifetime::Lifetime;
 pub enum Tunable {
     /// `timeout`
     Timeout,
+    /// `connect_timeout`
+    ConnectTimeout,
     /// `expire`
     Expire,
     /// `stall_limit`
@@ -26,8 +28,9 @@ pub enum Tunable {
 
 impl Tunable {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Timeout,
+        Self::ConnectTimeout,
         Self::Expire,
         Self::StallLimit,
         Self::RetryInterval,
@@ -38,6 +41,7 @@ impl Tunable {
     pub fn name(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
+            Self::ConnectTimeout => "connect_timeout",
             Self::Expire => "expire",
             Self::StallLimit => "stall_limit",
             Self::RetryInterval => "retry_interval",
@@ -55,6 +59,7 @@ impl Tunable {
     pub fn accepted(self) -> &'static str {
         match self {
             Self::Timeout | Self::StallLimit => "1 to 2147483647 milliseconds",
+            Self::ConnectTimeout => "0 (all of the timeout) to 2147483647 milliseconds",
             Self::Expire | Self::PingInterval => "0 (never) to 2147483647 seconds",
             Self::RetryInterval => "10 to 2147483647 milliseconds, or -1 (never)",
         }
@@ -64,7 +69,7 @@ impl Tunable {
     pub fn range(self) -> RangeInclusive<i32> {
         match self {
             Self::Timeout | Self::StallLimit => 1..=i32::MAX,
-            Self::Expire | Self::PingInterval => 0..=i32::MAX,
+            Self::ConnectTimeout | Self::Expire | Self::PingInterval => 0..=i32::MAX,
             Self::RetryInterval => NEVER_RETRY..=i32::MAX,
         }
     }
@@ -81,6 +86,7 @@ impl Tunable {
         let secs = |secs: u64| i32::try_from(secs).unwrap_or(i32::MAX);
         match self {
             Self::Timeout => millis(settings.timeout),
+            Self::ConnectTimeout => settings.connect_timeout.map_or(0, millis),
             Self::Expire => secs(settings.expire.seconds()),
             Self::StallLimit => millis(settings.stall_limit),
             Self::RetryInterval => settings.retry_interval.map_or(NEVER_RETRY, millis),
@@ -92,6 +98,7 @@ impl Tunable {
     pub fn apply(self, number: i32, settings: &mut Settings) {
         match self {
             Self::Timeout => settings.timeout = millis(number),
+            Self::ConnectTimeout => settings.connect_timeout = connect_timeout(number),
             Self::Expire => settings.expire = Lifetime::from(number.unsigned_abs()),
             Self::StallLimit => settings.stall_limit = millis(number),
             Self::RetryInterval => settings.retry_interval = retry_interval(number),
@@ -106,6 +113,11 @@ const NEVER_RETRY: i32 = -1;
 /// A time in milliseconds.
 pub fn millis(number: i32) -> Duration {
     Duration::from_millis(number.unsigned_abs().into())
+}
+
+/// A `connect_timeout`.
+pub fn connect_timeout(number: i32) -> Option<Duration> {
+    (number != 0).then(|| millis(number))
 }
 
 /// A `retry_interval`.

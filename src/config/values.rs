@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::given::{BadParameter, Value};
 use super::names::NAMES;
 use super::settings::{Failover, Rejoin, Settings};
-use super::tunable::{Tunable, millis, ping_interval, retry_interval};
+use super::tunable::{Tunable, connect_timeout, millis, ping_interval, retry_interval};
 use crate::health::Rules;
 use crate::key::{self, MAX_PREFIX};
 use crate::lifetime::Lifetime;
@@ -103,10 +103,8 @@ impl Values {
                 self.ping_interval = Some(ping_interval(number));
             }
             "connect_timeout" => {
-                let accepted = "0 (all of the timeout) to 2147483647 milliseconds";
-                let millis = value.number(0..=i32::MAX, accepted)?.unsigned_abs();
-                let limit = (millis > 0).then(|| Duration::from_millis(millis.into()));
-                self.connect_timeout = Some(limit);
+                let number = value.tunable(Tunable::ConnectTimeout)?;
+                self.connect_timeout = Some(connect_timeout(number));
             }
             "rejoin" => {
                 self.rejoin = Some(match value.text("keep or flush")? {

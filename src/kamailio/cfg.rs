@@ -71,6 +71,7 @@ fn row(tunable: Tunable) -> CfgDef {
 fn about(tunable: Tunable) -> &'static str {
     match tunable {
         Tunable::Timeout => "deadline of a whole operation",
+        Tunable::ConnectTimeout => "part of the timeout that connecting may use",
         Tunable::Expire => "default lifetime of items",
         Tunable::StallLimit => "time without an answer until one process alone waits on",
         Tunable::RetryInterval => "time between probes of a server out of service",
