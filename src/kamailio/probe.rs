@@ -78,6 +78,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
+    #[cfg_attr(miri, ignore = "looks at log lines")]
     fn a_server_that_came_and_went_is_told_of_when_the_minute_is_over() {
         let turn = Turn::without_server();
         let mut parameters = Parameters::default();
