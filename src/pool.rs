@@ -80,9 +80,9 @@ impl Pool {
         &self.members
     }
 
-    /// The same, to be probed.
-    pub fn members_mut(&mut self) -> &mut [Member] {
-        &mut self.members
+    /// The same, to be probed as the settings say.
+    pub fn to_be_probed(&mut self) -> (&Settings, &mut [Member]) {
+        (&self.settings, &mut self.members)
     }
 
     /// Its counters, which count for all processes.

@@ -28,7 +28,7 @@ pub fn look_up(cache: &mut Cache, time: Duration) {
     let members = cache
         .pools_mut()
         .iter_mut()
-        .flat_map(|pool| pool.members_mut());
+        .flat_map(|pool| pool.to_be_probed().1);
     members.for_each(|member| member.look_up(start));
     for member in cache.pools().iter().flat_map(|pool| pool.members()) {
         member.wait_for_lookup(time.saturating_sub(Moment::now().since(start)));
@@ -73,13 +73,13 @@ impl Prober {
         let now = Moment::now();
         cache.refresh();
         for (at, pool) in cache.pools_mut().iter_mut().enumerate() {
-            let settings = pool.settings().clone();
-            for member in pool.members_mut() {
+            let (settings, members) = pool.to_be_probed();
+            for member in members {
                 member.look_up(now);
                 member.make_up_for_lines(now);
                 let address = &member.spec().address;
-                if !self.asks(at, address) && member.is_due(now, &settings, &lives) {
-                    let asked = UnderWay::begin(at, member, &settings, now);
+                if !self.asks(at, address) && member.is_due(now, settings, &lives) {
+                    let asked = UnderWay::begin(at, member, settings, now);
                     self.under_way.push(asked);
                 }
             }
