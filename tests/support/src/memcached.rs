@@ -139,17 +139,18 @@ impl Memcached {
         self.pid().resume();
     }
 
-    /// Kills it: connections are closed, new ones refused.
+    /// Kills it: connections are closed, as all clients know, and new ones refused.
     pub fn kill(&self) {
         self.process().kill();
+        wait::until("all clients to know", wait::PATIENCE, || {
+            !self.listen.has_unknowing_clients()
+        });
     }
 
     /// Starts it again, empty, at the same address; kills it first if it still runs.
     pub fn restart(&self) {
-        let mut process = self.process();
-        process.kill();
-        *process = spawn(&self.listen, &self.args, &self.scratch);
-        drop(process);
+        self.kill();
+        *self.process() = spawn(&self.listen, &self.args, &self.scratch);
         self.wait_until_ready();
     }
 

@@ -1,5 +1,6 @@
 //! Where a memcached listens: how the server is told, and how a client gets there.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -10,6 +11,9 @@ use crate::host::Host;
 use crate::port::Port;
 
 const DEFAULT_PORT: u16 = 11_211;
+
+/// Of a connection in the kernel's table that neither end has closed.
+const ESTABLISHED: &str = "01";
 
 /// A place to listen at.
 #[derive(Debug)]
@@ -77,6 +81,25 @@ impl Listen {
             Listen::V6(port) => port.number(),
             Listen::Unix(path) => panic!("{} has no port", path.display()),
         }
+    }
+
+    /// True as long as a client's end of a connection has not heard that the server has ended: on a
+    /// busy machine the kernel takes its time to deliver that.
+    pub(super) fn has_unknowing_clients(&self) -> bool {
+        let (table, end) = match self {
+            Listen::V4 { address, .. } => {
+                let ip = u32::from_ne_bytes(address.ip().octets());
+                ("tcp", format!("{ip:08X}:{:04X}", address.port()))
+            }
+            Listen::V6(port) => ("tcp6", format!(":{:04X}", port.number())),
+            Listen::Unix(_) => return false,
+        };
+        let table = fs::read_to_string(format!("/proc/net/{table}")).expect("a kernel with TCP");
+        table.lines().any(|line| {
+            let mut fields = line.split_whitespace().skip(2);
+            let (remote, state) = (fields.next(), fields.next());
+            remote.is_some_and(|remote| remote.ends_with(&end)) && state == Some(ESTABLISHED)
+        })
     }
 
     /// A connection whose reads do not wait for ever.
