@@ -107,7 +107,7 @@ fn the_prober_follows_too() {
     assert_eq!(kamailio.run("read")["$mcst"], "down");
     memcached.restart();
     assert_eq!(kamailio.run("read")["$mcst"], "down");
-    set(&kamailio, "retry_interval", "10");
+    set(&kamailio, "retry_interval", "0");
     wait::until("the server to be back", wait::PATIENCE, || {
         kamailio.run("read")["$mcst"] == "miss"
     });
@@ -150,10 +150,6 @@ fn what_the_configuration_would_not_take_is_refused() {
         let help = kamailio.rpc("cfg.help", &["memcached", name]);
         assert!(help.contains("accepted: "), "{help}");
     }
-    // The core knows one range; this number lies within it.
-    set(&kamailio, "retry_interval", "9");
-    let line = "parameter 'retry_interval': 9 is refused; accepted: 10 to 2147483647 milliseconds";
-    kamailio.wait_for_log(line, wait::PATIENCE);
 }
 
 #[test]

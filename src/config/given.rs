@@ -68,21 +68,13 @@ impl<'a> Value<'a> {
     }
 
     pub fn number(&self, range: RangeInclusive<i32>, accepted: &str) -> Result<i32, BadParameter> {
-        self.number_that(|number| range.contains(&number), accepted)
-    }
-
-    fn number_that(
-        &self,
-        is_accepted: impl Fn(i32) -> bool,
-        accepted: &str,
-    ) -> Result<i32, BadParameter> {
         let number = match self.given {
             Given::Number(number) => Some(number),
             Given::Word(digits) => digits.parse().ok().filter(|_| !digits.starts_with('+')),
             Given::Text(_) => None,
         };
         number
-            .filter(|number| is_accepted(*number))
+            .filter(|number| range.contains(number))
             .ok_or_else(|| self.refuse(accepted))
     }
 
@@ -92,7 +84,7 @@ impl<'a> Value<'a> {
 
     /// A number that `tunable` accepts.
     pub fn tunable(&self, tunable: Tunable) -> Result<i32, BadParameter> {
-        self.number_that(|number| tunable.accepts(number), tunable.accepted())
+        self.number(tunable.range(), tunable.accepted())
     }
 
     pub fn threshold(&self) -> Result<u16, BadParameter> {

@@ -151,19 +151,8 @@ mod tests {
         turn.tune("timeout", 100);
         assert_eq!(timeouts(), [100, 7]);
         turn.tune("retry_interval", -1);
-        // The host knows one range, and so not that this is too often.
-        turn.tune("retry_interval", 9);
         assert_eq!(timeouts(), [100, 7]);
         let retry = process::with(|process| process.cache.pools()[0].settings().retry_interval);
         assert_eq!(retry, Some(None));
-        let lines = turn.lines();
-        if cfg!(miri) {
-            return;
-        }
-        assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(
-            lines[0].contains("'retry_interval': 9 is refused; accepted: 10 to"),
-            "{lines:?}"
-        );
     }
 }
