@@ -69,11 +69,6 @@
 #define KAMAILIO_CFG_INT 1
 
 /**
- * `CFG_CB_ONLY_ONCE`: `on_set` is for one process, whichever is first.
- */
-#define KAMAILIO_CFG_CALL_ONCE 256
-
-/**
  * `struct action`: a statement of the script, handed through, never looked into.
  */
 typedef struct kamailio_action kamailio_action;
@@ -477,7 +472,7 @@ typedef struct kamailio_cfg_def {
      */
     const char *name;
     /**
-     * `KAMAILIO_CFG_INT`, with `KAMAILIO_CFG_CALL_ONCE`.
+     * `KAMAILIO_CFG_INT`.
      */
     uint32_t kind;
     /**

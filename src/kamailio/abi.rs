@@ -296,7 +296,7 @@ pub struct Rpc {
 pub struct CfgDef {
     /// Name.
     pub name: *const c_char,
-    /// [`CFG_INT`], with [`CFG_CALL_ONCE`].
+    /// [`CFG_INT`].
     pub kind: u32,
     /// Least value; both 0 = any.
     pub min: c_int,
@@ -315,8 +315,6 @@ pub type CfgOnSet = unsafe extern "C" fn(group: *const Str, name: *const Str);
 
 /// The value is an `int`.
 pub const CFG_INT: u32 = 1;
-/// `CFG_CB_ONLY_ONCE`: `on_set` is for one process, whichever is first.
-pub const CFG_CALL_ONCE: u32 = 256;
 
 /// A node of the list of loaded modules (`core/sr_module.h`), as far as it is the same everywhere.
 #[repr(C)]

@@ -1,16 +1,17 @@
 //! Changes while running: the group `memcached` of the host's configuration framework.
 //!
 //! The host keeps the numbers, shows them, and lets them be changed within their ranges
-//! (`core/cfg/cfg.h`). Once a new one holds, one process, whichever sees it first, passes it on to
-//! the pools. So a delayed change holds when it is committed, and one that is rolled back never.
-//! There is no callback that looks at a number beforehand: with one, the host shows none.
+//! (`core/cfg/cfg.h`). Every process takes a new one over before its next request, timer or command,
+//! and passes it on to those that the host does not tell. So a delayed change holds when it is
+//! committed, and one that is rolled back never. There is no callback that looks at a number
+//! beforehand: with one, the host shows none.
 
 use std::ffi::{CString, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::NAME;
-use super::abi::{CFG_CALL_ONCE, CFG_INT, CfgDef, Str};
+use super::abi::{CFG_INT, CfgDef, Str};
 use super::guard::guard;
 use super::process::{self, PARAMETERS};
 use super::sys::host;
@@ -59,7 +60,7 @@ fn row(tunable: Tunable) -> CfgDef {
     let (name, accepted) = (tunable.name(), tunable.accepted());
     CfgDef {
         name: text(name.into()),
-        kind: CFG_INT | CFG_CALL_ONCE,
+        kind: CFG_INT,
         min: *range.start(),
         max: *range.end(),
         on_change: ptr::null(),
