@@ -146,17 +146,11 @@ pub fn list(
     server: Option<&str>,
 ) -> Result<Vec<Listed>, Refused> {
     cache.refresh();
-    let pools = select(cache.pools(), pool)?;
-    let meant = |member: &&Member| server.is_none_or(|name| is_called(member, name));
-    let rows = pools.iter().flat_map(|pool| {
-        let members = pool.members().iter().filter(meant);
-        members.map(|member| Listed::of(pool, member))
-    });
-    let rows: Vec<_> = rows.collect();
-    match server {
-        Some(name) if rows.is_empty() => Err(no_server(name)),
-        _ => Ok(rows),
-    }
+    let listed = members(select(cache.pools(), pool)?, server)?;
+    let rows = listed
+        .into_iter()
+        .map(|(pool, member)| Listed::of(pool, member));
+    Ok(rows.collect())
 }
 
 /// Where `key` lives in a pool, the default one if none is named.
@@ -245,15 +239,7 @@ const PING_LIMIT: Duration = Duration::from_millis(1000);
 /// There is no server of that alias or address.
 pub fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged>, Refused> {
     cache.refresh();
-    let asked: Vec<_> = cache
-        .pools()
-        .iter()
-        .flat_map(|pool| pool.members().iter().map(move |member| (pool, member)))
-        .filter(|(_, member)| server.is_none_or(|name| is_called(member, name)))
-        .collect();
-    if let (Some(name), true) = (server, asked.is_empty()) {
-        return Err(no_server(name));
-    }
+    let asked = members(cache.pools(), server)?;
     let servers: Vec<_> = asked.iter().map(|(_, member)| member.targets()).collect();
     let results = probe(servers, &Deadline::new(Moment::now(), PING_LIMIT));
     let pinged = asked
@@ -286,22 +272,33 @@ pub fn set_state(cache: &mut Cache, state: &str, server: &str) -> Result<Vec<Lis
         }
     };
     cache.refresh();
-    let mut changed = Vec::new();
-    for pool in cache.pools() {
-        for member in pool
-            .members()
-            .iter()
-            .filter(|member| is_called(member, server))
-        {
-            member.set(state);
-            changed.push(Listed::of(pool, member));
-        }
+    let meant = members(cache.pools(), Some(server))?;
+    let changed = meant.into_iter().map(|(pool, member)| {
+        member.set(state);
+        Listed::of(pool, member)
+    });
+    Ok(changed.collect())
+}
+
+/// The servers of these pools, or those called `name`, each with its pool.
+fn members<'a>(
+    pools: &'a [Pool],
+    name: Option<&str>,
+) -> Result<Vec<(&'a Pool, &'a Member)>, Refused> {
+    let all = pools
+        .iter()
+        .flat_map(|pool| pool.members().iter().map(move |member| (pool, member)));
+    let Some(name) = name else {
+        return Ok(all.collect());
+    };
+    let called: Vec<_> = all.filter(|(_, member)| is_called(member, name)).collect();
+    if called.is_empty() {
+        let accepted = "an alias or address of memcached.list";
+        return Err(Refused::because(format!(
+            "there is no server '{name}'; accepted: {accepted}"
+        )));
     }
-    if changed.is_empty() {
-        Err(no_server(server))
-    } else {
-        Ok(changed)
-    }
+    Ok(called)
 }
 
 fn is_called(member: &Member, name: &str) -> bool {
@@ -309,12 +306,6 @@ fn is_called(member: &Member, name: &str) -> bool {
     spec.alias.as_deref() == Some(name)
         || spec.address.to_string() == name
         || spec.address.short() == name
-}
-
-fn no_server(name: &str) -> Refused {
-    let reason =
-        format!("there is no server '{name}'; accepted: an alias or address of memcached.list");
-    Refused::because(reason)
 }
 
 /// The pool called `name`, or all.
