@@ -9,8 +9,8 @@
 //! looked at as a whole. So there is no lock that a dying process could keep, changes are never
 //! mixed, and of several processes that see the same failure exactly one makes the change and logs
 //! it. When it returned stands beside the word, and is written before it. The other moments and the
-//! reason are for people: they may lag behind by a change. All
-//! bits zero = active since the start. It is told the time, the rules and who asks.
+//! reason are for people: they may lag behind by a change. All bits zero = active since the start.
+//! It is told the time, the rules and who asks.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
