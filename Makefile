@@ -123,7 +123,7 @@ test: test-dependencies build ## All tests, with what they need installed first
 .PHONY: sanitize
 sanitize: sanitize-dependencies build ## Look for undefined behaviour: Miri, AddressSanitizer, valgrind
 	@MIRIFLAGS=-Zmiri-ignore-leaks timeout 900 cargo +nightly miri test --locked --lib -- \
-		kamailio:: roster:: shared:: addresses:: health::tests:: latency:: stats:: tunables::
+		kamailio:: shared:: health::tests:: health::addresses:: health::latency:: stats::
 	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 timeout 900 \
 		cargo +nightly test --locked --lib --target $(triple)
 	MCT_MODULE=$(abspath $(MCT_MODULE)) timeout 900 cargo test --locked --test memcheck -- --ignored

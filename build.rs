@@ -13,10 +13,10 @@ use cbindgen::{Builder, Config, Error, Language, Style};
 const HEADER: &str = "include/kamailio_memcached.h";
 
 /// All of its public items go into the header.
-const ABI: &str = "src/kamailio/abi.rs";
+const ABI: &str = "src/kamailio/host/layout.rs";
 
 /// Of these, what the loader finds by name.
-const SYMBOLS: [&str; 2] = ["src/kamailio/module.rs", "src/kamailio/version.rs"];
+const SYMBOLS: [&str; 2] = ["src/kamailio/module.rs", "src/kamailio/host/version.rs"];
 
 const HEAD: &str = "\
 /*
@@ -26,7 +26,7 @@ const HEAD: &str = "\
  * One layout serves all versions, except for kamailio_pv_value32 (up to 5.6) and
  * kamailio_pv_value64 (from 5.7 on). tests/layout.rs checks sizes and offsets.
  *
- * Written by build.rs from src/kamailio/abi.rs. Do not edit.
+ * Written by build.rs from src/kamailio/host/layout.rs. Do not edit.
  */";
 
 fn main() {
@@ -50,6 +50,7 @@ fn main() {
 
 fn header() -> Result<String, Error> {
     let abi = fs::read_to_string(ABI).expect("the sources are in the package");
+    let abi = abi.replace("pub(crate) ", "pub ");
     let items = Items::of(&abi);
     // Of `Option`s cbindgen knows those that are spelled out. In C any function pointer may be NULL.
     let abi = items.names.iter().fold(abi, |abi, name| {

@@ -5,7 +5,7 @@
  * One layout serves all versions, except for kamailio_pv_value32 (up to 5.6) and
  * kamailio_pv_value64 (from 5.7 on). tests/layout.rs checks sizes and offsets.
  *
- * Written by build.rs from src/kamailio/abi.rs. Do not edit.
+ * Written by build.rs from src/kamailio/host/layout.rs. Do not edit.
  */
 
 #ifndef KAMAILIO_MEMCACHED_H

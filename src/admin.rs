@@ -7,16 +7,16 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
 use crate::health::State;
-use crate::latency::Summary;
-use crate::net::Target;
+use crate::health::latency::Summary;
 use crate::pool::{Member, Pool};
-use crate::probe::probe;
+use crate::prober::probe::probe;
 use crate::server::ServerSpec;
 use crate::status::Status;
+use crate::wire::net::Target;
 
 /// Why a question has no answer, with a code as in HTTP and SIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// 400 for the caller's mistakes, 500 for ours.
     pub code: i32,
     /// One line, what matters most first: not every way to the caller takes all of it.
@@ -29,17 +29,17 @@ impl Refused {
     }
 
     /// An argument that is not there.
-    pub fn missing(what: &str) -> Self {
+    pub(crate) fn missing(what: &str) -> Self {
         Self::because(format!("argument missing: {what}"))
     }
 
     /// An argument that is not UTF-8.
-    pub fn not_text() -> Self {
+    pub(crate) fn not_text() -> Self {
         Self::because("an argument is refused; accepted: UTF-8 text".into())
     }
 
     /// Something that should not have happened.
-    pub fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         Self {
             code: 500,
             reason: "internal error, see the log".into(),
@@ -49,7 +49,7 @@ impl Refused {
 
 /// A server of a pool, and how it is.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// The pool's name.
     pub pool: String,
     /// `host:port`, `[IPv6]:port` or the path.
@@ -112,7 +112,7 @@ fn resolved(member: &Member) -> String {
 
 /// Where a key lives.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// The pool's name.
     pub pool: String,
     /// The key as it is sent.
@@ -129,7 +129,7 @@ pub struct Placed {
 
 /// A pool whose list of servers was read again.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Reloaded {
+pub(crate) struct Reloaded {
     /// The pool's name.
     pub name: String,
     /// How many servers it has now.
@@ -140,7 +140,7 @@ pub struct Reloaded {
 ///
 /// # Errors
 /// There is no pool of that name, or no server of that alias or address in it.
-pub fn list(
+pub(crate) fn list(
     cache: &mut Cache,
     pool: Option<&str>,
     server: Option<&str>,
@@ -157,7 +157,7 @@ pub fn list(
 ///
 /// # Errors
 /// There is no pool of that name; the key is empty.
-pub fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<Placed, Refused> {
+pub(crate) fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<Placed, Refused> {
     cache.refresh();
     let pools = select(cache.pools(), pool)?;
     let pool = pools.first().ok_or_else(Refused::internal)?;
@@ -185,7 +185,7 @@ pub fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<Placed,
 /// # Errors
 /// There is no such pool or no such file; a file cannot be read or has a mistake. Nothing has then
 /// changed.
-pub fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Refused> {
+pub(crate) fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Refused> {
     let mut lists = Vec::new();
     for pool_of_file in select(cache.pools(), pool)? {
         let name = &pool_of_file.settings().name;
@@ -219,7 +219,7 @@ pub fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Re
 
 /// What a probe of a server came to.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Pinged {
+pub(crate) struct Pinged {
     /// The pool's name.
     pub pool: String,
     /// The server's alias or address.
@@ -237,7 +237,7 @@ const PING_LIMIT: Duration = Duration::from_millis(1000);
 ///
 /// # Errors
 /// There is no server of that alias or address.
-pub fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged>, Refused> {
+pub(crate) fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged>, Refused> {
     cache.refresh();
     let asked = members(cache.pools(), server)?;
     let servers: Vec<_> = asked.iter().map(|(_, member)| member.targets()).collect();
@@ -262,7 +262,11 @@ pub fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged>, Refu
 ///
 /// # Errors
 /// There is no server of that alias or address; another word than `active` or `disabled`.
-pub fn set_state(cache: &mut Cache, state: &str, server: &str) -> Result<Vec<Listed>, Refused> {
+pub(crate) fn set_state(
+    cache: &mut Cache,
+    state: &str,
+    server: &str,
+) -> Result<Vec<Listed>, Refused> {
     let state = match state {
         "active" => State::Active,
         "disabled" => State::Disabled,

@@ -8,15 +8,15 @@ use std::fmt::Display;
 use crate::clock::Moment;
 use crate::config::{Settings, Tunable};
 use crate::error::{Error, Refusal};
-use crate::key::WireKey;
-use crate::lifetime::Lifetime;
-use crate::limiter::Limiter;
+use crate::health::log_limit::Limiter;
+use crate::item::key::WireKey;
+use crate::item::lifetime::Lifetime;
+use crate::item::value::{Found, MAX_DECIMAL, Numbers, Value, decode, operand};
 use crate::pool::Pool;
-use crate::protocol::{MAX_VALUE, Reply, Request, Way};
 use crate::shared::Shared;
 use crate::stats::{Statistic, Stats};
 use crate::status::Status;
-use crate::value::{Found, MAX_DECIMAL, Numbers, Value, decode, operand};
+use crate::wire::protocol::{MAX_VALUE, Reply, Request, Way};
 
 /// The pools of this process.
 #[derive(Debug)]

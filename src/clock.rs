@@ -6,7 +6,7 @@
 use std::ops::Add;
 use std::time::Duration;
 
-use crate::net::sys;
+use crate::sys;
 
 /// A moment of the system's monotonic clock, the same in all processes: nanoseconds since the
 /// system started. (`std::time::Instant` costs several times as many instructions to read and
@@ -47,29 +47,29 @@ impl Add<Duration> for Moment {
 
 /// The end of an operation's time.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline {
+pub(crate) struct Deadline {
     start: Moment,
     limit: Duration,
 }
 
 impl Deadline {
     /// An operation that begins `now` and may take as long as `limit`.
-    pub fn new(now: Moment, limit: Duration) -> Self {
+    pub(crate) fn new(now: Moment, limit: Duration) -> Self {
         Self { start: now, limit }
     }
 
     /// When the operation began.
-    pub fn start(&self) -> Moment {
+    pub(crate) fn start(&self) -> Moment {
         self.start
     }
 
     /// The whole time the operation was given.
-    pub fn limit(&self) -> Duration {
+    pub(crate) fn limit(&self) -> Duration {
         self.limit
     }
 
     /// What is left of it, or `None` when it has passed.
-    pub fn remaining(&self) -> Option<Duration> {
+    pub(crate) fn remaining(&self) -> Option<Duration> {
         let elapsed = Moment::now().since(self.start);
         self.limit
             .checked_sub(elapsed)

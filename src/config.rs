@@ -11,19 +11,21 @@ mod settings;
 mod tunable;
 mod values;
 
-pub use given::{BadParameter, Given};
-pub use names::NAMES;
-pub use settings::{Failover, Rejoin, Settings};
-pub use tunable::Tunable;
+pub(crate) use given::BadParameter;
+pub use given::Given;
+#[cfg(test)]
+pub(crate) use names::NAMES;
+pub(crate) use settings::{Failover, Rejoin, Settings};
+pub(crate) use tunable::Tunable;
 
 use given::Value;
 use values::Values;
 
 /// The name of the pool that is made of the plain parameters.
-pub const DEFAULT_POOL: &str = "default";
+pub(crate) const DEFAULT_POOL: &str = "default";
 
 /// The most pools there may be, the default one included.
-pub const MAX_POOLS: usize = 64;
+pub(crate) const MAX_POOLS: usize = 64;
 
 /// What was set so far.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! Error: why an operation has no answer, and what follows from that.
 //!
-//! A miss is not an error; it is a [`Reply`](crate::protocol::Reply). What stands here is
+//! A miss is not an error; it is a [`Reply`](crate::wire::protocol::Reply). What stands here is
 //! "could not ask" and "may not ask, or a bad answer". Three questions are answered beside
 //! the enum, nowhere else: is the connection still in step, does the failure count against
 //! the server, and which word does the script see.
@@ -68,7 +68,7 @@ pub enum Refusal {
     Lifetime,
     /// An operand that is no integer.
     Operand,
-    /// The value is longer than [`MAX_VALUE`](crate::protocol::MAX_VALUE).
+    /// The value is longer than [`MAX_VALUE`](crate::wire::protocol::MAX_VALUE).
     Value,
 }
 

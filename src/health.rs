@@ -19,6 +19,9 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::status::Status;
 
+pub(crate) mod addresses;
+pub(crate) mod latency;
+pub(crate) mod log_limit;
 mod verdict;
 
 use verdict::Verdict;

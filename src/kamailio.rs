@@ -1,4 +1,4 @@
-//! The fence: everything that knows Kamailio, and the only place besides `net::sys` with `unsafe`.
+//! The fence: everything that knows Kamailio, and the only place besides `sys` with `unsafe`.
 //!
 //! Rules here. A callback has three steps: guard and convert, one call into the core, convert
 //! back. No panic crosses into C ([`guard`]). Layouts are chosen when the module is loaded
@@ -13,26 +13,19 @@
 //!   getter, setter and `nfree`, and is not used after `nfree` (`core/pvar.c`).
 #![allow(unsafe_code)]
 
-pub mod abi;
 mod cfg;
-mod counters;
 mod events;
-mod family;
 mod format;
-mod guard;
-mod log;
-pub mod module;
+mod host;
+mod module;
 mod params;
-mod probe;
+mod prober_process;
 mod process;
 mod pv;
 mod pv_value;
 mod rpc;
-mod shm;
-mod sys;
-mod text;
+mod statistics;
 mod variable;
-pub mod version;
 
 #[cfg(test)]
 mod fake;

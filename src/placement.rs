@@ -6,13 +6,16 @@
 //! The key on the wire is legal before it comes here; this neither checks nor
 //! digests keys, and learns from its caller which servers are live.
 
+pub(crate) mod hash;
+pub(crate) mod ring;
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Refusal;
-use crate::hash::{KeyHash, System};
-use crate::key::WireKey;
-use crate::ring::{Distribution, Ring};
+use crate::item::key::WireKey;
+use crate::placement::hash::{KeyHash, System};
+use crate::placement::ring::{Distribution, Ring};
 use crate::server::ServerSpec;
 
 /// The longest prefix and key that libmemcached hashes together.

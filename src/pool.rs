@@ -8,16 +8,16 @@ use crate::clock::{Deadline, Moment};
 use crate::config::{Failover, Settings, Tunable};
 use crate::error::{Down, Error};
 use crate::placement::Placement;
-use crate::protocol::{Reply, Request};
-use crate::ring::{Hit, Ring};
+use crate::placement::ring::{Hit, Ring};
 use crate::server::ServerSpec;
 use crate::shared::Shared;
 use crate::stats::{Servers, Statistic, Stats};
+use crate::wire::protocol::{Reply, Request};
 
 mod known;
 mod member;
 
-pub use member::Member;
+pub(crate) use member::Member;
 
 /// A group of servers with common settings.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Pool {
     }
 
     /// The same, to be probed as the settings say.
-    pub fn to_be_probed(&mut self) -> (&Settings, &mut [Member]) {
+    pub fn probing(&mut self) -> (&Settings, &mut [Member]) {
         (&self.settings, &mut self.members)
     }
 
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
     use crate::config::{Given, Parameters};
     use crate::health::State;
-    use crate::rejoin::Finding;
+    use crate::prober::rejoin::Finding;
     use crate::server;
     use crate::status::Status;
 

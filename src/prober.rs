@@ -4,18 +4,23 @@
 //! One process of the host calls [`Prober::tick`] again and again; whatever is due is asked at the
 //! same time. It serves no calls, so it may wait.
 
+pub(crate) mod announcer;
+pub(crate) mod probe;
+pub(crate) mod rejoin;
+pub(crate) mod resolver;
+
 use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
 use crate::config::Settings;
 use crate::pool::Member;
-use crate::probe::{Probe, go_on};
-use crate::rejoin::Outage;
+use crate::prober::probe::{Probe, go_on};
+use crate::prober::rejoin::Outage;
 use crate::server::Address;
 
 /// How often it should be called: the precision of the intervals that operators set.
-pub const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// How long a probe may take at most, and one that empties the server.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
@@ -23,12 +28,12 @@ const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Has all names looked up and waits for the answers, `time` at most: for the start, so that the
 /// first call finds its servers.
-pub fn look_up(cache: &mut Cache, time: Duration) {
+pub(crate) fn look_up(cache: &mut Cache, time: Duration) {
     let start = Moment::now();
     let members = cache
         .pools_mut()
         .iter_mut()
-        .flat_map(|pool| pool.to_be_probed().1);
+        .flat_map(|pool| pool.probing().1);
     members.for_each(|member| member.look_up(start));
     for member in cache.pools().iter().flat_map(|pool| pool.members()) {
         member.wait_for_lookup(time.saturating_sub(Moment::now().since(start)));
@@ -37,7 +42,7 @@ pub fn look_up(cache: &mut Cache, time: Duration) {
 
 /// The probes that are under way; a server that is silent does not delay the others.
 #[derive(Default)]
-pub struct Prober {
+pub(crate) struct Prober {
     under_way: Vec<UnderWay>,
 }
 
@@ -69,11 +74,11 @@ impl UnderWay {
 impl Prober {
     /// Asks every server that is due, and goes on with those that were; `lives` tells whether a
     /// process is still there.
-    pub fn tick(&mut self, cache: &mut Cache, lives: impl Fn(u32) -> bool) {
+    pub(crate) fn tick(&mut self, cache: &mut Cache, lives: impl Fn(u32) -> bool) {
         let now = Moment::now();
         cache.refresh();
         for (at, pool) in cache.pools_mut().iter_mut().enumerate() {
-            let (settings, members) = pool.to_be_probed();
+            let (settings, members) = pool.probing();
             for member in members {
                 member.look_up(now);
                 member.make_up_for_lines(now);

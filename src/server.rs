@@ -5,6 +5,7 @@
 //! that is accepted. Nothing here resolves a name, opens a socket or a file:
 //! the host stays the text that was configured, because the ring is made of it.
 
+pub(crate) mod file;
 mod grammar;
 mod refusal;
 
@@ -14,27 +15,27 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use refusal::Fault;
-pub use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 
 /// The port of a server that names none, memcached's own.
-pub const DEFAULT_PORT: u16 = 11_211;
+pub(crate) const DEFAULT_PORT: u16 = 11_211;
 
 /// The heaviest weight an operator may give a server; the lightest is 1.
-pub const MAX_WEIGHT: u16 = 1_000;
+pub(crate) const MAX_WEIGHT: u16 = 1_000;
 
 /// The longest list of servers accepted. Ring entries name a server in 16 bits. Miri looks at
 /// every atomic of a structure at every borrow of it, and so gets small ones.
-pub const MAX_SERVERS: usize = if cfg!(miri) { 16 } else { 1_000 };
+pub(crate) const MAX_SERVERS: usize = if cfg!(miri) { 16 } else { 1_000 };
 
 /// The longest list in bytes, each server in full (`address:port:weight alias`) on a line: what
 /// the memory shared by all processes has room for.
-pub const MAX_LIST: usize = if cfg!(miri) { 4_000 } else { 64_000 };
+pub(crate) const MAX_LIST: usize = if cfg!(miri) { 4_000 } else { 64_000 };
 
 /// The longest host or alias in bytes, that of a DNS name.
-pub const MAX_NAME: usize = 253;
+pub(crate) const MAX_NAME: usize = 253;
 
 /// The longest path of a unix socket in bytes: `sun_path` without its NUL.
-pub const MAX_PATH: usize = 107;
+pub(crate) const MAX_PATH: usize = 107;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub fn parse_list(text: &str) -> Result<Vec<ServerSpec>, Refusal> {
 ///
 /// # Errors
 /// As [`parse_list`], with the number of the line.
-pub fn parse_file(text: &str) -> Result<Vec<ServerSpec>, Refusal> {
+pub(crate) fn parse_file(text: &str) -> Result<Vec<ServerSpec>, Refusal> {
     let mut list = List::default();
     for (line, number) in text.lines().zip(1..) {
         let item = without_comment(line);

@@ -5,17 +5,20 @@
 //! A server keeps its slot, and so its health, as long as its address is in the list. In the
 //! roster's text each line is a slot and a server. All bits zero = no servers.
 
+pub(crate) mod server_list;
+pub(crate) mod tunables;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::addresses::Addresses;
 use crate::clock::Moment;
 use crate::health::Health;
-use crate::latency::Latency;
-use crate::limiter::HostLimiter;
-use crate::roster::{NotWritten, Roster};
+use crate::health::addresses::Addresses;
+use crate::health::latency::Latency;
+use crate::health::log_limit::HostLimiter;
 use crate::server::{MAX_SERVERS, ServerSpec};
+use crate::shared::server_list::{NotWritten, Roster};
+use crate::shared::tunables::Tunables;
 use crate::stats::Stats;
-use crate::tunables::Tunables;
 
 /// A pool's part of the shared memory.
 #[repr(C)]

@@ -120,7 +120,7 @@ pub struct Statistic {
 macro_rules! table {
     ($($name:ident: $about:literal, |$stats:ident, $servers:ident| $read:expr;)*) => {
         /// All that there are.
-        pub static TABLE: &[Statistic] = &[$(
+        pub(crate) static TABLE: &[Statistic] = &[$(
             Statistic {
                 name: match CStr::from_bytes_with_nul(
                     concat!(stringify!($name), "\0").as_bytes(),
@@ -161,18 +161,15 @@ table! {
     waiting: c"operations under way at the moment", |_stats, servers| servers.waiting;
 }
 
-/// The statistic of that name.
-pub fn named(name: &str) -> Option<&'static Statistic> {
-    TABLE.iter().find(|row| row.name.to_str() == Ok(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::{Refusal, Waiting};
 
     fn read(name: &str, stats: &Stats) -> u64 {
-        (named(name).unwrap().read)(stats, &Servers::default())
+        let mut rows = TABLE.iter();
+        let row = rows.find(|row| row.name.to_str() == Ok(name));
+        (row.unwrap().read)(stats, &Servers::default())
     }
 
     #[test]

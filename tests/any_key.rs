@@ -6,15 +6,10 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use kamailio_memcached::cache::Cache;
-use kamailio_memcached::config::{Given, Parameters};
-use kamailio_memcached::error::Refusal;
-use kamailio_memcached::key::WireKey;
-use kamailio_memcached::protocol::ascii::encode;
-use kamailio_memcached::protocol::{Request, Store, Way};
-use kamailio_memcached::shared::Shared;
-use kamailio_memcached::status::Status;
-use kamailio_memcached::value::{Found, Numbers, Value};
+use kamailio_memcached::internals::{
+    Cache, Found, Given, Numbers, Parameters, Refusal, Request, Shared, Status, Store, Value, Way,
+    WireKey, encode,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use support::Memcached;

@@ -6,7 +6,8 @@
 #[path = "bench/measure.rs"]
 mod measure;
 
-use kamailio_memcached::ring::Distribution::{self, *};
+use kamailio_memcached::internals::Distribution;
+use kamailio_memcached::internals::Distribution::*;
 use measure::Measurement;
 
 /// Unoptimised builds take their time; a tenth shows the same within the bounds.

@@ -9,10 +9,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use kamailio_memcached::hash::{KeyHash, System};
-use kamailio_memcached::placement::Placement;
-use kamailio_memcached::ring::Distribution;
-use kamailio_memcached::server::{self, Address, ServerSpec};
+use kamailio_memcached::internals::{
+    Address, Distribution, KeyHash, Placement, ServerSpec, System, parse_list,
+};
 use serde_json::{Map, Value};
 
 /// Settings of the original programs that the module has no parameter for,
@@ -194,7 +193,7 @@ impl<'v> Case<'v> {
             item
         });
         let list = written.collect::<Vec<_>>().join(", ");
-        let servers = server::parse_list(&list).unwrap_or_else(|e| panic!("{e}"));
+        let servers = parse_list(&list).unwrap_or_else(|e| panic!("{e}"));
         servers.into_iter().enumerate().collect()
     }
 }

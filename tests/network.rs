@@ -10,9 +10,7 @@ mod watch;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use kamailio_memcached::placement::Placement;
-use kamailio_memcached::ring::Distribution;
-use kamailio_memcached::server;
+use kamailio_memcached::internals::{Distribution, Placement, parse_list};
 use network::Network;
 use support::{Answer, Builder, Kamailio, Memcached, Request, Run, wait};
 use watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
@@ -158,7 +156,7 @@ fn a_server_behind_a_broken_network_is_stood_in_for() {
 /// A key that belongs to the first of two servers.
 fn key_of_first(servers: &str) -> String {
     let placement = Placement::new(Distribution::Ketama);
-    let specs = server::parse_list(servers).expect("a list");
+    let specs = parse_list(servers).expect("a list");
     let ring = placement.ring(&specs, |_| true).expect("two servers");
     let mut keys = (0..).map(|number| format!("key-{number}"));
     let found = keys.find(|key| placement.owner(&ring, key.as_bytes()) == 0);

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use kamailio_memcached::placement::Placement;
-use kamailio_memcached::ring::Distribution;
-use kamailio_memcached::server::parse_list;
+use kamailio_memcached::internals::{Distribution, Placement, parse_list};
 use support::{Builder, FaultyServer, Kamailio, Memcached, Port, Request, Value};
 
 /// A default pool and one called `calls`, each with a memcached.

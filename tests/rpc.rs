@@ -1,9 +1,7 @@
 //! `memcached.list` and `memcached.hash` over kamcmd and JSON-RPC: what an operator is shown must
 //! be what the ring says and where the keys lie.
 
-use kamailio_memcached::placement::Placement;
-use kamailio_memcached::ring::{Distribution, Ring};
-use kamailio_memcached::server::{ServerSpec, parse_list};
+use kamailio_memcached::internals::{Distribution, Placement, Ring, ServerSpec, parse_list};
 use serde_json::{Value as Json, json};
 use support::{Builder, Kamailio, Memcached, Request};
 

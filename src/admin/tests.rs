@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::{Given, Parameters};
+use crate::item::value::Numbers;
 use crate::shared::Shared;
-use crate::value::Numbers;
 
 fn cache(settings: &[(&str, &str)]) -> Cache {
     let mut parameters = Parameters::default();

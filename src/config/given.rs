@@ -45,7 +45,7 @@ pub(super) struct Value<'a> {
 
 impl<'a> Value<'a> {
     /// Refuses it for the reason `why`, which says what is accepted.
-    pub fn refuse_because(&self, why: impl fmt::Display) -> BadParameter {
+    pub(super) fn refuse_because(&self, why: impl fmt::Display) -> BadParameter {
         let name = self.name;
         BadParameter(match self.pool {
             None => format!("parameter '{name}': {why}"),
@@ -53,21 +53,25 @@ impl<'a> Value<'a> {
         })
     }
 
-    pub fn refuse(&self, accepted: &str) -> BadParameter {
+    pub(super) fn refuse(&self, accepted: &str) -> BadParameter {
         self.refuse_because(format_args!(
             "{} is refused; accepted: {accepted}",
             self.given
         ))
     }
 
-    pub fn text(&self, accepted: &str) -> Result<&'a str, BadParameter> {
+    pub(super) fn text(&self, accepted: &str) -> Result<&'a str, BadParameter> {
         match self.given {
             Given::Text(text) | Given::Word(text) => Ok(text),
             Given::Number(_) => Err(self.refuse(accepted)),
         }
     }
 
-    pub fn number(&self, range: RangeInclusive<i32>, accepted: &str) -> Result<i32, BadParameter> {
+    pub(super) fn number(
+        &self,
+        range: RangeInclusive<i32>,
+        accepted: &str,
+    ) -> Result<i32, BadParameter> {
         let number = match self.given {
             Given::Number(number) => Some(number),
             Given::Word(digits) => digits.parse().ok().filter(|_| !digits.starts_with('+')),
@@ -78,16 +82,16 @@ impl<'a> Value<'a> {
             .ok_or_else(|| self.refuse(accepted))
     }
 
-    pub fn choice(&self, accepted: &str) -> Result<bool, BadParameter> {
+    pub(super) fn choice(&self, accepted: &str) -> Result<bool, BadParameter> {
         self.number(0..=1, accepted).map(|number| number == 1)
     }
 
     /// A number that `tunable` accepts.
-    pub fn tunable(&self, tunable: Tunable) -> Result<i32, BadParameter> {
+    pub(super) fn tunable(&self, tunable: Tunable) -> Result<i32, BadParameter> {
         self.number(tunable.range(), tunable.accepted())
     }
 
-    pub fn threshold(&self) -> Result<u16, BadParameter> {
+    pub(super) fn threshold(&self) -> Result<u16, BadParameter> {
         self.number(1..=1000, "1 to 1000")
             .map(|number| number as u16)
     }

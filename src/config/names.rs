@@ -1,7 +1,7 @@
 //! The parameters' names, as the operator writes them.
 
 /// The parameters' names.
-pub const NAMES: [&str; 22] = [
+pub(crate) const NAMES: [&str; 22] = [
     "servers",
     "servers_file",
     "expire",

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::health::Rules;
-use crate::lifetime::Lifetime;
+use crate::item::lifetime::Lifetime;
 use crate::placement::Placement;
-use crate::protocol::Store;
 use crate::server::ServerSpec;
-use crate::servers_file::ServersFile;
+use crate::server::file::ServersFile;
+use crate::wire::protocol::Store;
 
 /// How a pool works: every parameter with a value.
 #[derive(Debug, Clone)]

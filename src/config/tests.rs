@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::lifetime::Lifetime;
+use crate::item::lifetime::Lifetime;
 use crate::placement::Placement;
-use crate::protocol::Store;
-use crate::ring::Distribution;
+use crate::placement::ring::Distribution;
+use crate::wire::protocol::Store;
 
 fn refused(name: &str, given: Given<'_>) -> String {
     Parameters::default()

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::settings::Settings;
-use crate::lifetime::Lifetime;
+use crate::item::lifetime::Lifetime;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,22 +105,22 @@ impl Tunable {
 const NEVER_RETRY: i32 = -1;
 
 /// A time in milliseconds.
-pub fn millis(number: i32) -> Duration {
+pub(super) fn millis(number: i32) -> Duration {
     Duration::from_millis(number.unsigned_abs().into())
 }
 
 /// A `connect_timeout`.
-pub fn connect_timeout(number: i32) -> Option<Duration> {
+pub(super) fn connect_timeout(number: i32) -> Option<Duration> {
     (number != 0).then(|| millis(number))
 }
 
 /// A `retry_interval`.
-pub fn retry_interval(number: i32) -> Option<Duration> {
+pub(super) fn retry_interval(number: i32) -> Option<Duration> {
     (number != NEVER_RETRY).then(|| millis(number))
 }
 
 /// A `ping_interval`.
-pub fn ping_interval(number: i32) -> Option<Duration> {
+pub(super) fn ping_interval(number: i32) -> Option<Duration> {
     (number != 0).then(|| Duration::from_secs(number.unsigned_abs().into()))
 }
 

@@ -7,13 +7,13 @@ use super::names::NAMES;
 use super::settings::{Failover, Rejoin, Settings};
 use super::tunable::{Tunable, connect_timeout, millis, ping_interval, retry_interval};
 use crate::health::Rules;
-use crate::key::{self, MAX_PREFIX};
-use crate::lifetime::Lifetime;
+use crate::item::key::{self, MAX_PREFIX};
+use crate::item::lifetime::Lifetime;
+use crate::placement::ring::Distribution;
 use crate::placement::{HashTag, Placement};
-use crate::protocol::Store;
-use crate::ring::Distribution;
+use crate::server::file::ServersFile;
 use crate::server::{self, ServerSpec};
-use crate::servers_file::ServersFile;
+use crate::wire::protocol::Store;
 
 /// What was set for one pool; everything else has its default.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub(super) struct Values {
 
 impl Values {
     /// Sets one of them; the last value given counts.
-    pub fn set(&mut self, value: &Value<'_>) -> Result<(), BadParameter> {
+    pub(super) fn set(&mut self, value: &Value<'_>) -> Result<(), BadParameter> {
         match value.name {
             "servers" => {
                 let list = server::parse_list(value.text("a list of servers")?);
@@ -127,12 +127,12 @@ impl Values {
     }
 
     /// Whether there is a list of servers.
-    pub fn has_servers(&self) -> bool {
+    pub(super) fn has_servers(&self) -> bool {
         self.servers.is_some() || self.file.is_some()
     }
 
     /// The settings of the pool called `name`; `plain` has what is left out here.
-    pub fn settle(&self, name: &str, plain: &Self) -> Settings {
+    pub(super) fn settle(&self, name: &str, plain: &Self) -> Settings {
         let localhost = || server::parse_list("localhost:11211").expect("a well-formed default");
         let (servers, file) = match (&self.file, &self.servers) {
             (Some((file, list)), _) => (list.clone(), Some(file.clone())),

@@ -11,10 +11,10 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::NAME;
-use super::abi::{CFG_INT, CfgDef, Str};
-use super::guard::guard;
+use super::host::guard::guard;
+use super::host::layout::{CFG_INT, CfgDef, Str};
+use super::host::symbols::host;
 use super::process::{self, PARAMETERS};
-use super::sys::host;
 use crate::config::{Given, Settings, Tunable};
 
 /// The numbers as the host hands them to its modules.
@@ -27,7 +27,7 @@ static NUMBERS: AtomicPtr<Numbers> = AtomicPtr::new(ptr::null_mut());
 ///
 /// # Errors
 /// The host does not take them: the configuration has made a group of this name itself.
-pub fn declare(plain: &Settings) -> Result<(), ()> {
+pub(super) fn declare(plain: &Settings) -> Result<(), ()> {
     let end = CfgDef {
         name: ptr::null(),
         kind: 0,

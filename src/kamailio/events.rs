@@ -1,6 +1,6 @@
 //! The script's event routes and its KEMI callback, and `$mcev` for both.
 //!
-//! Which event there is says [`crate::events`]; here the prober's process runs what the script has
+//! Which event there is says [`crate::prober::announcer`]; here the prober's process runs what the script has
 //! for it: `event_route[memcached:server-down]` and its like, then the function that the parameter
 //! `event_callback` names. Nothing of ours is borrowed meanwhile, so that scripts may use all
 //! variables. Each run has a request of the core's own, as events of other modules have
@@ -10,14 +10,14 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
 use std::rc::Rc;
 
-use super::abi::{EVENT_ROUTE, PV_NAME_OTHER, PvParam, PvSpec, SipMsg, Str};
-use super::guard::guard;
+use super::host::guard::guard;
+use super::host::layout::{EVENT_ROUTE, PV_NAME_OTHER, PvParam, PvSpec, SipMsg, Str};
+use super::host::symbols::host;
 use super::process::{self, ProcessCell};
 use super::pv_value::HostValue;
-use super::sys::host;
 use crate::clock::Moment;
-use crate::events::{Announcer, Event, FIELDS, Field, Kind};
-use crate::value::Value;
+use crate::item::value::Value;
+use crate::prober::announcer::{Announcer, Event, FIELDS, Field, Kind};
 
 /// What the script has for events.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ static ANNOUNCER: ProcessCell<Option<Announcer>> = ProcessCell::new(None);
 static CURRENT: ProcessCell<Option<Event>> = ProcessCell::new(None);
 
 /// Looks up the script's routes, once the configuration was read; `callback` is the KEMI function.
-pub fn find_listeners(callback: Option<String>) {
+pub(super) fn find_listeners(callback: Option<String>) {
     // SAFETY: a core function without arguments.
     if callback.is_some() && unsafe { (host().symbols.sr_kemi_eng_get)() }.is_null() {
         log::warn!(
@@ -67,7 +67,7 @@ fn route(kind: Kind) -> Option<usize> {
 }
 
 /// Runs the script for each server that has gone down or come up; in the prober's process.
-pub fn announce() {
+pub(super) fn announce() {
     let listeners = LISTENERS.with(|listeners| listeners.clone()).flatten();
     let Some(listeners) = listeners.filter(|listeners| listeners.any()) else {
         return;
@@ -154,7 +154,7 @@ fn call(function: &CStr, event: &CStr, message: *mut SipMsg) {
 ///
 /// # Safety
 /// Called by the core, as `parse_name` of a variable.
-pub unsafe extern "C" fn parse_field(spec: *mut PvSpec, inner: *mut Str) -> c_int {
+pub(super) unsafe extern "C" fn parse_field(spec: *mut PvSpec, inner: *mut Str) -> c_int {
     guard(-1, || {
         // SAFETY: the fence's rule "live arguments".
         let inner = unsafe { (*inner).bytes() }.trim_ascii();
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn parse_field(spec: *mut PvSpec, inner: *mut Str) -> c_in
 ///
 /// # Safety
 /// Called by the core, as getter of a variable that has [`parse_field`].
-pub unsafe extern "C" fn get_field(
+pub(super) unsafe extern "C" fn get_field(
     _msg: *mut SipMsg,
     param: *mut PvParam,
     value: *mut c_void,

@@ -13,15 +13,15 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use super::abi::{CfgDef, Str};
-use super::family::Family;
+use super::host::family::Family;
+use super::host::layout::{CfgDef, Str};
+use super::host::symbols::{self, Host, Symbols};
 use super::process;
-use super::sys::{self, Host, Symbols};
 use crate::config::{Given, Parameters, Settings};
+use crate::item::value::Numbers;
 use crate::shared::Shared;
-use crate::value::Numbers;
 
-pub use script::Run;
+pub(super) use script::Run;
 
 type CounterReader = unsafe extern "C" fn(u16, *mut c_void) -> i64;
 
@@ -39,25 +39,25 @@ thread_local! {
 static TURNS: Mutex<()> = Mutex::new(());
 
 /// One test's use of the module.
-pub struct Turn {
+pub(super) struct Turn {
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Turn {
     /// Waits for this test's turn; the module then has a fresh cache, whose server is `servers`.
-    pub fn with_servers(servers: &str) -> Self {
+    pub(super) fn with_servers(servers: &str) -> Self {
         static INSTALLED: Once = Once::new();
         let turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
         INSTALLED.call_once(|| {
             // SAFETY: functions and variables of the types that `Symbols` declares.
             let symbols = unsafe { Symbols::find(find) }.unwrap_or_else(|_| unreachable!());
-            sys::install(Host {
+            symbols::install(Host {
                 symbols,
                 slog_func: None,
                 dprint_crit: None,
                 family: Family::F57,
             });
-            super::log::install();
+            super::host::log::install();
         });
         let mut parameters = Parameters::default();
         parameters.set("servers", Given::Text(servers)).unwrap();
@@ -71,23 +71,23 @@ impl Turn {
     }
 
     /// Starts the module anew with these pools.
-    pub fn start(&self, settings: Vec<Settings>) {
+    pub(super) fn start(&self, settings: Vec<Settings>) {
         let shared = Shared::private(settings.len());
         process::start(settings, Numbers::Bits64, shared);
     }
 
     /// A turn without a server: nothing listens on this port.
-    pub fn without_server() -> Self {
+    pub(super) fn without_server() -> Self {
         Self::with_servers("127.0.0.1:1")
     }
 
     /// Sets what `$v` expands to.
-    pub fn set_variable(&self, bytes: &[u8]) {
+    pub(super) fn set_variable(&self, bytes: &[u8]) {
         format::set_variable(bytes);
     }
 
     /// The statistics that were registered in this turn, with their values.
-    pub fn counters(&self) -> BTreeMap<String, i64> {
+    pub(super) fn counters(&self) -> BTreeMap<String, i64> {
         let registered = COUNTERS.with_borrow(Clone::clone);
         let values = registered.into_iter().map(|(name, read, param)| {
             // SAFETY: what was registered.
@@ -97,7 +97,7 @@ impl Turn {
     }
 
     /// Changes a declared value as the host would.
-    pub fn tune(&self, name: &str, number: c_int) {
+    pub(super) fn tune(&self, name: &str, number: c_int) {
         let (rows, values) = DECLARED.get();
         let (group, wanted) = (Str::borrowed(b"memcached"), Str::borrowed(name.as_bytes()));
         // SAFETY: what was declared: as many values as rows before the empty one.
@@ -114,28 +114,28 @@ impl Turn {
     }
 
     /// Calls `body` for each piece of the script that is run from now on.
-    pub fn on_run(&self, body: impl FnMut(Run) + 'static) {
+    pub(super) fn on_run(&self, body: impl FnMut(Run) + 'static) {
         script::on_run(body);
     }
 
     /// Whether the script is a KEMI script.
-    pub fn set_kemi(&self, is_kemi: bool) {
+    pub(super) fn set_kemi(&self, is_kemi: bool) {
         script::set_kemi(is_kemi);
     }
 
     /// The kind of route that the core believes to be in.
-    pub fn route_type(&self) -> c_int {
+    pub(super) fn route_type(&self) -> c_int {
         script::route_type()
     }
 
     /// The log lines since the last call.
-    pub fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         log::take()
     }
 }
 
 /// The address of the fake's symbol called `name`, or NULL.
-pub fn find(name: &CStr) -> *mut c_void {
+pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"register_basic_timers" => register_basic_timers as *mut c_void,
         b"fork_basic_utimer" => fork_basic_utimer as *mut c_void,

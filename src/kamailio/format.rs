@@ -3,12 +3,12 @@
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
-use super::abi::{PvElem, SipMsg, Str};
-use super::sys::host;
-use super::text::length;
+use super::host::layout::{PvElem, SipMsg, Str};
+use super::host::string::length;
+use super::host::symbols::host;
 
 /// Text of the configuration.
-pub enum Text {
+pub(super) enum Text {
     /// As it is.
     Literal(Vec<u8>),
     /// With variables in it.
@@ -16,7 +16,7 @@ pub enum Text {
 }
 
 /// A parsed format string with the text that it points into.
-pub struct Format {
+pub(super) struct Format {
     /// The host's, or NULL.
     elements: *mut PvElem,
     /// A `CString`'s, kept as a pointer while others point there.
@@ -25,7 +25,7 @@ pub struct Format {
 
 impl Text {
     /// Parses `text`; `None` when the host cannot (it has then said why).
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         if !text.contains('$') {
             return Some(Self::Literal(text.into()));
         }
@@ -53,7 +53,7 @@ impl Format {
     }
 
     /// Prints it for `msg`; `None` when that fails or the buffer is too small.
-    pub fn print<'a>(&self, msg: *mut SipMsg, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    pub(super) fn print<'a>(&self, msg: *mut SipMsg, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
         let mut len = c_int::try_from(buffer.len()).ok()?;
         // SAFETY: our own elements, the callback's message, a buffer and its length; the host
         // writes no more than that and leaves the length of the text in `len`.

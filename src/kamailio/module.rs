@@ -6,17 +6,18 @@ use std::ffi::c_int;
 use std::ptr;
 use std::time::Duration;
 
-use super::abi::ModuleExports;
-use super::guard::{self, guard};
+use super::host::guard::{guard, log_panics};
+use super::host::layout::ModuleExports;
+use super::host::symbols::host;
+use super::host::{log as host_log, memory};
 use super::process::{self, PARAMETERS};
-use super::sys::host;
-use super::{NAME, cfg, counters, events, log as host_log, params, probe, pv, rpc, shm};
+use super::{NAME, cfg, events, params, prober_process, pv, rpc, statistics};
+use crate::item::value::Numbers;
 use crate::prober;
-use crate::value::Numbers;
 
 /// `exports`, as the loader finds it by name.
 #[repr(transparent)]
-pub struct Exports(ModuleExports);
+pub(super) struct Exports(ModuleExports);
 
 // SAFETY: the pointers in it are to constant tables; the loader only reads it.
 unsafe impl Sync for Exports {}
@@ -24,7 +25,7 @@ unsafe impl Sync for Exports {}
 /// What the module offers.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub static exports: Exports = Exports(ModuleExports {
+pub(super) static exports: Exports = Exports(ModuleExports {
     name: NAME.as_ptr(),
     dlflags: 0,
     cmds: ptr::null(),
@@ -42,7 +43,7 @@ pub static exports: Exports = Exports(ModuleExports {
 /// # Safety
 /// Called by the loader.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mod_register(
+pub(super) unsafe extern "C" fn mod_register(
     _path: *mut std::ffi::c_char,
     _dlflags: *mut c_int,
     _: *mut std::ffi::c_void,
@@ -50,7 +51,7 @@ pub unsafe extern "C" fn mod_register(
 ) -> c_int {
     guard(-1, || {
         host_log::install();
-        guard::log_panics();
+        log_panics();
         pv::TABLE.adapt(host().family);
         0
     })
@@ -72,7 +73,7 @@ unsafe extern "C" fn mod_init() -> c_int {
         let Some((settings, callback)) = given else {
             return -1;
         };
-        let shared = match shm::share(settings.len()) {
+        let shared = match memory::share(settings.len()) {
             Ok(shared) => shared,
             Err(error) => {
                 log::error!(target: "mod_init", "no shared memory: {error}");
@@ -94,12 +95,12 @@ unsafe extern "C" fn mod_init() -> c_int {
             return -1;
         }
         process::start(settings, numbers, shared);
-        if let Err(name) = counters::register() {
+        if let Err(name) = statistics::register() {
             log::error!(target: "mod_init", "statistic {name:?} is not taken by the core");
             return -1;
         }
         events::find_listeners(callback);
-        probe::reserve();
+        prober_process::reserve();
         process::with(|process| prober::look_up(&mut process.cache, LOOKUP_LIMIT));
         0
     })
@@ -110,7 +111,7 @@ const PROC_MAIN: c_int = 0;
 
 unsafe extern "C" fn child_init(rank: c_int) -> c_int {
     guard(-1, || {
-        if rank == PROC_MAIN && !probe::fork() {
+        if rank == PROC_MAIN && !prober_process::fork() {
             log::error!(target: "child_init", "cannot fork the prober");
             return -1;
         }

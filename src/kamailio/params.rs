@@ -6,22 +6,22 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use super::abi::{PARAM_INT, PARAM_STRING, PARAM_USE_FUNC, ParamExport};
-use super::guard::guard;
+use super::host::guard::guard;
+use super::host::layout::{PARAM_INT, PARAM_STRING, PARAM_USE_FUNC, ParamExport};
 use super::process::PARAMETERS;
 use crate::config::Given;
 
 type Callback = unsafe extern "C" fn(u32, *mut c_void) -> c_int;
 
 /// The table that the module exports.
-pub struct Table([ParamExport; 2 * NAMES.len() + 1]);
+pub(super) struct Table([ParamExport; 2 * NAMES.len() + 1]);
 
 // SAFETY: the pointers in it are to constant text.
 unsafe impl Sync for Table {}
 
 impl Table {
     /// For the module's exports.
-    pub const fn rows(&self) -> *const ParamExport {
+    pub(super) const fn rows(&self) -> *const ParamExport {
         self.0.as_ptr()
     }
 }
@@ -32,7 +32,7 @@ macro_rules! table {
         const NAMES: &[&str] = &[$(stringify!($name)),*];
 
         /// The parameters.
-        pub static TABLE: Table = Table([
+        pub(super) static TABLE: Table = Table([
             $(
                 row(concat!(stringify!($name), "\0"), PARAM_STRING, callbacks::$name),
                 row(concat!(stringify!($name), "\0"), PARAM_INT, callbacks::$name),
@@ -44,7 +44,7 @@ macro_rules! table {
         mod callbacks {
             use super::*;
             $(
-                pub unsafe extern "C" fn $name(kind: u32, value: *mut c_void) -> c_int {
+                pub(super) unsafe extern "C" fn $name(kind: u32, value: *mut c_void) -> c_int {
                     // SAFETY: the host's own arguments.
                     unsafe { take(stringify!($name), kind, value) }
                 }

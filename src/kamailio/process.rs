@@ -7,11 +7,11 @@ use std::cell::RefCell;
 
 use crate::cache::Cache;
 use crate::config::{Parameters, Settings};
+use crate::item::value::Numbers;
 use crate::shared::Shared;
-use crate::value::Numbers;
 
 /// A cell for the process's one script thread.
-pub struct ProcessCell<T>(RefCell<T>);
+pub(super) struct ProcessCell<T>(RefCell<T>);
 
 // SAFETY: the fence's rule "one thread": nothing reaches the cell from two threads of a process,
 // and processes have copies of their own.
@@ -19,12 +19,12 @@ unsafe impl<T> Sync for ProcessCell<T> {}
 
 impl<T> ProcessCell<T> {
     /// A cell that holds `value`.
-    pub const fn new(value: T) -> Self {
+    pub(super) const fn new(value: T) -> Self {
         Self(RefCell::new(value))
     }
 
     /// Calls `body` with what it holds; `None` when that is in use further up the stack.
-    pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+    pub(super) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.0
             .try_borrow_mut()
             .ok()
@@ -33,18 +33,18 @@ impl<T> ProcessCell<T> {
 }
 
 /// The cache, and the memory of what was read from it.
-pub struct Process {
+pub(super) struct Process {
     pub cache: Cache,
     pub results: Results,
 }
 
 /// What the configuration has set.
-pub static PARAMETERS: ProcessCell<Option<Parameters>> = ProcessCell::new(None);
+pub(super) static PARAMETERS: ProcessCell<Option<Parameters>> = ProcessCell::new(None);
 
 static PROCESS: ProcessCell<Option<Process>> = ProcessCell::new(None);
 
 /// Makes this process's cache, in place of one that it had.
-pub fn start(settings: Vec<Settings>, numbers: Numbers, shared: &'static [Shared]) {
+pub(super) fn start(settings: Vec<Settings>, numbers: Numbers, shared: &'static [Shared]) {
     let process = Process {
         cache: Cache::new(settings, numbers, shared),
         results: Results::default(),
@@ -53,7 +53,7 @@ pub fn start(settings: Vec<Settings>, numbers: Numbers, shared: &'static [Shared
 }
 
 /// Calls `body` with this process's state; `None` before `mod_init`.
-pub fn with<R>(body: impl FnOnce(&mut Process) -> R) -> Option<R> {
+pub(super) fn with<R>(body: impl FnOnce(&mut Process) -> R) -> Option<R> {
     PROCESS.with(|process| process.as_mut().map(body)).flatten()
 }
 
@@ -63,7 +63,7 @@ pub fn with<R>(body: impl FnOnce(&mut Process) -> R) -> Option<R> {
 /// a function's other arguments, are still in use while further variables are read. So a result
 /// stays as it is until as many others as there are buffers have been read.
 #[derive(Default)]
-pub struct Results {
+pub(super) struct Results {
     buffers: [Vec<u8>; RESULTS],
     next: usize,
 }
@@ -76,7 +76,7 @@ const KEEP: usize = 16 * 1024;
 
 impl Results {
     /// The buffer for the next result, empty.
-    pub fn next(&mut self) -> &mut Vec<u8> {
+    pub(super) fn next(&mut self) -> &mut Vec<u8> {
         self.next = if self.next + 1 < RESULTS {
             self.next + 1
         } else {
@@ -90,17 +90,17 @@ impl Results {
 }
 
 /// Buffers for evaluating names; evaluating one may evaluate another inside it.
-pub struct Scratch(ProcessCell<Vec<Box<[u8]>>>);
+pub(super) struct Scratch(ProcessCell<Vec<Box<[u8]>>>);
 
 /// Twice the largest SIP message, and so of any text that a request can bring.
 const SCRATCH: usize = 128 * 1024;
 
 /// This process's evaluation buffers.
-pub static SCRATCH_BUFFERS: Scratch = Scratch(ProcessCell::new(Vec::new()));
+pub(super) static SCRATCH_BUFFERS: Scratch = Scratch(ProcessCell::new(Vec::new()));
 
 impl Scratch {
     /// Calls `body` with a buffer that nobody else uses.
-    pub fn with<R>(&self, body: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub(super) fn with<R>(&self, body: impl FnOnce(&mut [u8]) -> R) -> R {
         let spare = self.0.with(Vec::pop).flatten();
         let mut buffer = spare.unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice());
         let result = body(&mut buffer);

@@ -6,27 +6,27 @@ use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::abi::{PvExport, PvGetter, PvParam, PvSetter, PvSpec, SipMsg, Str};
 use super::events;
-use super::family::Family;
-use super::guard::guard;
+use super::host::family::Family;
+use super::host::guard::guard;
+use super::host::layout::{PvExport, PvGetter, PvParam, PvSetter, PvSpec, SipMsg, Str};
+use super::host::symbols::host;
 use super::process::{self, Process};
 use super::pv_value::{Assigned, HostValue};
-use super::sys::host;
 use super::variable::{Variable, parse_name};
 use crate::cache::Key;
 use crate::error::Refusal;
-use crate::protocol::Way;
-use crate::value::Found;
+use crate::item::value::Found;
+use crate::wire::protocol::Way;
 
 /// The table that the module exports.
-pub struct Table([PvExport; 7]);
+pub(super) struct Table([PvExport; 7]);
 
 // SAFETY: the pointers in it are to constant text; the one thing that changes is atomic.
 unsafe impl Sync for Table {}
 
 /// The variables.
-pub static TABLE: Table = Table([
+pub(super) static TABLE: Table = Table([
     keyed(c"mct", parse_name::mct, get_item, assign_item),
     keyed(c"mcinc", parse_name::mcinc, get_item, count_up),
     keyed(c"mcdec", parse_name::mcdec, get_item, count_down),
@@ -38,12 +38,12 @@ pub static TABLE: Table = Table([
 
 impl Table {
     /// For the module's exports.
-    pub const fn rows(&self) -> *const PvExport {
+    pub(super) const fn rows(&self) -> *const PvExport {
         self.0.as_ptr()
     }
 
     /// Writes what differs by host.
-    pub fn adapt(&self, family: Family) {
+    pub(super) fn adapt(&self, family: Family) {
         for row in &self.0 {
             row.kind.store(family.pvt_other(), Ordering::Relaxed);
         }

@@ -3,19 +3,19 @@
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::AtomicI8;
 
-use super::abi::{PV_INT, PV_NULL, PV_STR, PV_TYPE_INT, PvValue32, PvValue64, Str};
-use super::family::Family;
-use super::text::length;
-use crate::value::Value;
+use super::host::family::Family;
+use super::host::layout::{PV_INT, PV_NULL, PV_STR, PV_TYPE_INT, PvValue32, PvValue64, Str};
+use super::host::string::length;
+use crate::item::value::Value;
 
 /// A value that a getter fills.
-pub struct HostValue {
+pub(super) struct HostValue {
     value: *mut c_void,
     family: Family,
 }
 
 /// What a setter is given.
-pub enum Assigned<'a> {
+pub(super) enum Assigned<'a> {
     /// `$null`
     Null,
     /// An integer or a string.
@@ -30,12 +30,12 @@ impl HostValue {
     ///
     /// # Safety
     /// `value` points to a `pv_value_t` of a host of `family` that is ours to write.
-    pub unsafe fn new(family: Family, value: *mut c_void) -> Self {
+    pub(super) unsafe fn new(family: Family, value: *mut c_void) -> Self {
         Self { value, family }
     }
 
     /// Makes it `$null`.
-    pub fn set_null(&mut self) {
+    pub(super) fn set_null(&mut self) {
         self.fill(
             Str {
                 s: EMPTY.as_ptr(),
@@ -47,13 +47,13 @@ impl HostValue {
     }
 
     /// Makes it the string that `buffer` holds. The buffer has to keep it.
-    pub fn set_text(&mut self, buffer: &mut Vec<u8>) {
+    pub(super) fn set_text(&mut self, buffer: &mut Vec<u8>) {
         self.fill(terminated(buffer), 0, PV_STR);
     }
 
     /// Makes it an integer, whose decimal text `buffer` holds and keeps. On hosts with 32-bit
     /// integers it is one that fits.
-    pub fn set_integer(&mut self, number: i64, buffer: &mut Vec<u8>) {
+    pub(super) fn set_integer(&mut self, number: i64, buffer: &mut Vec<u8>) {
         self.fill(terminated(buffer), number, PV_STR | PV_INT | PV_TYPE_INT);
     }
 
@@ -92,7 +92,7 @@ impl Assigned<'_> {
     /// # Safety
     /// `value` is NULL or points to a `pv_value_t` of a host of `family` that stays as it is
     /// for `'a`.
-    pub unsafe fn read<'a>(family: Family, value: *mut c_void) -> Assigned<'a> {
+    pub(super) unsafe fn read<'a>(family: Family, value: *mut c_void) -> Assigned<'a> {
         if value.is_null() {
             return Assigned::Null;
         }

@@ -7,20 +7,20 @@ use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
-use super::abi::{RPC_RET_ARRAY, Rpc, RpcExport, RpcFunction, Str};
-use super::guard::guard;
+use super::host::guard::guard;
+use super::host::layout::{RPC_RET_ARRAY, Rpc, RpcExport, RpcFunction, Str};
 use super::process;
 use crate::admin::{self, Listed, Refused};
 use crate::cache::Cache;
 
 /// The table that the module exports.
-pub struct Table([RpcExport; 6]);
+pub(super) struct Table([RpcExport; 6]);
 
 // SAFETY: the pointers in it are to constant text.
 unsafe impl Sync for Table {}
 
 /// The commands.
-pub static TABLE: Table = Table([
+pub(super) static TABLE: Table = Table([
     row(c"memcached.list", list, &LIST_DOC, RPC_RET_ARRAY),
     row(c"memcached.hash", hash, &HASH_DOC, 0),
     row(c"memcached.reload", reload, &RELOAD_DOC, RPC_RET_ARRAY),
@@ -41,7 +41,7 @@ pub static TABLE: Table = Table([
 
 impl Table {
     /// For the module's exports.
-    pub const fn rows(&self) -> *const RpcExport {
+    pub(super) const fn rows(&self) -> *const RpcExport {
         self.0.as_ptr()
     }
 }

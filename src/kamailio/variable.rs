@@ -9,17 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::unsync::OnceCell;
 
-use super::abi::{PV_NAME_OTHER, PvName, PvParam, PvSpec, SipMsg, Str};
 use super::format::Text;
-use super::guard::guard;
+use super::host::guard::guard;
+use super::host::layout::{PV_NAME_OTHER, PvName, PvParam, PvSpec, SipMsg, Str};
 use super::process::{self, PARAMETERS, Process, SCRATCH_BUFFERS};
 use crate::cache::Key;
 use crate::error::Refusal;
-use crate::key::{BadName, Name};
-use crate::lifetime::Lifetime;
+use crate::item::key::{BadName, Name};
+use crate::item::lifetime::Lifetime;
 
 /// What stands between the parentheses of a variable, parsed.
-pub struct Variable {
+pub(super) struct Variable {
     /// Which variable it is, without `$`.
     name: &'static str,
     /// As written, for log lines.
@@ -92,14 +92,14 @@ impl Variable {
     ///
     /// # Safety
     /// `param` is the argument of a callback of a variable that has [`parse_name`].
-    pub unsafe fn of<'a>(param: *mut PvParam) -> &'a Self {
+    pub(super) unsafe fn of<'a>(param: *mut PvParam) -> &'a Self {
         // SAFETY: the fence's rule "own data": `parse_name` has put it there.
         unsafe { &*(*param).pvn.dname.cast::<Self>() }
     }
 
     /// Evaluates the name for `msg` and calls `body` with the key; without a usable key, and
     /// before `mod_init`, it notes the refusal and returns `None`.
-    pub fn with_key<R>(
+    pub(super) fn with_key<R>(
         &self,
         msg: *mut SipMsg,
         body: impl FnOnce(&mut Process, &Key) -> R,
@@ -211,10 +211,10 @@ macro_rules! parsers {
     ($($variable:ident)*) => {
         /// What parses a name, for the host: one each, as the host does not say which variable
         /// it is parsing.
-        pub mod parse_name {
+        pub(super) mod parse_name {
             use super::*;
             $(
-                pub unsafe extern "C" fn $variable(spec: *mut PvSpec, inner: *mut Str) -> c_int {
+                pub(crate) unsafe extern "C" fn $variable(spec: *mut PvSpec, inner: *mut Str) -> c_int {
                     // SAFETY: the host's own arguments.
                     unsafe { parse(stringify!($variable), spec, inner) }
                 }

@@ -5,20 +5,20 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use crate::addresses::Addresses;
 use crate::clock::{Deadline, Moment};
+use crate::health::addresses::Addresses;
+use crate::health::latency::Latency;
+use crate::health::log_limit::HostLimiter;
 use crate::health::{Change, Health, Overdue};
-use crate::latency::Latency;
-use crate::limiter::HostLimiter;
-use crate::net::Target;
-use crate::resolver::Lookup;
+use crate::prober::resolver::Lookup;
 use crate::server::{Address, ServerSpec};
 use crate::shared::Shared;
 use crate::stats::Stats;
+use crate::wire::net::Target;
 
 /// A server as the whole host knows it.
 #[derive(Debug)]
-pub struct Known {
+pub(super) struct Known {
     spec: ServerSpec,
     /// Where it is, unless its name has to be looked up.
     target: Option<Target>,
@@ -29,7 +29,7 @@ pub struct Known {
 
 impl Known {
     /// The server of that slot.
-    pub fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
+    pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
             target: target(&spec.address),
             health: shared.health(slot),
@@ -40,7 +40,7 @@ impl Known {
     }
 
     /// The same server with another weight or alias, or in another slot.
-    pub fn listed(self, spec: ServerSpec, slot: usize) -> Self {
+    pub(super) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
         Self {
             health: self.shared.health(slot),
             spec,
@@ -50,32 +50,32 @@ impl Known {
     }
 
     /// What the operator wrote.
-    pub fn spec(&self) -> &ServerSpec {
+    pub(super) fn spec(&self) -> &ServerSpec {
         &self.spec
     }
 
     /// What everybody thinks of it.
-    pub fn health(&self) -> &'static Health {
+    pub(super) fn health(&self) -> &'static Health {
         self.health
     }
 
     /// How quick it has been lately.
-    pub fn latency(&self) -> &'static Latency {
+    pub(super) fn latency(&self) -> &'static Latency {
         self.shared.latency(self.slot)
     }
 
     /// The counters of its pool.
-    pub fn stats(&self) -> &'static Stats {
+    pub(super) fn stats(&self) -> &'static Stats {
         self.shared.stats()
     }
 
     /// What its name was resolved to.
-    pub fn addresses(&self) -> &'static Addresses {
+    pub(super) fn addresses(&self) -> &'static Addresses {
         self.shared.addresses(self.slot)
     }
 
     /// The name of its host, if it is one that has to be looked up.
-    pub fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&str> {
         match &self.spec.address {
             Address::Tcp { host, .. } if self.target.is_none() => Some(host),
             _ => None,
@@ -83,7 +83,7 @@ impl Known {
     }
 
     /// Where it can be connected, as far as that is known.
-    pub fn targets(&self) -> Vec<Target> {
+    pub(super) fn targets(&self) -> Vec<Target> {
         match (&self.target, &self.spec.address) {
             (None, Address::Tcp { port, .. }) => {
                 let named = |(ip, mark)| Target::Named(SocketAddr::new(ip, *port), mark);
@@ -94,7 +94,7 @@ impl Known {
     }
 
     /// Has its name looked up, if it has one; all processes learn what is found.
-    pub fn look_up(&self, lookup: &mut Lookup) {
+    pub(super) fn look_up(&self, lookup: &mut Lookup) {
         let Some(name) = self.name() else {
             return;
         };
@@ -109,7 +109,7 @@ impl Known {
 
     /// Whether an operation of this process that is unanswered for `limit` may wait on.
     #[cold]
-    pub fn may_wait_on(&self, deadline: &Deadline, limit: Duration) -> bool {
+    pub(super) fn may_wait_on(&self, deadline: &Deadline, limit: Duration) -> bool {
         let (now, process) = (Moment::now(), std::process::id());
         match self.health().overdue(now, deadline.start(), process) {
             Overdue::WaitOn(change) => {
@@ -126,7 +126,7 @@ impl Known {
     }
 
     /// Tells how it is if the last changes of its state were too many for the log.
-    pub fn make_up_for_lines(&self, now: Moment) {
+    pub(super) fn make_up_for_lines(&self, now: Moment) {
         if let Some(left_out) = self.lines().make_up(now) {
             let (label, state) = (self.spec.label(), self.health().state().word());
             log::warn!("server {label} is {state}{left_out}");
@@ -135,7 +135,7 @@ impl Known {
 
     /// Lets all processes know of a change of state that this one has made, and logs it, a few times
     /// a minute on the whole host.
-    pub fn note(&self, change: Change, why: &dyn Display) {
+    pub(super) fn note(&self, change: Change, why: &dyn Display) {
         self.shared.note_change();
         let Some(left_out) = self.lines().admit(Moment::now()) else {
             return;

@@ -10,18 +10,18 @@ use std::time::Duration;
 use super::known::Known;
 use crate::clock::{Deadline, Moment};
 use crate::config::{Rejoin, Settings};
-use crate::connection::Connection;
 use crate::error::{Down, Error};
+use crate::health::latency::Latency;
+use crate::health::log_limit::Limiter;
 use crate::health::{Health, Rules, State};
-use crate::latency::Latency;
-use crate::limiter::Limiter;
-use crate::net::Target;
-use crate::patience::Patience;
-use crate::protocol::{Reply, Request};
-use crate::rejoin::Finding;
-use crate::resolver::Lookup;
+use crate::prober::rejoin::Finding;
+use crate::prober::resolver::Lookup;
 use crate::server::ServerSpec;
 use crate::shared::Shared;
+use crate::wire::connection::Connection;
+use crate::wire::net::Target;
+use crate::wire::protocol::{Reply, Request};
+use crate::wire::wait_budget::Patience;
 
 /// A server with this process's connection to it.
 #[derive(Debug)]

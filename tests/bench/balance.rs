@@ -6,7 +6,7 @@ mod measure;
 
 use std::fmt::Write as _;
 
-use kamailio_memcached::ring::Distribution;
+use kamailio_memcached::internals::Distribution;
 use measure::Measurement;
 
 const KEYS: usize = 1_000_000;

@@ -2,9 +2,7 @@
 //! a million keys, and how many keys change server when the list of servers
 //! does. Included by the test that sets bounds and by the plot.
 
-use kamailio_memcached::placement::Placement;
-use kamailio_memcached::ring::{Distribution, Ring};
-use kamailio_memcached::server::{self, ServerSpec};
+use kamailio_memcached::internals::{Distribution, Placement, Ring, ServerSpec, parse_list};
 
 /// Hashes of keys as a SIP server writes them, under one distribution.
 pub struct Measurement {
@@ -74,7 +72,7 @@ fn first(servers: usize) -> Vec<ServerSpec> {
     let items: Vec<String> = (1..=servers)
         .map(|i| format!("10.20.30.{i}:11211"))
         .collect();
-    server::parse_list(&items.join(",")).expect("a good list")
+    parse_list(&items.join(",")).expect("a good list")
 }
 
 fn key(i: u64) -> String {

@@ -6,10 +6,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use kamailio_memcached::hash::System;
-use kamailio_memcached::placement::Placement;
-use kamailio_memcached::ring::{Distribution, Ring};
-use kamailio_memcached::server::{self, ServerSpec};
+use kamailio_memcached::internals::{
+    Distribution, Placement, Ring, ServerSpec, System, parse_list,
+};
 
 /// Measurements per line, and keys that one measurement goes through.
 const SAMPLES: usize = 201;
@@ -80,7 +79,7 @@ fn weighted(count: usize) -> Vec<ServerSpec> {
 fn servers(count: usize, weight: impl Fn(usize) -> usize) -> Vec<ServerSpec> {
     let items = (0..count).map(|i| format!("10.0.{}.{}:11211:{}", i / 250, i % 250, weight(i)));
     let list = items.collect::<Vec<_>>().join(",");
-    server::parse_list(&list).expect("a good list")
+    parse_list(&list).expect("a good list")
 }
 
 fn pool(distribution: Distribution, servers: &[ServerSpec]) -> (Placement, Ring) {

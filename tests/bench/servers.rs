@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::process::Command;
 use std::{env, fs};
 
-use kamailio_memcached::config::{Given, Parameters};
+use kamailio_memcached::internals::{Given, Parameters};
 use support::{Kamailio, Memcached, Scratch};
 
 use crate::candidate::Candidate;

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kamailio_memcached::placement::Placement;
-use kamailio_memcached::ring::{Distribution, Ring};
-use kamailio_memcached::server::{self, ServerSpec};
+use kamailio_memcached::internals::{Distribution, Placement, Ring, ServerSpec, parse_list};
 use support::{Answer, Builder, Kamailio, Memcached, Request, wait};
 
 use crate::watch::row;
@@ -36,7 +34,7 @@ impl Cluster {
     /// Starts them.
     pub fn start((name, distribution): (&'static str, Distribution)) -> Cluster {
         let memcacheds: Vec<Memcached> = (0..5).map(|_| Memcached::start()).collect();
-        let specs = server::parse_list(&list(&memcacheds)).expect("addresses");
+        let specs = parse_list(&list(&memcacheds)).expect("addresses");
         let placement = Placement::new(distribution);
         let ring = placement.ring(&specs, |_| true).expect("five servers");
         Cluster {

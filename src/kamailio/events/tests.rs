@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::*;
 use crate::health::State;
-use crate::kamailio::abi::{PV_NULL, PvValue64};
 use crate::kamailio::fake::{Run, Turn};
+use crate::kamailio::host::layout::{PV_NULL, PvValue64};
 
 /// What `$mcev(name)` is, as text; `None` for null.
 fn read(name: &str) -> Option<String> {

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use super::super::abi::{PvElem, SipMsg, Str};
+use super::super::host::layout::{PvElem, SipMsg, Str};
 
 thread_local! {
     static VARIABLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The address of the symbol called `name` that deals with format strings, or NULL.
-pub fn find(name: &CStr) -> *mut c_void {
+pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"pv_parse_format" => pv_parse_format as *mut c_void,
         b"pv_printf" => pv_printf as *mut c_void,
@@ -21,7 +21,7 @@ pub fn find(name: &CStr) -> *mut c_void {
 }
 
 /// Sets what `$v` expands to.
-pub fn set_variable(bytes: &[u8]) {
+pub(super) fn set_variable(bytes: &[u8]) {
     VARIABLE.replace(bytes.to_vec());
 }
 

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use super::super::abi::LogLevelInfo;
+use super::super::host::layout::LogLevelInfo;
 
 thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The address of the log's symbol called `name`, or NULL.
-pub fn find(name: &CStr) -> *mut c_void {
+pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"get_debug_level" => get_debug_level as *mut c_void,
         b"get_debug_facility" => get_debug_facility as *mut c_void,
@@ -28,7 +28,7 @@ pub fn find(name: &CStr) -> *mut c_void {
 }
 
 /// The lines since the last call.
-pub fn take() -> Vec<String> {
+pub(super) fn take() -> Vec<String> {
     LINES.take()
 }
 

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::super::abi::{Action, KemiEngine, RouteList, SipMsg, Str};
+use super::super::host::layout::{Action, KemiEngine, RouteList, SipMsg, Str};
 
 thread_local! {
     static ON_RUN: RefCell<Option<OnRun>> = const { RefCell::new(None) };
@@ -13,7 +13,7 @@ thread_local! {
 }
 
 /// The address of the script's symbol called `name`, or NULL.
-pub fn find(name: &CStr) -> *mut c_void {
+pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"event_rt" => (&raw const EVENT_ROUTES).cast_mut().cast(),
         b"route_type" => ROUTE_TYPE.as_ptr().cast(),
@@ -32,7 +32,7 @@ type OnRun = Box<dyn FnMut(Run)>;
 
 /// A piece of the script that is run.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Run {
+pub(crate) enum Run {
     /// The event route of that name.
     Route(String),
     /// The KEMI function of that name, with its argument.
@@ -42,23 +42,23 @@ pub enum Run {
 }
 
 /// Forgets what a test has set.
-pub fn reset() {
+pub(super) fn reset() {
     ON_RUN.take();
     KEMI.set(false);
 }
 
 /// Calls `body` for each piece that is run from now on.
-pub fn on_run(body: impl FnMut(Run) + 'static) {
+pub(super) fn on_run(body: impl FnMut(Run) + 'static) {
     ON_RUN.set(Some(Box::new(body)));
 }
 
 /// Whether it is a KEMI script.
-pub fn set_kemi(is_kemi: bool) {
+pub(super) fn set_kemi(is_kemi: bool) {
     KEMI.set(is_kemi);
 }
 
 /// The kind of route that the core believes to be in.
-pub fn route_type() -> c_int {
+pub(super) fn route_type() -> c_int {
     ROUTE_TYPE.load(Ordering::Relaxed)
 }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::kamailio::abi::{PV_INT, PV_NULL, PV_STR, PV_TYPE_INT, PvValue64};
 use crate::kamailio::fake::Turn;
+use crate::kamailio::host::layout::{PV_INT, PV_NULL, PV_STR, PV_TYPE_INT, PvValue64};
 use std::io::{BufRead, BufReader, Write};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;

@@ -9,10 +9,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use kamailio_memcached::error::{Down, Error, Waiting};
-use kamailio_memcached::key::WireKey;
-use kamailio_memcached::protocol::parse::{Input, Source, read_reply};
-use kamailio_memcached::protocol::{Reply, Request, Store, Way};
+use kamailio_memcached::internals::{Down, Error, Input, Reply, Request, Source, Store, Waiting, Way, WireKey, read_reply};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]

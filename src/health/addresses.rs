@@ -1,0 +1,234 @@
+//! Addresses: what a server's name has been resolved to, in memory that all processes share.
+//!
+//! Workers never resolve names, for a resolver that hangs would hold them; they read what the
+//! resolver has left here. There are two lists, and the version tells which one holds; a writer fills
+//! the other one, so that a reader never waits for it, and reads again if it was overtaken. An answer
+//! is for the owner that was asked for: one that comes when the slot is another server's is nobody's.
+//! All bits zero = nothing known.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use crate::wire::net::Mark;
+
+/// How many addresses of a name are kept.
+pub(crate) const MAX_ADDRESSES: usize = 4;
+
+/// The addresses of one server's name.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Addresses {
+    version: AtomicU32,
+    /// Not 0 while somebody writes.
+    writing: AtomicU32,
+    /// Whose they are to be.
+    owner: AtomicU32,
+    /// The version and the number of the one that was connected last; see [`used`].
+    used: AtomicU64,
+    lists: [List; 2],
+}
+
+#[repr(C)]
+#[derive(Debug, Default)]
+struct List {
+    owner: AtomicU32,
+    count: AtomicU32,
+    /// The two halves of each, IPv4 mapped into IPv6.
+    halves: [[AtomicU64; 2]; MAX_ADDRESSES],
+}
+
+impl Addresses {
+    /// Whose they are at the moment, for an answer that comes later.
+    pub fn owner(&self) -> u32 {
+        self.owner.load(Ordering::Acquire)
+    }
+
+    /// Forgets them: the slot is another server's from now on.
+    pub fn change_owner(&self) {
+        self.owner.fetch_add(1, Ordering::Release);
+    }
+
+    /// Replaces them by what `owner`'s name has; what does not fit is left out. True if another one
+    /// is in use from now on: the first that is known, or the server has moved.
+    pub fn write(&self, owner: u32, addresses: &[IpAddr]) -> bool {
+        let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
+        let known = self.read();
+        let same = known.len() == addresses.len() && known.iter().all(|ip| addresses.contains(ip));
+        if self.owner() != owner || same {
+            return false;
+        }
+        if self.writing.swap(1, Ordering::Acquire) != 0 {
+            // Somebody else is writing, an answer as fresh as this one.
+            return false;
+        }
+        let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
+        fence(Ordering::Release);
+        self.lists[next as usize % 2].write(owner, addresses);
+        let kept = addresses.iter().position(|ip| known.first() == Some(ip));
+        let place = kept.unwrap_or_default();
+        self.used.store(used(next, place), Ordering::Relaxed);
+        self.version.store(next, Ordering::Release);
+        self.writing.store(0, Ordering::Release);
+        kept.is_none()
+    }
+
+    /// What is known, the one in use first; empty before the first answer.
+    pub fn read(&self) -> Vec<IpAddr> {
+        self.numbered().1.into_iter().map(|(_, ip)| ip).collect()
+    }
+
+    /// The same, each with the mark to make when it is connected.
+    pub fn marked(&'static self) -> impl Iterator<Item = (IpAddr, Mark)> {
+        let (version, known) = self.numbered();
+        let mark = move |place| Mark::new(&self.used, used(version, place));
+        known.into_iter().map(move |(place, ip)| (ip, mark(place)))
+    }
+
+    /// The version, and its addresses with their numbers, the one in use first.
+    fn numbered(&self) -> (u32, Vec<(usize, IpAddr)>) {
+        loop {
+            let version = self.version.load(Ordering::Acquire);
+            let (owner, addresses) = self.lists[version as usize % 2].read();
+            let in_use = self.used.load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            if self.version.load(Ordering::Relaxed) != version {
+                continue;
+            }
+            if owner != self.owner() {
+                return (version, Vec::new());
+            }
+            let mut numbered: Vec<_> = addresses.into_iter().enumerate().collect();
+            let place = (0..numbered.len()).find(|&place| used(version, place) == in_use);
+            if let Some(place) = place {
+                numbered[..=place].rotate_right(1);
+            }
+            return (version, numbered);
+        }
+    }
+}
+
+impl List {
+    fn write(&self, owner: u32, addresses: &[IpAddr]) {
+        let relaxed = Ordering::Relaxed;
+        for ([high, low], address) in self.halves.iter().zip(addresses) {
+            let bits = match address {
+                IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+                IpAddr::V6(v6) => *v6,
+            }
+            .to_bits();
+            high.store((bits >> 64) as u64, relaxed);
+            low.store(bits as u64, relaxed);
+        }
+        self.count.store(addresses.len() as u32, relaxed);
+        self.owner.store(owner, relaxed);
+    }
+
+    fn read(&self) -> (u32, Vec<IpAddr>) {
+        let relaxed = Ordering::Relaxed;
+        let count = (self.count.load(relaxed) as usize).min(MAX_ADDRESSES);
+        let address = |[high, low]: &[AtomicU64; 2]| {
+            let (high, low) = (high.load(relaxed), low.load(relaxed));
+            Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).to_canonical()
+        };
+        let addresses = self.halves[..count].iter().map(address).collect();
+        (self.owner.load(relaxed), addresses)
+    }
+}
+
+/// A number for each address of each version.
+fn used(version: u32, place: usize) -> u64 {
+    u64::from(version) << 32 | place as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// Somebody connects the address that is now at this place.
+    fn connect(addresses: &'static Addresses, at: usize) {
+        addresses.marked().nth(at).unwrap().1.make();
+    }
+
+    #[test]
+    fn both_families_are_kept_in_their_order() {
+        let addresses = Addresses::default();
+        assert!(addresses.read().is_empty());
+        for list in [&["127.0.0.1", "::1", "2001:db8::7"][..], &["10.1.2.3"], &[]] {
+            addresses.write(0, &parse(list));
+            assert_eq!(addresses.read(), parse(list));
+        }
+    }
+
+    #[test]
+    fn more_than_fit_are_left_out() {
+        let addresses = Addresses::default();
+        let many = parse(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"]);
+        addresses.write(0, &many);
+        assert_eq!(addresses.read(), many[..MAX_ADDRESSES]);
+    }
+
+    #[test]
+    fn the_one_in_use_comes_first_as_long_as_the_name_has_it() {
+        let addresses: &'static Addresses = Box::leak(Box::default());
+        assert!(addresses.write(0, &parse(&["10.0.0.1", "10.0.0.2", "10.0.0.3"])));
+        connect(addresses, 2);
+        let first = parse(&["10.0.0.3", "10.0.0.1", "10.0.0.2"]);
+        assert_eq!(addresses.read(), first);
+        // A name server that takes turns changes nothing.
+        assert!(!addresses.write(0, &parse(&["10.0.0.2", "10.0.0.3", "10.0.0.1"])));
+        assert_eq!(addresses.read(), first);
+        assert!(!addresses.write(0, &parse(&["10.0.0.2", "10.0.0.3"])));
+        assert_eq!(addresses.read(), parse(&["10.0.0.3", "10.0.0.2"]));
+        assert!(addresses.write(0, &parse(&["10.0.0.4", "10.0.0.2"])));
+        assert_eq!(addresses.read(), parse(&["10.0.0.4", "10.0.0.2"]));
+    }
+
+    #[test]
+    fn a_mark_on_an_older_version_marks_nothing() {
+        let addresses: &'static Addresses = Box::leak(Box::default());
+        addresses.write(0, &parse(&["10.0.0.1", "10.0.0.2"]));
+        let late = addresses.marked().nth(1).unwrap().1;
+        addresses.write(0, &parse(&["10.0.0.1", "10.0.0.3"]));
+        late.make();
+        assert_eq!(addresses.read(), parse(&["10.0.0.1", "10.0.0.3"]));
+    }
+
+    #[test]
+    fn an_answer_for_the_slots_last_server_is_nobodys() {
+        let addresses = Addresses::default();
+        let before = addresses.owner();
+        addresses.write(before, &parse(&["10.0.0.1"]));
+        addresses.change_owner();
+        assert!(addresses.read().is_empty());
+        assert!(!addresses.write(before, &parse(&["10.0.0.2"])));
+        assert!(addresses.read().is_empty());
+        addresses.write(addresses.owner(), &parse(&["10.0.0.3"]));
+        assert_eq!(addresses.read(), parse(&["10.0.0.3"]));
+    }
+
+    #[test]
+    fn who_reads_while_another_writes_sees_one_list_or_the_other() {
+        let rounds = if cfg!(miri) { 50 } else { 20_000 };
+        let addresses: &'static Addresses = Box::leak(Box::default());
+        let lists = [
+            parse(&["10.0.0.1", "10.0.0.1"]),
+            parse(&["10.0.0.2", "10.0.0.2"]),
+        ];
+        addresses.write(0, &lists[0]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for at in 0..rounds {
+                    addresses.write(0, &lists[at % 2]);
+                }
+            });
+            for _ in 0..rounds {
+                let read = addresses.read();
+                assert!(lists.contains(&read), "{read:?}");
+            }
+        });
+    }
+}

@@ -1,0 +1,16 @@
+//! What benches, fuzzing and the tests of `tests/` use of this library; no promise to anybody else.
+
+pub use crate::cache::Cache;
+pub use crate::config::{Given, Parameters};
+pub use crate::error::{Down, Error, Refusal, Waiting};
+pub use crate::item::key::WireKey;
+pub use crate::item::value::{Found, Numbers, Value};
+pub use crate::placement::Placement;
+pub use crate::placement::hash::{KeyHash, System};
+pub use crate::placement::ring::{Distribution, Ring};
+pub use crate::server::{Address, ServerSpec, parse_list};
+pub use crate::shared::Shared;
+pub use crate::status::Status;
+pub use crate::wire::protocol::ascii::encode;
+pub use crate::wire::protocol::parse::{Input, Source, read_reply};
+pub use crate::wire::protocol::{Reply, Request, Store, Way};

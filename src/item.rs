@@ -1,0 +1,5 @@
+//! An item as memcached keeps it: its key, its lifetime, its value.
+
+pub(crate) mod key;
+pub(crate) mod lifetime;
+pub(crate) mod value;

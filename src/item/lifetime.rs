@@ -1,0 +1,132 @@
+//! Lifetime: how long memcached keeps an item, as operators write it and as the wire has it.
+//!
+//! memcached reads a number up to 30 days as seconds from now and anything larger as Unix
+//! time; a relative 40 days would be 1970 and the item gone at once. Here nothing vanishes
+//! silently: what cannot be meant as Unix time is turned into one.
+//! Source: memcached's protocol text, section "Expiration times".
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::Refusal;
+
+/// The longest relative lifetime memcached knows: 30 days in seconds.
+pub(crate) const MAX_RELATIVE: u64 = 60 * 60 * 24 * 30;
+
+/// The last moment that is sent: memcached keeps Unix time in 31 bits here and there.
+const LAST_MOMENT: u64 = i32::MAX as u64;
+
+/// A lifetime as the operator or the script gave it: seconds, or a Unix time; 0 = never expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime(u64);
+
+impl Lifetime {
+    /// Three hours: what the C module's documentation promised and its code did not keep.
+    pub const DEFAULT: Self = Self(10_800);
+
+    /// A lifetime from an integer.
+    ///
+    /// # Errors
+    /// [`Refusal::Lifetime`] when it is negative.
+    pub fn new(seconds: i64) -> Result<Self, Refusal> {
+        u64::try_from(seconds)
+            .map(Self)
+            .map_err(|_| Refusal::Lifetime)
+    }
+
+    /// Reads decimal seconds; blanks around them are ignored, empty text is `None` (the default).
+    /// A number beyond 64 bits counts as the largest.
+    ///
+    /// # Errors
+    /// [`Refusal::Lifetime`] for anything else, a sign included.
+    pub fn parse(text: &[u8]) -> Result<Option<Self>, Refusal> {
+        let digits = text.trim_ascii();
+        if digits.is_empty() {
+            return Ok(None);
+        }
+        if !digits.iter().all(u8::is_ascii_digit) {
+            return Err(Refusal::Lifetime);
+        }
+        let seconds = digits.iter().fold(0u64, |sum, digit| {
+            sum.saturating_mul(10)
+                .saturating_add(u64::from(digit - b'0'))
+        });
+        Ok(Some(Self(seconds)))
+    }
+
+    /// The number it was given as.
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+
+    /// The number that memcached must be sent for it. The clock is read only for a lifetime
+    /// beyond 30 days.
+    pub fn on_wire(self) -> u32 {
+        if self.0 <= MAX_RELATIVE {
+            return self.0 as u32;
+        }
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        self.on_wire_at(now)
+    }
+
+    /// The same, told the present Unix time.
+    fn on_wire_at(self, unix_now: u64) -> u32 {
+        let moment = match self.0 {
+            relative if relative <= MAX_RELATIVE => relative,
+            future if future > unix_now => future,
+            relative => unix_now.saturating_add(relative),
+        };
+        moment.min(LAST_MOMENT) as u32
+    }
+}
+
+impl From<u32> for Lifetime {
+    fn from(seconds: u32) -> Self {
+        Self(seconds.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn wire(seconds: i64) -> u32 {
+        Lifetime::new(seconds).unwrap().on_wire_at(NOW)
+    }
+
+    #[test]
+    fn up_to_thirty_days_go_out_as_they_are() {
+        assert_eq!(wire(0), 0);
+        assert_eq!(wire(1), 1);
+        assert_eq!(wire(2_592_000), 2_592_000);
+        assert_eq!(Lifetime::new(10_800).unwrap().on_wire(), 10_800);
+    }
+
+    #[test]
+    fn more_than_thirty_days_become_a_moment_that_lies_ahead() {
+        assert_eq!(wire(2_592_001), 1_802_592_001);
+        assert_eq!(wire(NOW as i64), u32::try_from(LAST_MOMENT).unwrap());
+        assert_eq!(wire(NOW as i64 + 60), NOW as u32 + 60);
+        assert_eq!(wire(i64::from(i32::MAX) + 1), 2_147_483_647);
+        assert_eq!(wire(i64::MAX), 2_147_483_647);
+    }
+
+    #[test]
+    fn text_is_decimal_seconds_or_refused() {
+        let parse = |text: &str| Lifetime::parse(text.as_bytes());
+        assert_eq!(parse(" 60\t"), Ok(Some(Lifetime(60))));
+        assert_eq!(parse("0"), Ok(Some(Lifetime(0))));
+        assert_eq!(parse("  "), Ok(None));
+        assert_eq!(
+            parse("99999999999999999999999"),
+            Ok(Some(Lifetime(u64::MAX)))
+        );
+        for bad in ["60s", "1.5", "abc", "-5", "+5", "6 0", "0x10", "<null>"] {
+            assert_eq!(parse(bad), Err(Refusal::Lifetime), "{bad}");
+        }
+        assert_eq!(Lifetime::new(-1), Err(Refusal::Lifetime));
+    }
+}

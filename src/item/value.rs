@@ -1,0 +1,227 @@
+//! Value: what a script stores and reads, a number or a string, and its form in memcached.
+//!
+//! The client flags of an item tell the two apart as the C module does: bit 0 set = a string,
+//! byte for byte; clear = decimal text. Other clients' items have that bit clear too, or set for
+//! reasons of their own; text that is no number is then read as the string that it is.
+
+/// Client flags of a stored string; numbers are stored with flags 0.
+pub(crate) const TEXT_FLAG: u32 = 1;
+
+/// Room for the decimal text of any 64-bit integer.
+pub(crate) const MAX_DECIMAL: usize = 20;
+
+/// A value on its way between script and memcached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// An integer.
+    Integer(i64),
+    /// Any bytes.
+    Text(&'a [u8]),
+}
+
+/// How an item without [`TEXT_FLAG`] is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// As an integer where it fits 64 bits (Kamailio ≥ 5.7).
+    Bits64,
+    /// As an integer where it fits 32 bits (Kamailio ≤ 5.6 cuts larger ones).
+    Bits32,
+    /// Never as an integer (`stringify=1`).
+    AsText,
+}
+
+impl<'a> Value<'a> {
+    /// The client flags and bytes to store; `room` takes the text of a number.
+    pub fn encode(self, room: &'a mut [u8; MAX_DECIMAL]) -> (u32, &'a [u8]) {
+        match self {
+            Self::Integer(number) => (0, signed_decimal(number, room)),
+            Self::Text(bytes) => (TEXT_FLAG, bytes),
+        }
+    }
+}
+
+/// What a stored item turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// An integer.
+    Integer(i64),
+    /// A string.
+    Text,
+}
+
+/// Reads an item by its client flags; afterwards `bytes` hold its text: a string as stored, a
+/// number in plain decimal. memcached pads a number that a decrement made shorter with blanks.
+pub(crate) fn decode(flags: u32, bytes: &mut Vec<u8>, numbers: impl FnOnce() -> Numbers) -> Found {
+    if flags & TEXT_FLAG != 0 {
+        return Found::Text;
+    }
+    let trimmed = bytes.trim_ascii();
+    if !is_number(trimmed) {
+        return Found::Text;
+    }
+    let numbers = numbers();
+    let fits = |number: &i64| match numbers {
+        Numbers::Bits64 => true,
+        Numbers::Bits32 => i32::try_from(*number).is_ok(),
+        Numbers::AsText => false,
+    };
+    match parse_integer(trimmed).filter(fits) {
+        Some(number) => {
+            bytes.clear();
+            bytes.extend_from_slice(signed_decimal(number, &mut [0; MAX_DECIMAL]));
+            Found::Integer(number)
+        }
+        None => {
+            bytes.truncate(bytes.trim_ascii_end().len());
+            bytes.drain(..bytes.len() - bytes.trim_ascii_start().len());
+            Found::Text
+        }
+    }
+}
+
+/// An operand: an integer, or its decimal text with blanks around it.
+pub(crate) fn operand(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Integer(number) => Some(number),
+        Value::Text(bytes) => parse_integer(bytes.trim_ascii()),
+    }
+}
+
+/// The decimal text of `number`, written at the end of `room`.
+pub(crate) fn decimal(number: u64, room: &mut [u8; MAX_DECIMAL]) -> &[u8] {
+    let at = digits(number, room);
+    &room[at..]
+}
+
+/// The decimal text of `number` with its sign, written at the end of `room`.
+pub(crate) fn signed_decimal(number: i64, room: &mut [u8; MAX_DECIMAL]) -> &[u8] {
+    let mut at = digits(number.unsigned_abs(), room);
+    if number < 0 {
+        at -= 1;
+        room[at] = b'-';
+    }
+    &room[at..]
+}
+
+fn digits(mut number: u64, room: &mut [u8; MAX_DECIMAL]) -> usize {
+    let mut at = MAX_DECIMAL;
+    loop {
+        at -= 1;
+        room[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return at;
+        }
+    }
+}
+
+fn is_number(text: &[u8]) -> bool {
+    let digits = text
+        .strip_prefix(b"-")
+        .or(text.strip_prefix(b"+"))
+        .unwrap_or(text);
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+fn parse_integer(text: &[u8]) -> Option<i64> {
+    if !is_number(text) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(value: Value<'_>) -> (u32, Vec<u8>) {
+        let mut room = [0; MAX_DECIMAL];
+        let (flags, bytes) = value.encode(&mut room);
+        (flags, bytes.to_vec())
+    }
+
+    #[test]
+    fn numbers_are_stored_as_decimal_text_with_flags_0() {
+        assert_eq!(stored(Value::Integer(5)), (0, b"5".to_vec()));
+        assert_eq!(stored(Value::Integer(-5)), (0, b"-5".to_vec()));
+        assert_eq!(stored(Value::Integer(0)), (0, b"0".to_vec()));
+        assert_eq!(
+            stored(Value::Integer(i64::MAX)),
+            (0, b"9223372036854775807".to_vec())
+        );
+        assert_eq!(
+            stored(Value::Integer(i64::MIN)),
+            (0, b"-9223372036854775808".to_vec())
+        );
+    }
+
+    fn read(flags: u32, text: &[u8], numbers: Numbers) -> (Found, Vec<u8>) {
+        let mut bytes = text.to_vec();
+        (decode(flags, &mut bytes, || numbers), bytes)
+    }
+
+    #[test]
+    fn strings_are_stored_and_read_byte_for_byte_with_flags_1() {
+        assert_eq!(stored(Value::Text(b"5")), (1, b"5".to_vec()));
+        assert_eq!(
+            stored(Value::Text(b" a\0\r\n ")),
+            (1, b" a\0\r\n ".to_vec())
+        );
+        for text in [&b" a\0\r\n "[..], b"", b"5", b" 5 "] {
+            assert_eq!(read(1, text, Numbers::Bits64), (Found::Text, text.to_vec()));
+            assert_eq!(
+                read(17, text, Numbers::AsText),
+                (Found::Text, text.to_vec())
+            );
+        }
+    }
+
+    #[test]
+    fn padded_and_signed_numbers_are_read() {
+        for (text, number) in [("9  ", 9), (" -5", -5), ("+7", 7), ("007", 7), ("0", 0)] {
+            let (found, bytes) = read(0, text.as_bytes(), Numbers::Bits64);
+            assert_eq!(found, Found::Integer(number), "{text}");
+            assert_eq!(bytes, number.to_string().into_bytes());
+        }
+    }
+
+    #[test]
+    fn text_without_the_flag_stays_as_it_is() {
+        for text in ["", "  ", "-", "+", " a ", "1.5", "0x10", "5 5", "--5"] {
+            let text = text.as_bytes();
+            assert_eq!(read(0, text, Numbers::Bits64), (Found::Text, text.to_vec()));
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_the_host_are_digits() {
+        let read = |text: &str, numbers| {
+            let (found, bytes) = read(0, text.as_bytes(), numbers);
+            (found, String::from_utf8(bytes).unwrap())
+        };
+        let digits = |text: &str| (Found::Text, text.to_owned());
+        let number = |number: i64| (Found::Integer(number), number.to_string());
+        assert_eq!(read("2147483647", Numbers::Bits32), number(2_147_483_647));
+        assert_eq!(read(" 2147483648 ", Numbers::Bits32), digits("2147483648"));
+        assert_eq!(read("-2147483648", Numbers::Bits32), number(-2_147_483_648));
+        assert_eq!(read("-2147483649", Numbers::Bits32), digits("-2147483649"));
+        assert_eq!(
+            read("9223372036854775807", Numbers::Bits64),
+            number(i64::MAX)
+        );
+        assert_eq!(
+            read("9223372036854775808", Numbers::Bits64),
+            digits("9223372036854775808")
+        );
+        assert_eq!(read("5 ", Numbers::AsText), digits("5"));
+    }
+
+    #[test]
+    fn operands_are_integers_or_their_text() {
+        assert_eq!(operand(Value::Integer(-3)), Some(-3));
+        assert_eq!(operand(Value::Text(b" 12 ")), Some(12));
+        for bad in [&b""[..], b"x", b"1x", b"9223372036854775808", b"1.0"] {
+            assert_eq!(operand(Value::Text(bad)), None);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The host as it is: its structures, its functions, its version, its log, memory that all of its
+//! processes share. Nothing here knows what the module does with them.
+
+pub(super) mod family;
+pub(super) mod guard;
+pub(super) mod layout;
+pub(super) mod log;
+pub(super) mod memory;
+pub(super) mod string;
+pub(super) mod symbols;
+pub(super) mod version;

@@ -1,0 +1,45 @@
+//! Family: which hosts are alike, and in what they differ from others.
+
+/// The hosts that differ in nothing that we use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Family {
+    /// 5.3
+    F53,
+    /// 5.4, 5.5, 5.6
+    F54,
+    /// 5.7, 5.8, 6.0: 64-bit integers
+    F57,
+    /// 6.1: `ver_flags` has words that the loader's string has not
+    F61,
+}
+
+impl Family {
+    /// The family of a version; `None` when it is not known.
+    pub(crate) fn of(version: &str) -> Option<Self> {
+        let mut numbers = version.split('.').map(leading_number);
+        match (numbers.next()??, numbers.next()??) {
+            (5, 3) => Some(Self::F53),
+            (5, 4..=6) => Some(Self::F54),
+            (5, 7 | 8) | (6, 0) => Some(Self::F57),
+            (6, 1) => Some(Self::F61),
+            _ => None,
+        }
+    }
+
+    /// Whether an integer of a script has 64 bits.
+    pub(crate) fn has_long_integers(self) -> bool {
+        self >= Self::F57
+    }
+
+    /// The number of `PVT_OTHER` in `enum _pv_type` (`core/pvar.h`).
+    pub(crate) fn pvt_other(self) -> i32 {
+        if self == Self::F53 { 20 } else { 22 }
+    }
+}
+
+fn leading_number(part: &str) -> Option<u32> {
+    let end = part
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(part.len());
+    part[..end].parse().ok()
+}

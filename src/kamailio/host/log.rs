@@ -1,0 +1,191 @@
+//! Log: the `log` facade on the host's log, in the form of the core's own lines.
+//!
+//! Levels, colours, prefix, facility and engine are the host's and may change while it runs, so
+//! they are read for each line (`core/dprint.h`: `LOG_FX`).
+
+use std::ffi::{CStr, CString, c_int};
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use super::super::NAME;
+use super::layout::KsrLogData;
+use super::symbols::{Host, try_host};
+
+struct HostLog;
+
+/// Sends what is logged from now on to the host.
+pub(crate) fn install() {
+    // Fails when it was installed before, which is as good.
+    let _ = log::set_logger(&HostLog);
+    log::set_max_level(LevelFilter::Debug);
+}
+
+impl Log for HostLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        try_host().is_some_and(|host| is_printable(host, host_level(metadata.level())))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if let Some(host) = try_host() {
+            let level = host_level(record.level());
+            if is_printable(host, level) {
+                write(host, level, record);
+            }
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// `L_ERR` … `L_DBG`
+fn host_level(level: Level) -> c_int {
+    match level {
+        Level::Error => -1,
+        Level::Warn => 0,
+        Level::Info => 2,
+        Level::Debug | Level::Trace => 3,
+    }
+}
+
+fn is_printable(host: &Host, level: c_int) -> bool {
+    let len = NAME.count_bytes() as c_int;
+    // SAFETY: a core function that reads a name and its length.
+    let limit = unsafe { (host.symbols.get_debug_level)(NAME.as_ptr(), len) };
+    limit >= level
+}
+
+/// Where a line comes from, in the core's words.
+struct Place {
+    file: CString,
+    line: c_int,
+    function: CString,
+    /// `memcached [pool.rs:83]: `
+    location: CString,
+}
+
+impl Place {
+    fn of(record: &Record<'_>) -> Self {
+        let file = record.file().unwrap_or("?");
+        let file = file.rsplit('/').next().unwrap_or(file);
+        let function = record.target().rsplit("::").next().unwrap_or_default();
+        let line = record.line().unwrap_or_default();
+        let location = format!("{} [{file}:{line}]: ", NAME.to_string_lossy());
+        Self {
+            file: c(file),
+            line: line as c_int,
+            function: c(function),
+            location: c(&location),
+        }
+    }
+}
+
+/// Printable text for C: no NUL, no line end within the line.
+fn c(text: &str) -> CString {
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    CString::new(clean).unwrap_or_default()
+}
+
+/// Writes a line, unless the core is in the middle of one.
+fn write(host: &Host, level: c_int, record: &Record<'_>) {
+    let Some(depth) = host.dprint_crit else {
+        return send(host, level, record);
+    };
+    // SAFETY: the core's own counter, used by this thread only; a signal handler that interrupts
+    // us finds it raised and stays silent.
+    unsafe {
+        if depth.read_volatile() == 0 {
+            depth.write_volatile(1);
+            send(host, level, record);
+            depth.write_volatile(0);
+        }
+    }
+}
+
+/// Sends a line to where the host wants it: its structured log, stderr or syslog.
+fn send(host: &Host, level: c_int, record: &Record<'_>) {
+    let place = Place::of(record);
+    let message = c(&record.args().to_string());
+    // SAFETY: the table has a row for each level from -5 to 3, with static names.
+    let (name, syslog_level) = unsafe {
+        let row = &*host.symbols.log_level_info.offset(level as isize + 5);
+        (CStr::from_ptr(row.name), row.syslog_level)
+    };
+    // SAFETY: a core function that reads a name and its length.
+    let facility =
+        unsafe { (host.symbols.get_debug_facility)(NAME.as_ptr(), NAME.count_bytes() as c_int) };
+    let facility = syslog_level | facility;
+    // SAFETY: the variable, when there is one, holds a function pointer or NULL.
+    let slog = host.slog_func.and_then(|variable| unsafe { *variable });
+    // SAFETY: a variable of the core, read by its one thread.
+    let to_stderr = unsafe { *host.symbols.log_stderr } != 0;
+    if let Some(slog) = slog {
+        let mut data = KsrLogData {
+            facility,
+            level,
+            lname: name.as_ptr(),
+            file: place.file.as_ptr(),
+            line: place.line,
+            module: NAME.as_ptr(),
+            func: place.function.as_ptr(),
+            locinfo: place.location.as_ptr(),
+            pid: 0,
+            idx: 0,
+        };
+        // SAFETY: the engine reads the data and formats one string argument; all outlive the call.
+        unsafe { slog(&raw mut data, c"%s\n".as_ptr(), message.as_ptr()) };
+    } else if to_stderr {
+        let line = line(host, name, &place, &message);
+        write_stderr(host, level, &line);
+    } else {
+        let body = c(&body(host, name, &place, &message));
+        // SAFETY: the variable always holds a function; it formats one string argument.
+        unsafe { (*host.symbols.km_log_func)(facility, c"%s\n".as_ptr(), body.as_ptr()) };
+    }
+}
+
+/// `ERROR: {prefix}memcached [pool.rs:83]: pool(): message`
+fn body(host: &Host, name: &CStr, place: &Place, message: &CStr) -> String {
+    // SAFETY: NULL or a string of the core that holds until the script's next message.
+    let prefix = unsafe {
+        (*host.symbols.log_prefix_val)
+            .as_ref()
+            .map_or(&[][..], |str| str.bytes())
+    };
+    format!(
+        "{}: {}{}{}(): {}",
+        name.to_string_lossy(),
+        String::from_utf8_lossy(prefix),
+        place.location.to_string_lossy(),
+        place.function.to_string_lossy(),
+        message.to_string_lossy(),
+    )
+}
+
+/// The same with process number and id in front.
+fn line(host: &Host, name: &CStr, place: &Place, message: &CStr) -> String {
+    // SAFETY: a variable of the core, and a function without arguments.
+    let (number, pid) = unsafe { (*host.symbols.process_no, (host.symbols.my_pid)()) };
+    let mut line = format!("{number:2}({pid}) ");
+    let _ = writeln!(line, "{}", body(host, name, place, message));
+    line
+}
+
+fn write_stderr(host: &Host, level: c_int, line: &str) {
+    // SAFETY: a variable of the core; functions that write to stderr.
+    unsafe {
+        let coloured = *host.symbols.log_color != 0;
+        if coloured {
+            (host.symbols.dprint_color)(level);
+        }
+        // A log that cannot be written has nobody to tell.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        if coloured {
+            (host.symbols.dprint_color_reset)();
+        }
+    }
+}

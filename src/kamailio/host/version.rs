@@ -1,0 +1,197 @@
+//! Version: which host is this, before it asks us the same.
+//!
+//! Kamailio loads a module only if two strings, compiled into the core, are equal to two that the
+//! module exports. A constructor runs inside `dlopen`, before that check: it reads the
+//! core's version from the core itself, chooses the layouts, and writes the two strings
+//! (`core/sr_module.c`: `version_control`). A host that it does not know gets a text instead,
+//! which the loader prints when it refuses the module.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::family::Family;
+use super::guard::guard;
+use super::layout::{ExportedText, LoadedModule};
+use super::symbols::{self, Host, Missing, Symbols};
+
+/// What the loader compares with its own version.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub(crate) static module_version: ExportedText = VERSION.exported();
+
+/// What the loader compares with its own compile flags.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub(crate) static module_flags: ExportedText = FLAGS.exported();
+
+static VERSION: Room = Room::new();
+static FLAGS: Room = Room::new();
+
+/// Room for one of the two strings. The exported pointers lead here from the start: by their
+/// names we might reach those of another module that was loaded with `RTLD_GLOBAL`, as app_lua is.
+struct Room([AtomicU8; 2048]);
+
+impl Room {
+    const fn new() -> Self {
+        Self([const { AtomicU8::new(0) }; 2048])
+    }
+
+    const fn exported(&'static self) -> ExportedText {
+        ExportedText::new((&raw const self.0).cast::<c_char>().cast_mut())
+    }
+
+    /// Puts `text` there; a longer one is cut, and the last byte stays NUL.
+    fn set(&self, text: &CStr) {
+        let (_, room) = self.0.split_last().expect("it is not empty");
+        for (to, &byte) in room.iter().zip(text.to_bytes()) {
+            to.store(byte, Ordering::Relaxed);
+        }
+    }
+}
+
+#[used]
+#[cfg(not(miri))]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+#[cfg_attr(miri, allow(dead_code))] // Miri has no `dlsym`
+extern "C" fn construct() {
+    guard((), || {
+        // SAFETY: RTLD_DEFAULT and a C string; dlsym only looks up.
+        let find = |name: &CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        if find(c"ver_name").is_null() {
+            // Not a Kamailio: one of our own test programs.
+            return;
+        }
+        // SAFETY: these are a Kamailio core's symbols.
+        let (version, flags) = match unsafe { recognise(find) } {
+            Ok((host, identity)) => {
+                symbols::install(host);
+                identity
+            }
+            Err(refusal) => (refusal.clone(), refusal),
+        };
+        VERSION.set(&version);
+        FLAGS.set(&flags);
+    });
+}
+
+/// What a refusal says is known.
+const KNOWN: &str = "Kamailio 5.3 to 6.1";
+
+/// Recognises the core whose symbols `find` finds: the host, and the two strings that its loader
+/// wants to see. The error is the text to show in their place.
+///
+/// # Safety
+/// As for [`Symbols::find`].
+unsafe fn recognise(
+    find: impl Fn(&CStr) -> *mut c_void,
+) -> Result<(Host, (CString, CString)), CString> {
+    let text = |name: &CStr| {
+        let address: *const c_char = find(name).cast_const().cast();
+        // SAFETY: the core's `ver_*` are NUL-terminated arrays (`core/ver.c`).
+        let found = (!address.is_null()).then(|| unsafe { CStr::from_ptr(address) });
+        found.map_or_else(String::new, |found| found.to_string_lossy().into_owned())
+    };
+    let (name, number, arch, os) = (
+        text(c"ver_name"),
+        text(c"ver_version"),
+        text(c"ver_arch"),
+        text(c"ver_os"),
+    );
+    let version = format!("{name} {number} ({arch}/{os})");
+    let refuse = |why: String| {
+        let advice = "use a kamailio-memcached made for this host, or one of these hosts";
+        let line = format!(
+            "{why}; known: {KNOWN} on {}; {advice}",
+            std::env::consts::ARCH
+        );
+        CString::new(line.replace('\0', "?")).unwrap_or_default()
+    };
+    if !same_arch(&arch) {
+        return Err(refuse(format!(
+            "host '{version}' is of another architecture"
+        )));
+    }
+    let Some(family) = Family::of(&number) else {
+        return Err(refuse(format!(
+            "host '{version}' is not known to this module"
+        )));
+    };
+    // SAFETY: by this function's contract.
+    let symbols = unsafe { Symbols::find(&find) }.map_err(|Missing(symbol)| {
+        refuse(format!(
+            "host '{version}' has no symbol '{}'",
+            symbol.to_string_lossy()
+        ))
+    })?;
+    // SAFETY: as above; the function's signature is the same in all known versions.
+    let flags = unsafe { flags_of_a_loaded_module(find(c"get_loaded_modules")) }
+        .unwrap_or_else(|| flags_for_loader(family, &text(c"ver_flags")));
+    let optional = |name: &CStr| Some(find(name)).filter(|address| !address.is_null());
+    let host = Host {
+        symbols,
+        slog_func: optional(c"_ksr_slog_func").map(|address| address.cast_const().cast()),
+        dprint_crit: optional(c"dprint_crit").map(|address| address.cast()),
+        family,
+    };
+    let version = CString::new(version).unwrap_or_default();
+    Ok((host, (version, CString::new(flags).unwrap_or_default())))
+}
+
+fn same_arch(arch: &str) -> bool {
+    match std::env::consts::ARCH {
+        "aarch64" => matches!(arch, "aarch64" | "arm64"),
+        "x86_64" => matches!(arch, "x86_64" | "amd64"),
+        ours => ours == arch,
+    }
+}
+
+/// The flags of a module that has passed the loader's check already: exactly what it wants.
+///
+/// # Safety
+/// `get_loaded_modules` is NULL or the core's function of that name.
+unsafe fn flags_of_a_loaded_module(get_loaded_modules: *mut c_void) -> Option<String> {
+    if get_loaded_modules.is_null() {
+        return None;
+    }
+    // SAFETY: by this function's contract; it takes nothing and returns the list's head.
+    let first = unsafe {
+        let function: extern "C" fn() -> *const LoadedModule =
+            std::mem::transmute(get_loaded_modules);
+        function().as_ref()?
+    };
+    if first.handle.is_null() {
+        return None;
+    }
+    // SAFETY: the handle of a module that stays loaded; its `module_flags` is a `char *` variable
+    // that the loader has compared, so it points to a NUL-terminated string.
+    unsafe {
+        let variable: *const *const c_char =
+            libc::dlsym(first.handle, c"module_flags".as_ptr()).cast();
+        let flags = variable.as_ref().filter(|flags| !flags.is_null())?;
+        Some(CStr::from_ptr(*flags).to_string_lossy().into_owned())
+    }
+}
+
+/// The flags as the loader's source file sees them: from 6.1 on the core's version file sees
+/// macros of the memory managers too.
+fn flags_for_loader(family: Family, ver_flags: &str) -> String {
+    const NOT_SEEN_BY_LOADER: [&str; 5] = [
+        "DBG_QM_MALLOC",
+        "DBG_F_MALLOC",
+        "DBG_TLSF_MALLOC",
+        "DBG_SF_MALLOC",
+        "DBG_LL_MALLOC",
+    ];
+    if family < Family::F61 {
+        return ver_flags.to_owned();
+    }
+    let words = ver_flags
+        .split(", ")
+        .filter(|word| !NOT_SEEN_BY_LOADER.contains(word));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

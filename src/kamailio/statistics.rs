@@ -1,0 +1,94 @@
+//! The statistics: the group `memcached` of the host's counters.
+//!
+//! Their values are in memory of ours; the host asks for them by callback, in whichever process is
+//! asked (`core/counters.c`). So they are read the same by every way that the host has.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
+
+use super::NAME;
+use super::host::guard::guard;
+use super::host::symbols::host;
+use super::process;
+use crate::stats::{Statistic, TABLE};
+
+/// `CNT_F_NO_RESET`: the host cannot set it to 0.
+const NO_RESET: c_int = 1;
+
+/// Makes them known to the host, in `mod_init`.
+///
+/// # Errors
+/// The name of one that the host does not take.
+pub(super) fn register() -> Result<(), &'static CStr> {
+    for statistic in TABLE {
+        let mut handle = 0;
+        // SAFETY: a core function for `mod_init`; it copies the texts, and gives the row, which
+        // lives for good, back to `read`.
+        let registered = unsafe {
+            (host().symbols.counter_register)(
+                &raw mut handle,
+                NAME.as_ptr(),
+                statistic.name.as_ptr(),
+                NO_RESET,
+                read,
+                ptr::from_ref(statistic).cast_mut().cast(),
+                statistic.about.as_ptr(),
+                0,
+            )
+        };
+        if registered != 0 {
+            return Err(statistic.name);
+        }
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn read(_handle: u16, row: *mut c_void) -> i64 {
+    guard(0, || {
+        // SAFETY: the row of the table that `register` gave.
+        let statistic = unsafe { &*row.cast_const().cast::<Statistic>() };
+        let value = process::with(|process| {
+            process.cache.refresh();
+            process.cache.statistic(statistic)
+        });
+        value.map_or(0, |value| i64::try_from(value).unwrap_or(i64::MAX))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::Turn;
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "uses a socket")]
+    fn every_statistic_is_registered_and_read() {
+        let turn = Turn::without_server();
+        register().unwrap();
+        let known = turn.counters();
+        assert_eq!(known.len(), TABLE.len());
+        assert_eq!(known["servers_active"], 1);
+        assert_eq!(known["gets"], 0);
+        process::with(|process| {
+            let key = process.cache.key(0, b"k", b"").unwrap();
+            process.cache.get(&key, &mut Vec::new());
+            process.cache.get(&key, &mut Vec::new());
+            let refused = process.cache.key(0, b"", b"").unwrap_err();
+            process.cache.refuse(0, "a test", refused);
+        });
+        let known = turn.counters();
+        let counted: Vec<_> = known.iter().filter(|(_, value)| **value != 0).collect();
+        let expected = [
+            ("errors", 2),
+            ("gets", 2),
+            ("refused", 1),
+            ("servers_inactive", 1),
+            ("skipped", 1),
+        ];
+        let counted: Vec<_> = counted
+            .into_iter()
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
+        assert_eq!(counted, expected);
+    }
+}

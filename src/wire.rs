@@ -1,0 +1,6 @@
+//! The wire: one server, and what goes there and back.
+
+pub(crate) mod connection;
+pub(crate) mod net;
+pub(crate) mod protocol;
+pub(crate) mod wait_budget;

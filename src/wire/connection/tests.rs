@@ -1,0 +1,219 @@
+use super::*;
+use crate::clock::Deadline;
+use crate::item::key::WireKey;
+use crate::wire::protocol::{Store, Way};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+/// What a server does on one of its connections: answers a line with each text, then closes.
+type Script = &'static [&'static str];
+
+/// A server that follows one script a connection and tells each line it was sent.
+struct Server {
+    target: Target,
+    lines: Receiver<String>,
+}
+
+impl Server {
+    fn with(scripts: &'static [Script]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tell, lines) = channel();
+        thread::spawn(move || {
+            for script in scripts {
+                let stream: TcpStream = listener.accept().unwrap().0;
+                let mut stream = BufReader::new(stream);
+                for answer in *script {
+                    let mut line = String::new();
+                    stream.read_line(&mut line).unwrap();
+                    tell.send(line).unwrap();
+                    stream.get_mut().write_all(answer.as_bytes()).unwrap();
+                }
+            }
+        });
+        let target = Target::Tcp(([127, 0, 0, 1], port).into());
+        Self { target, lines }
+    }
+
+    fn lines(self) -> Vec<String> {
+        self.lines.into_iter().collect()
+    }
+}
+
+/// A connection with the server it goes to.
+struct Client {
+    connection: Connection,
+    target: Target,
+}
+
+impl Client {
+    fn of(server: &Server) -> Self {
+        Self {
+            connection: Connection::new(Box::leak(Box::default())),
+            target: server.target.clone(),
+        }
+    }
+}
+
+fn key() -> WireKey {
+    WireKey::new(b"", b"k").unwrap()
+}
+
+/// Exchanges `request` in two seconds.
+fn ask(client: &mut Client, request: Request<'_>) -> Result<Reply, Error> {
+    ask_within(
+        client,
+        request,
+        Deadline::new(Moment::now(), Duration::from_secs(2)),
+    )
+}
+
+fn ask_within(
+    client: &mut Client,
+    request: Request<'_>,
+    deadline: Deadline,
+) -> Result<Reply, Error> {
+    let targets = || vec![client.target.clone()];
+    let patience = Patience::until(&deadline);
+    client
+        .connection
+        .exchange(&request, &mut Vec::new(), &patience, targets)
+}
+
+fn count(client: &mut Client) -> Result<Reply, Error> {
+    ask(
+        client,
+        Request::Count {
+            way: Way::Up,
+            key: &key(),
+            by: 1,
+        },
+    )
+}
+
+/// Waits until the server's end of the connection is seen.
+fn wait_for_hangup(client: &Client) {
+    let open = client.connection.open.as_ref().expect("an open connection");
+    while open.stream.is_idle() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn one_connection_serves_many_exchanges() {
+    let server = Server::with(&[&["1\r\n", "NOT_FOUND\r\n", "END\r\n"]]);
+    let mut client = Client::of(&server);
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(1));
+    assert_eq!(count(&mut client).unwrap(), Reply::Miss);
+    assert_eq!(
+        ask(&mut client, Request::Get { key: &key() }).unwrap(),
+        Reply::Miss
+    );
+    assert_eq!(
+        server.lines(),
+        ["incr k 1\r\n", "incr k 1\r\n", "get k\r\n"]
+    );
+}
+
+#[test]
+fn a_connection_closed_while_idle_costs_nothing_and_counts_once() {
+    let server = Server::with(&[&["1\r\n"], &["2\r\n"]]);
+    let mut client = Client::of(&server);
+    count(&mut client).unwrap();
+    wait_for_hangup(&client);
+    let request = Request::Count {
+        way: Way::Up,
+        key: &key(),
+        by: 1,
+    };
+    let later = Deadline::new(Moment::now() + IDLE, Duration::from_secs(2));
+    let reply = ask_within(&mut client, request, later);
+    assert_eq!(reply.unwrap(), Reply::Counted(2));
+    assert_eq!(server.lines().len(), 2);
+}
+
+/// Closes after having read the request: it may have been done.
+#[test]
+fn only_what_may_be_repeated_is_asked_again() {
+    let key = &key();
+    let store = |store| Request::Store {
+        store,
+        key,
+        flags: 0,
+        lifetime: 0,
+        value: b"",
+    };
+    let first: Script = &["1\r\n", ""];
+    for (request, answer, repeated) in [
+        (Request::Get { key }, "END\r\n", true),
+        (Request::Delete { key }, "DELETED\r\n", true),
+        (Request::Touch { key, lifetime: 1 }, "TOUCHED\r\n", true),
+        (
+            Request::Count {
+                way: Way::Down,
+                key,
+                by: 1,
+            },
+            "1\r\n",
+            false,
+        ),
+        (store(Store::Add), "STORED\r\n", false),
+    ] {
+        let scripts: &'static [Script] = vec![first, &*vec![answer].leak()].leak();
+        let server = Server::with(scripts);
+        let mut client = Client::of(&server);
+        count(&mut client).unwrap();
+        let reply = ask(&mut client, request);
+        if repeated {
+            assert!(reply.is_ok(), "{request:?}: {reply:?}");
+        } else {
+            assert!(reply.is_err_and(|error| error.is_hangup()), "{request:?}");
+            assert!(client.connection.open.is_none());
+        }
+    }
+}
+
+#[test]
+fn an_unexpected_reply_closes_the_connection() {
+    let server = Server::with(&[&["what?\r\n"], &["7\r\n"]]);
+    let mut client = Client::of(&server);
+    assert!(matches!(count(&mut client), Err(Error::Garbled(_))));
+    assert!(client.connection.open.is_none());
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(7));
+}
+
+#[test]
+fn a_servers_refusal_keeps_it() {
+    let text = "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
+    let server = Server::with(vec![&*vec![text, "7\r\n"].leak()].leak());
+    let mut client = Client::of(&server);
+    assert!(matches!(count(&mut client), Err(Error::NotANumber)));
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(7));
+}
+
+#[test]
+fn a_late_reply_never_reaches_the_next_caller() {
+    let server = Server::with(&[&["", "1\r\n"], &["2\r\n"]]);
+    let mut client = Client::of(&server);
+    let deadline = Deadline::new(Moment::now(), Duration::from_millis(20));
+    let request = Request::Count {
+        way: Way::Up,
+        key: &key(),
+        by: 1,
+    };
+    let late = ask_within(&mut client, request, deadline);
+    assert!(matches!(late, Err(Error::Timeout(_))), "{late:?}");
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(2));
+}
+
+#[test]
+fn another_process_opens_its_own() {
+    let server = Server::with(&[&["1\r\n"], &["2\r\n"]]);
+    let mut client = Client::of(&server);
+    count(&mut client).unwrap();
+    let open = client.connection.open.as_mut().unwrap();
+    open.process = open.process.wrapping_sub(1);
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(2));
+}
