@@ -50,32 +50,37 @@ pub enum Found {
 }
 
 /// Reads an item by its client flags; afterwards `bytes` hold its text: a string as stored, a
-/// number in plain decimal. memcached pads a number that a decrement made shorter with blanks.
+/// number in its shortest form, without the blanks that memcached leaves behind it when a decrement
+/// makes it shorter.
 pub(crate) fn decode(flags: u32, bytes: &mut Vec<u8>, numbers: impl FnOnce() -> Numbers) -> Found {
     if flags & TEXT_FLAG != 0 {
         return Found::Text;
     }
-    let trimmed = bytes.trim_ascii();
-    if !is_number(trimmed) {
+    let end = bytes.iter().rposition(|&byte| byte != b' ');
+    let len = end.map_or(0, |last| last + 1);
+    let Some(number) = shortest_integer(&bytes[..len]) else {
         return Found::Text;
-    }
-    let numbers = numbers();
-    let fits = |number: &i64| match numbers {
+    };
+    let fits = match numbers() {
         Numbers::Bits64 => true,
-        Numbers::Bits32 => i32::try_from(*number).is_ok(),
+        Numbers::Bits32 => i32::try_from(number).is_ok(),
         Numbers::AsText => false,
     };
-    match parse_integer(trimmed).filter(fits) {
-        Some(number) => {
-            bytes.clear();
-            bytes.extend_from_slice(signed_decimal(number, &mut [0; MAX_DECIMAL]));
-            Found::Integer(number)
+    if !fits {
+        return Found::Text;
+    }
+    bytes.truncate(len);
+    Found::Integer(number)
+}
+
+/// An integer from its shortest decimal text, the only one that a number of ours ever has. Digits
+/// that say more than a number does, such as the telephone number `0049301234`, are none.
+fn shortest_integer(text: &[u8]) -> Option<i64> {
+    match text {
+        [b'0'] | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] if text.len() <= MAX_DECIMAL => {
+            parse_integer(text)
         }
-        None => {
-            bytes.truncate(bytes.trim_ascii_end().len());
-            bytes.drain(..bytes.len() - bytes.trim_ascii_start().len());
-            Found::Text
-        }
+        _ => None,
     }
 }
 
@@ -115,23 +120,15 @@ fn digits(mut number: u64, room: &mut [u8; MAX_DECIMAL]) -> usize {
     }
 }
 
-fn is_number(text: &[u8]) -> bool {
-    let digits = text
-        .strip_prefix(b"-")
-        .or(text.strip_prefix(b"+"))
-        .unwrap_or(text);
-    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-}
-
 fn parse_integer(text: &[u8]) -> Option<i64> {
-    if !is_number(text) {
-        return None;
-    }
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn stored(value: Value<'_>) -> (u32, Vec<u8>) {
@@ -177,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn padded_and_signed_numbers_are_read() {
-        for (text, number) in [("9  ", 9), (" -5", -5), ("+7", 7), ("007", 7), ("0", 0)] {
+    fn numbers_are_read_without_the_blanks_behind_them() {
+        for (text, number) in [("9  ", 9), ("-5", -5), ("7", 7), ("100 ", 100), ("0", 0)] {
             let (found, bytes) = read(0, text.as_bytes(), Numbers::Bits64);
             assert_eq!(found, Found::Integer(number), "{text}");
             assert_eq!(bytes, number.to_string().into_bytes());
@@ -187,40 +184,104 @@ mod tests {
 
     #[test]
     fn text_without_the_flag_stays_as_it_is() {
-        for text in ["", "  ", "-", "+", " a ", "1.5", "0x10", "5 5", "--5"] {
+        for text in [
+            "", "  ", "-", "+", " a ", "1.5", "0x10", "5 5", "--5", " 5", " -5", "5\t", "5\n",
+            "+7", "+49", "007", "0049", "00", "-0", "-0 ", "-05", "- 5", "5-", "1e3",
+        ] {
             let text = text.as_bytes();
             assert_eq!(read(0, text, Numbers::Bits64), (Found::Text, text.to_vec()));
         }
     }
 
     #[test]
-    fn numbers_beyond_the_host_are_digits() {
+    fn numbers_beyond_the_host_are_strings() {
         let read = |text: &str, numbers| {
             let (found, bytes) = read(0, text.as_bytes(), numbers);
             (found, String::from_utf8(bytes).unwrap())
         };
-        let digits = |text: &str| (Found::Text, text.to_owned());
+        let string = |text: &str| (Found::Text, text.to_owned());
         let number = |number: i64| (Found::Integer(number), number.to_string());
         assert_eq!(read("2147483647", Numbers::Bits32), number(2_147_483_647));
-        assert_eq!(read(" 2147483648 ", Numbers::Bits32), digits("2147483648"));
+        assert_eq!(read("2147483648", Numbers::Bits32), string("2147483648"));
+        assert_eq!(read("2147483648 ", Numbers::Bits32), string("2147483648 "));
         assert_eq!(read("-2147483648", Numbers::Bits32), number(-2_147_483_648));
-        assert_eq!(read("-2147483649", Numbers::Bits32), digits("-2147483649"));
+        assert_eq!(read("-2147483649", Numbers::Bits32), string("-2147483649"));
         assert_eq!(
             read("9223372036854775807", Numbers::Bits64),
             number(i64::MAX)
         );
         assert_eq!(
-            read("9223372036854775808", Numbers::Bits64),
-            digits("9223372036854775808")
+            read("-9223372036854775808", Numbers::Bits64),
+            number(i64::MIN)
         );
-        assert_eq!(read("5 ", Numbers::AsText), digits("5"));
+        for text in [
+            "9223372036854775808",
+            "-9223372036854775809",
+            "18446744073709551615",
+            "100000000000000000000",
+        ] {
+            assert_eq!(read(text, Numbers::Bits64), string(text));
+        }
+        for text in ["5", "5 ", "0049"] {
+            assert_eq!(read(text, Numbers::AsText), string(text));
+        }
+    }
+
+    proptest! {
+        /// Whatever lies in memcached: an integer is read of its own decimal text, padded at most;
+        /// all else keeps each byte.
+        #[test]
+        fn what_is_read_is_an_integer_in_its_own_words_or_the_very_bytes(
+            text in prop_oneof![
+                vec(any::<u8>(), 0..24),
+                "[-+]?0{0,2}[0-9]{0,21} {0,3}".prop_map(String::into_bytes),
+                (any::<i64>(), 0..4usize).prop_map(|(number, blanks)| {
+                    format!("{number}{:blanks$}", "").into_bytes()
+                }),
+            ],
+            flags in any::<u32>(),
+            numbers in prop_oneof![Just(Numbers::Bits64), Just(Numbers::Bits32), Just(Numbers::AsText)],
+        ) {
+            let (found, bytes) = read(flags & !TEXT_FLAG, &text, numbers);
+            let (least, largest) = match numbers {
+                Numbers::Bits64 => (i64::MIN, i64::MAX),
+                Numbers::Bits32 => (i32::MIN.into(), i32::MAX.into()),
+                Numbers::AsText => (1, 0),
+            };
+            let trimmed = text.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1);
+            let number = String::from_utf8_lossy(&text[..trimmed]).parse::<i64>().ok();
+            let in_words = number
+                .filter(|number| number.to_string().as_bytes() == &text[..trimmed])
+                .filter(|number| (least..=largest).contains(number));
+            match in_words {
+                Some(number) => {
+                    prop_assert_eq!(found, Found::Integer(number));
+                    prop_assert_eq!(bytes, number.to_string().into_bytes());
+                }
+                None => {
+                    prop_assert_eq!(found, Found::Text);
+                    prop_assert_eq!(bytes, text);
+                }
+            }
+        }
     }
 
     #[test]
     fn operands_are_integers_or_their_text() {
         assert_eq!(operand(Value::Integer(-3)), Some(-3));
         assert_eq!(operand(Value::Text(b" 12 ")), Some(12));
-        for bad in [&b""[..], b"x", b"1x", b"9223372036854775808", b"1.0"] {
+        assert_eq!(operand(Value::Text(b"+12")), Some(12));
+        assert_eq!(operand(Value::Text(b"-012")), Some(-12));
+        for bad in [
+            &b""[..],
+            b"x",
+            b"-",
+            b"+",
+            b"+-1",
+            b"1x",
+            b"9223372036854775808",
+            b"1.0",
+        ] {
             assert_eq!(operand(Value::Text(bad)), None);
         }
     }
