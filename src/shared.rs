@@ -1,22 +1,19 @@
-//! Shared: what all processes of the host share of one pool: the list of servers, for each its
-//! health, its addresses and how quick it is, the statistics, and what may be changed while
-//! running.
+//! Shared: what all processes of the host share of one pool: the list of servers, a slot for each
+//! of them, the statistics, and what may be changed while running.
 //!
 //! A server keeps its slot, and so its health, as long as its address is in the list. In the
 //! roster's text each line is a slot and a server. All bits zero = no servers.
 
 pub(crate) mod server_list;
+pub(crate) mod slot;
 pub(crate) mod tunables;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Moment;
-use crate::health::Health;
-use crate::health::addresses::Addresses;
-use crate::health::latency::Latency;
-use crate::health::log_limit::HostLimiter;
 use crate::server::{MAX_SERVERS, ServerSpec};
 use crate::shared::server_list::{NotWritten, Roster};
+use crate::shared::slot::Slot;
 use crate::shared::tunables::Tunables;
 use crate::stats::Stats;
 
@@ -27,10 +24,7 @@ pub struct Shared {
     roster: Roster,
     /// How often a server of the pool has changed its state, or a parameter its value.
     changes: AtomicU32,
-    health: [Health; MAX_SERVERS],
-    addresses: [Addresses; MAX_SERVERS],
-    latency: [Latency; MAX_SERVERS],
-    lines: [HostLimiter; MAX_SERVERS],
+    slots: [Slot; MAX_SERVERS],
     stats: Stats,
     tunables: Tunables,
 }
@@ -51,24 +45,9 @@ impl Shared {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// The health record of a slot.
-    pub fn health(&self, slot: usize) -> &Health {
-        &self.health[slot]
-    }
-
-    /// What the name of a slot's server has been resolved to.
-    pub fn addresses(&self, slot: usize) -> &Addresses {
-        &self.addresses[slot]
-    }
-
-    /// How quick the server of a slot is.
-    pub fn latency(&self, slot: usize) -> &Latency {
-        &self.latency[slot]
-    }
-
-    /// How many lines about changes of a slot's server there may be.
-    pub fn lines(&self, slot: usize) -> &HostLimiter {
-        &self.lines[slot]
+    /// The slot of that number.
+    pub(crate) fn slot(&self, index: usize) -> &Slot {
+        &self.slots[index]
     }
 
     /// The pool's counters.
@@ -120,10 +99,7 @@ impl Shared {
         }
         // Nobody uses an unused slot before the list names it.
         for slot in fresh {
-            self.health[slot].reset(now);
-            self.addresses[slot].change_owner();
-            self.latency[slot].reset();
-            self.lines[slot].reset();
+            self.slots[slot].reset(now);
         }
         self.roster.write(&lines.join("\n"))?;
         self.note_change();
@@ -145,10 +121,7 @@ impl Shared {
         Self {
             roster: Roster::new(),
             changes: AtomicU32::new(0),
-            health: std::array::from_fn(|_| Health::default()),
-            addresses: std::array::from_fn(|_| Addresses::default()),
-            latency: std::array::from_fn(|_| Latency::default()),
-            lines: std::array::from_fn(|_| HostLimiter::default()),
+            slots: std::array::from_fn(|_| Slot::default()),
             stats: Stats::default(),
             tunables: Tunables::default(),
         }
@@ -175,7 +148,7 @@ mod tests {
         shared
             .publish(&parse_list("a:1,b:2,c:3").unwrap(), now)
             .unwrap();
-        shared.health(1).set(now, State::Disabled);
+        shared.slot(1).health.set(now, State::Disabled);
         let before = shared.changes();
         shared
             .publish(&parse_list("d:4,b:2:7 bee").unwrap(), now)
@@ -185,7 +158,7 @@ mod tests {
             slots(shared),
             [(3, "d:4:1".into()), (1, "b:2:7 bee".into())]
         );
-        assert_eq!(shared.health(1).state(), State::Disabled);
+        assert_eq!(shared.slot(1).health.state(), State::Disabled);
         shared
             .publish(&parse_list("e:5,f:6").unwrap(), now)
             .unwrap();
@@ -193,7 +166,7 @@ mod tests {
             .publish(&parse_list("g:7,h:8").unwrap(), now)
             .unwrap();
         assert_eq!(
-            shared.health(1).state(),
+            shared.slot(1).health.state(),
             State::Active,
             "a new server begins anew"
         );

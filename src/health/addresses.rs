@@ -17,7 +17,7 @@ pub(crate) const MAX_ADDRESSES: usize = 4;
 /// The addresses of one server's name.
 #[repr(C)]
 #[derive(Debug, Default)]
-pub struct Addresses {
+pub(crate) struct Addresses {
     version: AtomicU32,
     /// Not 0 while somebody writes.
     writing: AtomicU32,
@@ -39,18 +39,18 @@ struct List {
 
 impl Addresses {
     /// Whose they are at the moment, for an answer that comes later.
-    pub fn owner(&self) -> u32 {
+    pub(crate) fn owner(&self) -> u32 {
         self.owner.load(Ordering::Acquire)
     }
 
     /// Forgets them: the slot is another server's from now on.
-    pub fn change_owner(&self) {
+    pub(crate) fn change_owner(&self) {
         self.owner.fetch_add(1, Ordering::Release);
     }
 
     /// Replaces them by what `owner`'s name has; what does not fit is left out. True if another one
     /// is in use from now on: the first that is known, or the server has moved.
-    pub fn write(&self, owner: u32, addresses: &[IpAddr]) -> bool {
+    pub(crate) fn write(&self, owner: u32, addresses: &[IpAddr]) -> bool {
         let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
         let known = self.read();
         let same = known.len() == addresses.len() && known.iter().all(|ip| addresses.contains(ip));
@@ -73,12 +73,12 @@ impl Addresses {
     }
 
     /// What is known, the one in use first; empty before the first answer.
-    pub fn read(&self) -> Vec<IpAddr> {
+    pub(crate) fn read(&self) -> Vec<IpAddr> {
         self.numbered().1.into_iter().map(|(_, ip)| ip).collect()
     }
 
     /// The same, each with the mark to make when it is connected.
-    pub fn marked(&'static self) -> impl Iterator<Item = (IpAddr, Mark)> {
+    pub(crate) fn marked(&'static self) -> impl Iterator<Item = (IpAddr, Mark)> {
         let (version, known) = self.numbered();
         let mark = move |place| Mark::new(&self.used, used(version, place));
         known.into_iter().map(move |(place, ip)| (ip, mark(place)))

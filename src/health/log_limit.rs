@@ -49,7 +49,7 @@ impl Limiter {
 /// whole: in which second the window began, lines, and lines left out; 0 = none yet.
 #[repr(C)]
 #[derive(Debug, Default)]
-pub struct HostLimiter(AtomicU64);
+pub(crate) struct HostLimiter(AtomicU64);
 
 /// The word of a [`HostLimiter`], taken apart.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +62,7 @@ struct Count {
 
 impl HostLimiter {
     /// As [`Limiter::admit`].
-    pub fn admit(&self, now: Moment) -> Option<LeftOut> {
+    pub(crate) fn admit(&self, now: Moment) -> Option<LeftOut> {
         self.step(|count| {
             let mut count = count.at(now);
             let admitted = u32::from(count.lines) < LINES;
@@ -77,7 +77,7 @@ impl HostLimiter {
     }
 
     /// Asks to log what was left out, in a window that is over: `Some` if anything was.
-    pub fn make_up(&self, now: Moment) -> Option<LeftOut> {
+    pub(crate) fn make_up(&self, now: Moment) -> Option<LeftOut> {
         let none = Count::of(self.0.load(Ordering::Relaxed)).left_out == 0;
         if none {
             return None;
@@ -94,7 +94,7 @@ impl HostLimiter {
     }
 
     /// Forgets everything.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
@@ -146,7 +146,7 @@ impl Count {
 
 /// How many lines were left out; as text the end of a log line, empty for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     count: u64,
     what: &'static str,
 }

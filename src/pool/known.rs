@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::clock::{Deadline, Moment};
 use crate::health::addresses::Addresses;
 use crate::health::latency::Latency;
-use crate::health::log_limit::HostLimiter;
 use crate::health::{Change, Health, Overdue};
 use crate::prober::resolver::Lookup;
 use crate::server::{Address, ServerSpec};
 use crate::shared::Shared;
+use crate::shared::slot::Slot;
 use crate::stats::Stats;
 use crate::wire::net::Target;
 
@@ -22,9 +22,8 @@ pub(super) struct Known {
     spec: ServerSpec,
     /// Where it is, unless its name has to be looked up.
     target: Option<Target>,
-    slot: usize,
+    slot: &'static Slot,
     shared: &'static Shared,
-    health: &'static Health,
 }
 
 impl Known {
@@ -32,9 +31,8 @@ impl Known {
     pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
             target: target(&spec.address),
-            health: shared.health(slot),
+            slot: shared.slot(slot),
             spec,
-            slot,
             shared,
         }
     }
@@ -42,9 +40,8 @@ impl Known {
     /// The same server with another weight or alias, or in another slot.
     pub(super) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
         Self {
-            health: self.shared.health(slot),
+            slot: self.shared.slot(slot),
             spec,
-            slot,
             ..self
         }
     }
@@ -56,12 +53,12 @@ impl Known {
 
     /// What everybody thinks of it.
     pub(super) fn health(&self) -> &'static Health {
-        self.health
+        &self.slot.health
     }
 
     /// How quick it has been lately.
     pub(super) fn latency(&self) -> &'static Latency {
-        self.shared.latency(self.slot)
+        &self.slot.latency
     }
 
     /// The counters of its pool.
@@ -71,7 +68,7 @@ impl Known {
 
     /// What its name was resolved to.
     pub(super) fn addresses(&self) -> &'static Addresses {
-        self.shared.addresses(self.slot)
+        &self.slot.addresses
     }
 
     /// The name of its host, if it is one that has to be looked up.
@@ -120,14 +117,9 @@ impl Known {
         }
     }
 
-    /// How many lines about its changes there may be.
-    fn lines(&self) -> &'static HostLimiter {
-        self.shared.lines(self.slot)
-    }
-
     /// Tells how it is if the last changes of its state were too many for the log.
     pub(super) fn make_up_for_lines(&self, now: Moment) {
-        if let Some(left_out) = self.lines().make_up(now) {
+        if let Some(left_out) = self.slot.log_limit.make_up(now) {
             let (label, state) = (self.spec.label(), self.health().state().word());
             log::warn!("server {label} is {state}{left_out}");
         }
@@ -137,7 +129,7 @@ impl Known {
     /// a minute on the whole host.
     pub(super) fn note(&self, change: Change, why: &dyn Display) {
         self.shared.note_change();
-        let Some(left_out) = self.lines().admit(Moment::now()) else {
+        let Some(left_out) = self.slot.log_limit.admit(Moment::now()) else {
             return;
         };
         let (label, from, to) = (self.spec.label(), change.from.word(), change.to.word());

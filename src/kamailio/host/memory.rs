@@ -57,7 +57,7 @@ mod tests {
         let child = unsafe { libc::fork() };
         if child == 0 {
             let seen = shared.list().is_some_and(|(_, list)| list.len() == 1);
-            let changed = shared.health(0).set(now, State::Disabled).is_some();
+            let changed = shared.slot(0).health.set(now, State::Disabled).is_some();
             // SAFETY: ends the child.
             unsafe { libc::_exit(i32::from(!(seen && changed))) };
         }
@@ -65,6 +65,6 @@ mod tests {
         // SAFETY: our own child.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert_eq!(status, 0);
-        assert_eq!(shared.health(0).state(), State::Disabled);
+        assert_eq!(shared.slot(0).health.state(), State::Disabled);
     }
 }

@@ -1,0 +1,35 @@
+//! Slot: what all processes share of one server: its health, the addresses of its name, its
+//! latency, and how much of it goes into the log.
+//!
+//! A server takes a slot when it comes into a pool's list, and leaves it with the list. All bits
+//! zero = a server that begins active and of which nothing is known.
+
+use crate::clock::Moment;
+use crate::health::Health;
+use crate::health::addresses::Addresses;
+use crate::health::latency::Latency;
+use crate::health::log_limit::HostLimiter;
+
+/// One server's part of the shared memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Whether it may be asked.
+    pub(crate) health: Health,
+    /// What its name was resolved to.
+    pub(crate) addresses: Addresses,
+    /// How quick it has been lately.
+    pub(crate) latency: Latency,
+    /// How many log lines about changes of its state there may be.
+    pub(crate) log_limit: HostLimiter,
+}
+
+impl Slot {
+    /// Another server takes the slot `now`; it begins active.
+    pub(crate) fn reset(&self, now: Moment) {
+        self.health.reset(now);
+        self.addresses.change_owner();
+        self.latency.reset();
+        self.log_limit.reset();
+    }
+}
