@@ -108,11 +108,11 @@ check: ## Compile everything, run nothing
 
 .PHONY: unittest
 unittest: ## Tests that need no server
-	@cargo test --locked --lib
+	@cargo test --locked --lib --test library
 
 .PHONY: systest
 systest: build ## Tests with real Kamailio and memcached
-	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --test '*'
+	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --test system
 
 .PHONY: test
 test: test-dependencies build ## All tests, with what they need installed first
@@ -126,7 +126,7 @@ sanitize: sanitize-dependencies build ## Look for undefined behaviour: Miri, Add
 		kamailio:: shared:: health::tests:: health::addresses:: health::latency:: stats::
 	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 timeout 900 \
 		cargo +nightly test --locked --lib --target $(triple)
-	MCT_MODULE=$(abspath $(MCT_MODULE)) timeout 900 cargo test --locked --test memcheck -- --ignored
+	MCT_MODULE=$(abspath $(MCT_MODULE)) timeout 900 cargo test --locked --test system -- --ignored memcheck
 
 .PHONY: matrix
 matrix: test-dependencies ## System tests in the Kamailio of Debian 11, 12, 13 and sid

@@ -23,6 +23,8 @@
 //! memcached   a memcached, and what it holds
 //! faulty      a server that misbehaves to order
 //! deaf        a port that swallows connection requests
+//! network     a network whose packets can be dropped
+//! dns         a name server that one Kamailio asks
 //! twemproxy   a proxy, to compare where keys go
 //! stock       the C module that ours replaces
 //!
@@ -37,10 +39,12 @@
 #![warn(missing_docs)]
 
 pub mod deaf;
+pub mod dns;
 pub mod faulty;
 pub mod host;
 pub mod kamailio;
 pub mod memcached;
+pub mod network;
 pub mod pid;
 pub mod port;
 pub mod process;
@@ -51,10 +55,12 @@ pub mod twemproxy;
 pub mod wait;
 
 pub use deaf::DeafServer;
+pub use dns::Dns;
 pub use faulty::{Connection, FaultyServer};
 pub use host::{Host, Version};
 pub use kamailio::{Answer, Builder, Check, Failure, Kamailio, Param, Run, Value};
 pub use memcached::{Item, Memcached};
+pub use network::Network;
 pub use pid::Pid;
 pub use port::Port;
 pub use scratch::Scratch;

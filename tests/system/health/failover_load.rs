@@ -1,13 +1,11 @@
 //! One of five servers killed while callers keep all workers busy: what gets lost.
 
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use support::{Answer, Kamailio, Memcached, Request, wait};
-use watch::{row, wait_for_state};
+
+use super::watch::{row, wait_for_state};
 
 #[test]
 fn one_of_five_killed_under_load_costs_no_request_anything() {

@@ -1,16 +1,14 @@
 //! A memcached that is gone, or answers nonsense: after some failures in a row it is out for all
 //! workers, operations fail in microseconds and nobody connects. The log has a few lines on it.
 
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::io;
 use std::time::Duration;
 
 use support::{
     Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, Run, wait,
 };
-use watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
+
+use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
 
 /// What the server does about one request.
 type Fault = fn(&mut Connection) -> io::Result<()>;

@@ -1,15 +1,13 @@
 //! A memcached that comes back: the prober finds out, within its interval and without a call's help,
 //! and the first operation succeeds.
 
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use support::{Answer, Builder, FaultyServer, Kamailio, Memcached, Request, wait};
-use watch::{SLACK, lines, row, wait_for_state};
+
+use super::watch::{SLACK, lines, row, wait_for_state};
 
 /// A server that is slow on a busy machine has not failed.
 fn builder(servers: &str) -> Builder {

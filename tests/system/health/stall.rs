@@ -1,13 +1,11 @@
 //! A memcached that is there and does not answer: one worker waits for it, the others give up at
 //! the stall limit, nobody else even begins, and callers who do not use the cache notice little.
 
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::time::Duration;
 
 use support::{Answer, Builder, DeafServer, FaultyServer, Kamailio, Memcached, Request, Run};
-use watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
+
+use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
 
 const TIMEOUT: Duration = Duration::from_millis(1500);
 

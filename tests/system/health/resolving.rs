@@ -2,17 +2,12 @@
 //! resolver that does not answer. Where a process cannot be given names of its own (that needs root
 //! and `unshare`), these tests say so and pass.
 
-#[path = "health/dns.rs"]
-mod dns;
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::time::{Duration, Instant};
 
-use dns::Dns;
 use serde_json::Value;
-use support::{Builder, Kamailio, Memcached};
-use watch::{Bystanders, SLACK, assert_all, on_all_workers, row, wait_for_state};
+use support::{Builder, Dns, Kamailio, Memcached};
+
+use super::watch::{Bystanders, SLACK, assert_all, on_all_workers, row, wait_for_state};
 
 /// How long the start waits for names.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(2);

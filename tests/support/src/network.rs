@@ -1,12 +1,11 @@
 //! A network of the test's own, whose packets can be dropped: a network namespace at the other end of
 //! a cable of two virtual devices. Needs root; is taken down when it is dropped.
 
-#![allow(dead_code, reason = "no test file uses all of it")]
-
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use support::{Port, wait};
+use crate::port::Port;
+use crate::wait;
 
 /// The other end of the cable, with a memcached.
 pub struct Network {

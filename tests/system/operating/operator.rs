@@ -2,14 +2,12 @@
 //! them now, `memcached.set_state` takes one out of service or puts it back, for all processes at
 //! once, and no reload undoes that.
 
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{Builder, FaultyServer, Host, Kamailio, Memcached, Port, Request, Run, wait};
-use watch::{Row, SLACK, assert_all, row, rows, wait_for_state};
+
+use crate::health::watch::{Row, SLACK, assert_all, row, rows, wait_for_state};
 
 const WORKERS: usize = 4;
 

@@ -9,7 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use support::{Builder, Host, Port, Scratch, wait};
+use crate::host::Host;
+use crate::kamailio::Builder;
+use crate::port::Port;
+use crate::scratch::Scratch;
+use crate::wait;
 
 /// The types of questions that are answered.
 const A: u16 = 1;

@@ -3,14 +3,12 @@
 //!
 //! That is an operation that asks: what others make of it meanwhile is not the subject here.
 
-#[path = "hostile/operation.rs"]
-mod operation;
-
 use std::io;
 use std::time::Duration;
 
-use operation::{Operation, assert_next_is_answered, scripts, value};
 use support::{Answer, Builder, Connection, DeafServer, FaultyServer, Kamailio, Run};
+
+use super::operation::{Operation, assert_next_is_answered, scripts, value};
 
 const TIMEOUT: Duration = Duration::from_millis(600);
 

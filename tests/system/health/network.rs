@@ -2,18 +2,13 @@
 //! closed, nothing comes back. Where no network can be made (that needs root and `ip`), these tests
 //! say so and pass; a full backlog in `stall.rs` shows the connecting half of it everywhere.
 
-#[path = "health/network.rs"]
-mod network;
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::collections::HashSet;
 use std::time::Duration;
 
 use kamailio_memcached::internals::{Distribution, Placement, parse_list};
-use network::Network;
-use support::{Answer, Builder, Kamailio, Memcached, Request, Run, wait};
-use watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
+use support::{Answer, Builder, Kamailio, Memcached, Network, Request, Run, wait};
+
+use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
 
 const TIMEOUT: Duration = Duration::from_millis(1000);
 const STALL_LIMIT: Duration = Duration::from_millis(200);

@@ -1,11 +1,9 @@
 //! `$mct` as the parameter of functions, in log lines and replies, and on its way into
 //! other variables.
 
-#[path = "script/items.rs"]
-mod items;
-
-use items::memcached;
 use support::{Kamailio, Memcached, Request, wait};
+
+use super::items::memcached;
 
 #[test]
 fn functions_take_it_as_parameter() {

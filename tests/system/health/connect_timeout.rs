@@ -1,15 +1,10 @@
 //! `connect_timeout`: a server that does not even accept is given less time than one that has.
 
-#[path = "health/network.rs"]
-mod network;
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::time::Duration;
 
-use network::Network;
-use support::{Builder, DeafServer, FaultyServer, Kamailio, Memcached, Request};
-use watch::{SLACK, row};
+use support::{Builder, DeafServer, FaultyServer, Kamailio, Memcached, Network, Request};
+
+use super::watch::{SLACK, row};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
 

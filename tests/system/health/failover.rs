@@ -1,18 +1,14 @@
 //! Who serves the keys of servers that are out, with five servers that fail one by one and all
 //! together: nobody (`failover=0`), the next one on the ring (1), a ring without them (2).
 
-#[path = "health/cluster.rs"]
-mod cluster;
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cluster::{Cluster, DISTRIBUTIONS, TIMEOUT, assert_at_once, keys, run};
 use support::{Answer, FaultyServer, Kamailio, Memcached, Request, Run};
-use watch::{SLACK, lines, wait_for_state};
+
+use super::cluster::{Cluster, DISTRIBUTIONS, TIMEOUT, assert_at_once, keys, run};
+use super::watch::{SLACK, lines, wait_for_state};
 
 #[test]
 fn without_failover_keys_of_a_dead_server_fail_at_once_and_others_do_not_notice() {

@@ -5,13 +5,11 @@
 //! the row, so one server and one Kamailio serve the whole table; every other key is answered as
 //! memcached would. What was received on which connection shows whether it was kept.
 
-#[path = "hostile/operation.rs"]
-mod operation;
-
 use std::io;
 
-use operation::{Operation, assert_next_is_answered, scripts};
 use support::{Connection, FaultyServer, Kamailio, wait};
+
+use super::operation::{Operation, assert_next_is_answered, scripts};
 
 /// An answer: `KEY` stands for the key asked for, `TWIN` for another of its length, `GOOD` for the
 /// proper answer.

@@ -2,16 +2,11 @@
 //! while callers who do not use the cache go on calling: what the fault costs them and the others,
 //! that all is well again afterwards, and that the log stays short.
 
-#[path = "health/network.rs"]
-mod network;
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::time::{Duration, Instant};
 
-use network::Network;
-use support::{FaultyServer, Kamailio, Memcached, Request, wait};
-use watch::{Bystanders, SLACK, assert_all, lines, on_all_workers, row, wait_for_state};
+use support::{FaultyServer, Kamailio, Memcached, Network, Request, wait};
+
+use super::watch::{Bystanders, SLACK, assert_all, lines, on_all_workers, row, wait_for_state};
 
 const WORKERS: [usize; 2] = [1, 8];
 const TIMEOUT: Duration = Duration::from_millis(1000);

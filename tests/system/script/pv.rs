@@ -1,11 +1,9 @@
 //! `$mct` in expressions: inside other variables, in arithmetic, concatenation, conditions
 //! and loops.
 
-#[path = "script/items.rs"]
-mod items;
-
-use items::memcached;
 use support::{Kamailio, Memcached, Value};
+
+use super::items::memcached;
 
 /// Evaluates each of these, in this order, and compares.
 #[track_caller]

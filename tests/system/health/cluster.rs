@@ -6,7 +6,7 @@ use std::time::Duration;
 use kamailio_memcached::internals::{Distribution, Placement, Ring, ServerSpec, parse_list};
 use support::{Answer, Builder, Kamailio, Memcached, Request, wait};
 
-use crate::watch::row;
+use super::watch::row;
 
 /// Those that differ in how a stand-in is found.
 pub const DISTRIBUTIONS: [(&str, Distribution); 3] = [

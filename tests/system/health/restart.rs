@@ -1,15 +1,13 @@
 //! A memcached that ends and comes back: no process loses its first operation to that, no count
 //! is lost or made twice, and while it is away everything fails fast.
 
-#[path = "hostile/operation.rs"]
-mod operation;
-
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use operation::{Operation, assert_next_is_answered, scripts, value};
 use support::{Answer, FaultyServer, Kamailio, Memcached, Pid, Request, Run, wait};
+
+use crate::hostile::operation::{Operation, assert_next_is_answered, scripts, value};
 
 const WORKERS: usize = 3;
 

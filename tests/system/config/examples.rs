@@ -50,7 +50,7 @@ fn every_example_serves_calls_in_a_test() {
     assert_eq!(names, listed);
     for (name, test) in SERVED_BY {
         let test = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests")
+            .join("tests/system/config")
             .join(test);
         let test = std::fs::read_to_string(test).expect("the test");
         assert!(test.contains(name), "{name}");

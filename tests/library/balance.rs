@@ -3,7 +3,7 @@
 //! The bounds follow from how each distribution works. The measured numbers
 //! are printed here and drawn in `tests/bench/balance.svg`.
 
-#[path = "bench/measure.rs"]
+#[path = "../bench/measure.rs"]
 mod measure;
 
 use kamailio_memcached::internals::Distribution;

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use support::{Kamailio, Memcached, Request, Twemproxy, Value};
 
-use crate::client::{Peer, Program};
+use super::client::{Peer, Program};
 use Servers::*;
 
 const WEIGHTS: [u32; 5] = [1, 4, 2, 1, 7];

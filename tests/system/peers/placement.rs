@@ -4,17 +4,13 @@
 //!
 //! libmemcached and twemproxy come from Debian, libmc from the Python package index.
 
-#[path = "peers/client.rs"]
-mod client;
-#[path = "peers/site.rs"]
-mod site;
-
 use std::time::Duration;
 
-use client::{Connection, Peer};
-use site::Servers::*;
-use site::{Site, write};
 use support::{FaultyServer, Kamailio, Request, Value};
+
+use super::client::{Connection, Peer};
+use super::site::Servers::*;
+use super::site::{Site, write};
 
 #[test]
 fn libmemcacheds_weighted_ketama_is_ketama() {

@@ -1,12 +1,10 @@
 //! What a server still holds when it returns from an outage: everything, or nothing.
 
-#[path = "health/watch.rs"]
-mod watch;
-
 use std::time::Duration;
 
 use support::{Builder, FaultyServer, Kamailio, Memcached, Request, Run, wait};
-use watch::{SLACK, row, wait_for_state};
+
+use super::watch::{SLACK, row, wait_for_state};
 
 /// A Kamailio that notices and forgives within some ten milliseconds.
 fn builder(memcached: &Memcached, rejoin: &str) -> Builder {

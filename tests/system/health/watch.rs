@@ -1,7 +1,5 @@
 //! Servers' health as an operator sees it, and what callers notice of it who do not use the cache.
 
-#![allow(dead_code, reason = "no test file uses all of it")]
-
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};

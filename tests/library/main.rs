@@ -1,0 +1,11 @@
+//! Tests of the library that need no server: `make unittest` runs them, too.
+//!
+//! ```text
+//! distribution   every key on the server that other clients choose for it
+//! balance        even shares, and few keys that move when a server joins or leaves
+//! layout         our copies of Kamailio's structures, as a C compiler sees them
+//! ```
+
+mod balance;
+mod distribution;
+mod layout;
