@@ -63,11 +63,6 @@ impl Cache {
         &self.pools
     }
 
-    /// The same, to be probed.
-    pub fn pools_mut(&mut self) -> &mut [Pool] {
-        &mut self.pools
-    }
-
     /// Follows what other processes have changed; operations do so by themselves.
     pub fn refresh(&mut self) {
         self.pools.iter_mut().for_each(Pool::refresh);

@@ -80,11 +80,6 @@ impl Pool {
         &self.members
     }
 
-    /// The same, to be probed as the settings say.
-    pub fn probing(&mut self) -> (&Settings, &mut [Member]) {
-        (&self.settings, &mut self.members)
-    }
-
     /// Its counters, which count for all processes.
     pub fn stats(&self) -> &'static Stats {
         self.shared.stats()

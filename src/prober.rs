@@ -8,15 +8,17 @@ pub(crate) mod announcer;
 pub(crate) mod probe;
 pub(crate) mod rejoin;
 pub(crate) mod resolver;
+mod watch;
 
 use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
 use crate::config::Settings;
-use crate::pool::Member;
+use crate::pool::{Member, Pool};
 use crate::prober::probe::{Probe, go_on};
 use crate::prober::rejoin::Outage;
+use crate::prober::watch::{Watch, Watches};
 use crate::server::Address;
 
 /// How often it should be called: the precision of the intervals that operators set.
@@ -26,23 +28,12 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
 const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 
-/// Has all names looked up and waits for the answers, `time` at most: for the start, so that the
-/// first call finds its servers.
-pub(crate) fn look_up(cache: &mut Cache, time: Duration) {
-    let start = Moment::now();
-    let members = cache
-        .pools_mut()
-        .iter_mut()
-        .flat_map(|pool| pool.probing().1);
-    members.for_each(|member| member.look_up(start));
-    for member in cache.pools().iter().flat_map(|pool| pool.members()) {
-        member.wait_for_lookup(time.saturating_sub(Moment::now().since(start)));
-    }
-}
-
-/// The probes that are under way; a server that is silent does not delay the others.
+/// What is watched of each server, and the probes that are under way; a server that is silent does
+/// not delay the others.
 #[derive(Default)]
 pub(crate) struct Prober {
+    /// Of each pool.
+    watches: Vec<Watches>,
     under_way: Vec<UnderWay>,
 }
 
@@ -77,16 +68,16 @@ impl Prober {
     pub(crate) fn tick(&mut self, cache: &mut Cache, lives: impl Fn(u32) -> bool) {
         let now = Moment::now();
         cache.refresh();
-        for (at, pool) in cache.pools_mut().iter_mut().enumerate() {
-            let (settings, members) = pool.probing();
-            for member in members {
-                member.look_up(now);
-                member.make_up_for_lines(now);
-                let address = &member.spec().address;
-                if !self.asks(at, address) && member.is_due(now, settings, &lives) {
-                    let asked = UnderWay::begin(at, member, settings, now);
-                    self.under_way.push(asked);
-                }
+        for (at, pool, member, watch) in watched(&mut self.watches, cache) {
+            look_up_if_due(member, watch, now);
+            member.make_up_for_lines(now);
+            if asks(&self.under_way, at, &member.spec().address) {
+                continue;
+            }
+            member.release(now, &lives);
+            if watch.is_probe_due(now, member.health(), pool.settings()) {
+                let asked = UnderWay::begin(at, member, pool.settings(), now);
+                self.under_way.push(asked);
             }
         }
         let mut probes: Vec<_> = self
@@ -104,9 +95,45 @@ impl Prober {
         }
     }
 
-    fn asks(&self, pool: usize, address: &Address) -> bool {
-        self.under_way
-            .iter()
-            .any(|asked| asked.pool == pool && asked.address == *address)
+    /// Has all names looked up and waits for the answers, `time` at most: for the start, so that the
+    /// first call finds its servers.
+    pub(crate) fn look_up(&mut self, cache: &Cache, time: Duration) {
+        let start = Moment::now();
+        for (_, _, member, watch) in watched(&mut self.watches, cache) {
+            look_up_if_due(member, watch, start);
+        }
+        for (_, _, _, watch) in watched(&mut self.watches, cache) {
+            let left = time.saturating_sub(Moment::now().since(start));
+            watch.lookup.wait(left);
+        }
     }
+}
+
+/// All servers: the index of the pool, the pool, the server, what is watched of it.
+fn watched<'a>(
+    watches: &'a mut Vec<Watches>,
+    cache: &'a Cache,
+) -> impl Iterator<Item = (usize, &'a Pool, &'a Member, &'a mut Watch)> {
+    watches.resize_with(cache.pools().len(), Watches::default);
+    let pools = cache.pools().iter().zip(watches).enumerate();
+    pools.flat_map(|(at, (pool, watches))| {
+        let members = pool.members().iter();
+        let list = members.clone().map(|member| &member.spec().address);
+        let pairs = members.zip(watches.follow(list));
+        pairs.map(move |(member, watch)| (at, pool, member, watch))
+    })
+}
+
+fn look_up_if_due(member: &Member, watch: &mut Watch, now: Moment) {
+    if let Some(name) = member.name() {
+        let resolved = !member.targets().is_empty();
+        if watch.is_lookup_due(now, member.health(), resolved) {
+            watch.lookup.begin(name, member.address_writer());
+        }
+    }
+}
+
+fn asks(under_way: &[UnderWay], pool: usize, address: &Address) -> bool {
+    let same = |asked: &UnderWay| asked.pool == pool && asked.address == *address;
+    under_way.iter().any(same)
 }

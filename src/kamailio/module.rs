@@ -13,7 +13,6 @@ use super::host::{log as host_log, memory};
 use super::process::{self, PARAMETERS};
 use super::{NAME, cfg, events, params, prober_process, pv, rpc, statistics};
 use crate::item::value::Numbers;
-use crate::prober;
 
 /// `exports`, as the loader finds it by name.
 #[repr(transparent)]
@@ -101,7 +100,7 @@ unsafe extern "C" fn mod_init() -> c_int {
         }
         events::find_listeners(callback);
         prober_process::reserve();
-        process::with(|process| prober::look_up(&mut process.cache, LOOKUP_LIMIT));
+        prober_process::look_up(LOOKUP_LIMIT);
         0
     })
 }

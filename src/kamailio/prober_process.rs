@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
+use std::time::Duration;
 
 use super::events;
 use super::host::guard::guard;
@@ -24,6 +25,17 @@ static PROBER: ProcessCell<Option<Prober>> = ProcessCell::new(None);
 pub(super) fn reserve() {
     // SAFETY: a core function for `mod_init`.
     unsafe { (host().symbols.register_basic_timers)(1) };
+}
+
+/// Has the names of all servers looked up before it is forked, and waits for the answers, `time` at
+/// most. The process goes on from there.
+pub(super) fn look_up(time: Duration) {
+    process::with(|process| {
+        PROBER.with(|prober| {
+            let prober = prober.get_or_insert_default();
+            prober.look_up(&process.cache, time);
+        })
+    });
 }
 
 /// Forks it, in the main process; false when that fails.
@@ -75,7 +87,6 @@ mod tests {
     use crate::clock::Moment;
     use crate::config::{Given, Parameters};
     use crate::health::State;
-    use std::time::Duration;
 
     #[test]
     #[cfg_attr(miri, ignore = "looks at log lines")]

@@ -9,7 +9,6 @@ use crate::clock::{Deadline, Moment};
 use crate::health::addresses::Addresses;
 use crate::health::latency::Latency;
 use crate::health::{Change, Health, Overdue};
-use crate::prober::resolver::Lookup;
 use crate::server::{Address, ServerSpec};
 use crate::shared::Shared;
 use crate::shared::slot::Slot;
@@ -90,18 +89,15 @@ impl Known {
         }
     }
 
-    /// Has its name looked up, if it has one; all processes learn what is found.
-    pub(super) fn look_up(&self, lookup: &mut Lookup) {
-        let Some(name) = self.name() else {
-            return;
-        };
+    /// What to do with the addresses that its name is found to have; all processes learn of them.
+    pub(super) fn address_writer(&self) -> impl FnOnce(&[IpAddr]) + Send + 'static {
         let (shared, addresses) = (self.shared, self.addresses());
         let owner = addresses.owner();
-        lookup.begin(name, move |found| {
+        move |found| {
             if addresses.write(owner, found) {
                 shared.note_change();
             }
-        });
+        }
     }
 
     /// Whether an operation of this process that is unanswered for `limit` may wait on.

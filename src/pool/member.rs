@@ -5,7 +5,6 @@
 //! state logs it, once for the whole host.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::known::Known;
 use crate::clock::{Deadline, Moment};
@@ -15,7 +14,6 @@ use crate::health::latency::Latency;
 use crate::health::log_limit::Limiter;
 use crate::health::{Health, Rules, State};
 use crate::prober::rejoin::Finding;
-use crate::prober::resolver::Lookup;
 use crate::server::ServerSpec;
 use crate::shared::Shared;
 use crate::wire::connection::Connection;
@@ -29,20 +27,9 @@ pub struct Member {
     known: Known,
     connection: Connection,
     failures: Limiter,
-    /// When the prober asked it last.
-    probed: Option<Moment>,
-    lookup: Lookup,
-    /// When its name was looked up last.
-    looked_up: Option<Moment>,
     /// Which of its name's addresses was in use when that was looked at last.
     home: Option<IpAddr>,
 }
-
-/// How often a name is looked up again.
-const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
-
-/// How often a name without an answer is looked up.
-const LOOKUP_RETRY: Duration = Duration::from_secs(1);
 
 /// One operation in so many is measured: a second look at the clock for each would cost more than
 /// all that is counted.
@@ -52,10 +39,7 @@ impl Member {
     pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
             connection: Connection::new(shared.stats()),
-            lookup: Lookup::default(),
-            looked_up: None,
             failures: Limiter::default(),
-            probed: None,
             home: None,
             known: Known::new(spec, slot, shared),
         }
@@ -100,26 +84,14 @@ impl Member {
         self.known.targets()
     }
 
-    /// Has its name looked up, if it has one and that is due.
-    pub fn look_up(&mut self, now: Moment) {
-        if self.known.name().is_none() {
-            return;
-        }
-        let due = self.looked_up.is_none_or(|last| {
-            // Every minute, once more for each failure, and soon while there is no answer.
-            let fell = self.health().state() == State::Inactive && self.health().since() > last;
-            let unknown = self.targets().is_empty() && now.since(last) >= LOOKUP_RETRY;
-            fell || unknown || now.since(last) >= LOOKUP_INTERVAL
-        });
-        if due {
-            self.known.look_up(&mut self.lookup);
-            self.looked_up = Some(now);
-        }
+    /// The name of its host, if it is one that has to be looked up.
+    pub fn name(&self) -> Option<&str> {
+        self.known.name()
     }
 
-    /// Waits for its name to be looked up, `time` at most.
-    pub fn wait_for_lookup(&self, time: Duration) {
-        self.lookup.wait(time);
+    /// What to do with the addresses that its name is found to have; all processes learn of them.
+    pub fn address_writer(&self) -> impl FnOnce(&[IpAddr]) + Send + 'static {
+        self.known.address_writer()
     }
 
     /// True unless it has failed or was taken out.
@@ -212,28 +184,11 @@ impl Member {
         self.known.make_up_for_lines(now);
     }
 
-    /// True when the prober should ask it `now`; it is then taken as asked. A worker that waited
-    /// on for it and has died is forgotten on the way.
-    pub fn is_due(
-        &mut self,
-        now: Moment,
-        settings: &Settings,
-        lives: impl Fn(u32) -> bool,
-    ) -> bool {
+    /// Frees the server of a worker that waited on for it and has died; `lives` tells.
+    pub fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) {
         if let Some(change) = self.health().release(now, lives) {
             self.known.note(change, &"who waited for it has died");
         }
-        let interval = match self.health().state() {
-            _ if self.health().wants_probe() => settings.retry_interval,
-            State::Active => settings.ping_interval,
-            _ => None,
-        };
-        let last = self.probed.unwrap_or_else(|| self.health().since());
-        let due = interval.is_some_and(|interval: Duration| now.since(last) >= interval);
-        if due {
-            self.probed = Some(now);
-        }
-        due
     }
 
     /// Since when it has been away, if it is to be emptied before anybody may use it again.
