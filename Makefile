@@ -14,6 +14,7 @@ library := libkamailio_memcached.so
 module := $(target)/release/memcached.so
 portable := $(target)/portable/memcached.so
 cache := $(or $(MCT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kamailio-memcached)
+headers := include tests/layout/kamailio_layout.h
 triple = $(shell rustc -vV | sed -n 's/^host: //p')
 version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
@@ -134,14 +135,14 @@ matrix: test-dependencies ## System tests in the Kamailio of Debian 11, 12, 13 a
 	tests/matrix/install
 
 .PHONY: lint
-lint: lint-dependencies ## Format, clippy, the core alone, the C header, the scripts
+lint: lint-dependencies ## Format, clippy, the core alone, the C headers, the scripts
 	@cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo check --locked --no-default-features
-	# The build wrote the header anew; a difference means that somebody forgot to commit it.
-	if [[ $$(git ls-files --modified --others --exclude-standard include) ]]; then
-		git diff -- include
-		echo "include/ is stale: commit what the build wrote there" >&2
+	# The build has just written the headers. A difference means that somebody forgot to commit them.
+	if [[ $$(git ls-files --modified --others --exclude-standard $(headers)) ]]; then
+		git diff -- $(headers)
+		echo "a header is stale: commit what the build wrote: $(headers)" >&2
 		exit 1
 	fi
 	grep -rlZ --exclude-dir=.git --exclude-dir=target '^#!/usr/bin/env bash' . | xargs -0 shellcheck -x -P SCRIPTDIR

@@ -1,8 +1,11 @@
-//! Writes `include/kamailio_memcached.h`: the host's structures as this module mirrors them, and
-//! what the shared object exports.
+//! Writes the module's two C headers with cbindgen, from the Rust sources alone:
 //!
-//! Made by cbindgen of the sources named here, without any Kamailio. The header is checked in, so
-//! that its diff shows what changes at the boundary; one that is right already is left alone.
+//! * `include/kamailio_memcached.h`: the symbols that the shared object exports;
+//! * `tests/layout/kamailio_layout.h`: Kamailio's structures as this module mirrors them. The test
+//!   `layout` compares them with Kamailio's own.
+//!
+//! Both headers are checked in, so their diffs show what changes at the boundary to C. A header
+//! that is up to date is not written again.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,92 +13,132 @@ use std::{env, fs};
 
 use cbindgen::{Builder, Config, Error, Language, Style};
 
-const HEADER: &str = "include/kamailio_memcached.h";
-
-/// All of its public items go into the header.
-const ABI: &str = "src/kamailio/host/layout.rs";
-
-/// Of these, what the loader finds by name.
+/// The symbols of the shared object, and the sources that define them.
+const SYMBOLS_HEADER: &str = "include/kamailio_memcached.h";
 const SYMBOLS: [&str; 2] = ["src/kamailio/module.rs", "src/kamailio/host/version.rs"];
 
-const HEAD: &str = "\
+const SYMBOLS_HEAD: &str = "\
 /*
- * kamailio-memcached: structures of Kamailio 5.3 to 6.1 on 64-bit machines, as far as the module
- * has to know them, and the symbols of memcached.so.
+ * kamailio-memcached: the symbols that memcached.so exports. Kamailio's module loader finds them
+ * by name.
+ *
+ * Written by build.rs. Do not edit.
+ */";
+
+/// What the header says of the structure that it does not define.
+const DECLARATIONS: &str = "\
+/**
+ * What a module offers: Kamailio's own structure (core/sr_module.h).
+ */
+struct kamailio_module_exports;";
+
+/// The mirrored structures, and the source that defines them.
+const LAYOUT_HEADER: &str = "tests/layout/kamailio_layout.h";
+const LAYOUT: &str = "src/kamailio/host/layout.rs";
+
+const LAYOUT_HEAD: &str = "\
+/*
+ * kamailio-memcached: the structures of Kamailio 5.3 to 6.1 on 64-bit machines that the module
+ * reads or writes.
  *
  * One layout serves all versions, except for kamailio_pv_value32 (up to 5.6) and
- * kamailio_pv_value64 (from 5.7 on). tests/layout.rs checks sizes and offsets.
+ * kamailio_pv_value64 (from 5.7 on). tests/layout/layout.c checks sizes and offsets.
  *
  * Written by build.rs from src/kamailio/host/layout.rs. Do not edit.
  */";
 
 fn main() {
-    for file in ["build.rs", HEADER, ABI].iter().chain(&SYMBOLS) {
-        println!("cargo::rerun-if-changed={file}");
+    for source in ["build.rs", LAYOUT].iter().chain(&SYMBOLS) {
+        println!("cargo::rerun-if-changed={source}");
     }
-    let header = match header() {
+    write(SYMBOLS_HEADER, symbols_header());
+    // A source package may come without the tests.
+    if Path::new(LAYOUT_HEADER).parent().is_some_and(Path::is_dir) {
+        write(LAYOUT_HEADER, layout_header());
+    }
+}
+
+/// Writes a header, unless the file holds exactly this already.
+fn write(path: &str, header: Result<String, Error>) {
+    println!("cargo::rerun-if-changed={path}");
+    let header = match header {
         Ok(header) => header,
-        // The compiler says it better.
+        // The compiler reports the same mistake, with better words.
         Err(Error::ParseSyntaxError { .. }) => return,
-        Err(error) => panic!("{HEADER}: {error}"),
+        Err(error) => panic!("{path}: {error}"),
     };
-    if fs::read_to_string(HEADER).is_ok_and(|present| present == header) {
+    if fs::read_to_string(path).is_ok_and(|present| present == header) {
         return;
     }
-    // A source tree that cannot be written to can still be built.
-    if let Err(error) = fs::create_dir_all("include").and_then(|()| fs::write(HEADER, header)) {
-        println!("cargo::warning={HEADER} is not up to date: {error}");
+    // A source tree that is not writable can still be built.
+    let folder = Path::new(path).parent().expect("a header lies in a folder");
+    if let Err(error) = fs::create_dir_all(folder).and_then(|()| fs::write(path, header)) {
+        println!("cargo::warning={path} is not up to date: {error}");
     }
 }
 
-fn header() -> Result<String, Error> {
-    let abi = fs::read_to_string(ABI).expect("the sources are in the package");
-    let abi = abi.replace("pub(crate) ", "pub ");
-    let items = Items::of(&abi);
-    // Of `Option`s cbindgen knows those that are spelled out. In C any function pointer may be NULL.
-    let abi = items.names.iter().fold(abi, |abi, name| {
-        abi.replace(&format!("Option<{name}>"), name)
+fn symbols_header() -> Result<String, Error> {
+    let mut config = config(SYMBOLS_HEAD, "KAMAILIO_MEMCACHED_H");
+    config.after_includes = Some(DECLARATIONS.into());
+    // Rust wraps these types; C sees what is inside.
+    for (rust_name, c_name) in [
+        ("Exports", "struct kamailio_module_exports"),
+        ("ExportedText", "char *"),
+    ] {
+        config.export.exclude.push(rust_name.into());
+        config.export.rename.insert(rust_name.into(), c_name.into());
+    }
+    let builder = SYMBOLS
+        .iter()
+        .fold(Builder::new().with_config(config), Builder::with_src);
+    generate(builder)
+}
+
+fn layout_header() -> Result<String, Error> {
+    let source = fs::read_to_string(LAYOUT).expect("the sources are in the package");
+    let source = source.replace("pub(crate) ", "pub ");
+    let items = Items::of(&source);
+    // cbindgen understands an `Option` only of a function type that is spelled out. In C any
+    // function pointer may be NULL.
+    let source = items.names.iter().fold(source, |source, name| {
+        source.replace(&format!("Option<{name}>"), name)
     });
-    let copy = Path::new(&env::var_os("OUT_DIR").expect("set by cargo")).join("abi.rs");
-    fs::write(&copy, abi).expect("this folder is ours");
+    let copy = Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("layout.rs");
+    fs::write(&copy, source).expect("cargo lets build scripts write there");
 
-    let mut builder = Builder::new().with_config(config(&items)).with_src(copy);
-    for source in SYMBOLS {
-        builder = builder.with_src(source);
-    }
-    let mut bytes = Vec::new();
-    builder.generate()?.write(&mut bytes);
-    Ok(items.in_comments(String::from_utf8_lossy(&bytes).into_owned()))
+    let mut config = config(LAYOUT_HEAD, "KAMAILIO_LAYOUT_H");
+    config.sys_includes = vec!["stdint.h".into()];
+    config.export.include = items.names.clone();
+    config.export.rename = items.c_names.clone();
+    // Atomic in Rust only.
+    let rename = &mut config.export.rename;
+    rename.insert("AtomicI32".into(), "int".into());
+    let header = generate(Builder::new().with_config(config).with_src(copy))?;
+    Ok(items.in_comments(header))
 }
 
-fn config(items: &Items) -> Config {
-    let mut config = Config {
+/// What both headers have in common.
+fn config(head: &str, include_guard: &str) -> Config {
+    Config {
         language: Language::C,
         style: Style::Both,
         cpp_compat: true,
-        header: Some(HEAD.into()),
-        include_guard: Some("KAMAILIO_MEMCACHED_H".into()),
+        header: Some(head.into()),
+        include_guard: Some(include_guard.into()),
         no_includes: true,
-        sys_includes: vec!["stdint.h".into()],
         tab_width: 4,
         ..Config::default()
-    };
-    config.export.include = items.names.clone();
-    config.export.rename = items.c_names.clone();
-    // Atomic or wrapped on our side only.
-    config.export.exclude = vec!["Exports".into()];
-    for (ours, c) in [
-        ("AtomicI32", "int"),
-        ("ExportedText", "char *"),
-        ("Exports", "kamailio_module_exports"),
-    ] {
-        config.export.rename.insert(ours.into(), c.into());
     }
-    config
 }
 
-/// A source file's public items, and what they are called in C: `PvExport` becomes
-/// `kamailio_pv_export`, `PV_NULL` becomes `KAMAILIO_PV_NULL`.
+fn generate(builder: Builder) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    builder.generate()?.write(&mut bytes);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A source file's public items, and their names in C: `PvExport` becomes `kamailio_pv_export`,
+/// `PV_NULL` becomes `KAMAILIO_PV_NULL`.
 struct Items {
     /// In the order of the source.
     names: Vec<String>,
@@ -121,7 +164,7 @@ impl Items {
         Self { names, c_names }
     }
 
-    /// Rust's comments link to items; readers of C look for their C names.
+    /// Replaces Rust's links to items by their names in C.
     fn in_comments(&self, mut header: String) -> String {
         for (name, c_name) in &self.c_names {
             header = header.replace(&format!("[`{name}`]"), &format!("`{c_name}`"));

@@ -1,10 +1,11 @@
 /*
- * Reads a memcached.so through the generated header: what it exports, one name a line. The symbols
- * are found by name, as the host's loader does.
+ * Reads a memcached.so through the generated headers and prints what it exports, one name a line.
+ * It finds the symbols by name, as Kamailio's loader does.
  */
 #include <dlfcn.h>
 #include <stdio.h>
 
+#include "kamailio_layout.h"
 #include "kamailio_memcached.h"
 
 int main(int argc, char **argv)
@@ -20,7 +21,7 @@ int main(int argc, char **argv)
 
     if (exports == NULL || dlsym(module, "module_version") == NULL
             || dlsym(module, "module_flags") == NULL || dlsym(module, "mod_register") == NULL) {
-        fprintf(stderr, "a symbol of the header is not in the module\n");
+        fprintf(stderr, "a symbol of kamailio_memcached.h is not in the module\n");
         return 1;
     }
     printf("module %s\n", exports->name);

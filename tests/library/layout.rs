@@ -1,5 +1,5 @@
-//! The mirrored structures, seen by a C compiler: programs that include the generated header check
-//! sizes and offsets against the host's own, and read what the built module exports.
+//! The two generated headers, seen by a C compiler. Programs that include them check the mirrored
+//! structures' sizes and offsets against Kamailio's own, and read what the built module exports.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,7 +7,8 @@ use std::{env, fs};
 
 use support::Scratch;
 
-const HEADER: &str = "include/kamailio_memcached.h";
+const SYMBOLS_HEADER: &str = "include/kamailio_memcached.h";
+const LAYOUT_HEADER: &str = "tests/layout/kamailio_layout.h";
 const FIGURES: &str = "tests/layout/layout.c";
 
 fn compiler() -> Command {
@@ -21,15 +22,15 @@ fn output(command: &mut Command) -> Output {
     output.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
 }
 
-/// Compiles a program with the header that lies in `include`.
-fn compile(source: &str, include: &Path, scratch: &Scratch) -> PathBuf {
+/// Compiles a program; the mirrored structures are those of the header next to it.
+fn compile(source: &Path, scratch: &Scratch) -> PathBuf {
     let program = scratch.join("program");
     let mut command = compiler();
-    command.args(["-std=c11", "-I"]).arg(include);
+    command.args(["-std=c11", "-Iinclude"]);
     command.arg(source).arg("-o").arg(&program).arg("-ldl");
     let compiled = output(&mut command);
     let said = String::from_utf8_lossy(&compiled.stderr);
-    assert!(compiled.status.success(), "{source}: {said}");
+    assert!(compiled.status.success(), "{}: {said}", source.display());
     program
 }
 
@@ -46,7 +47,7 @@ fn run(command: &mut Command) -> (bool, String) {
 #[test]
 fn layouts_are_those_of_the_host_s_headers() {
     let scratch = Scratch::new();
-    let program = compile(FIGURES, Path::new("include"), &scratch);
+    let program = compile(Path::new(FIGURES), &scratch);
     let (same, said) = run(&mut Command::new(program));
     print!("{said}");
     assert!(same, "{said}");
@@ -54,7 +55,7 @@ fn layouts_are_those_of_the_host_s_headers() {
 
 #[test]
 fn every_structure_of_the_header_has_figures() {
-    let header = fs::read_to_string(HEADER).unwrap();
+    let header = fs::read_to_string(LAYOUT_HEADER).unwrap();
     let figures = fs::read_to_string(FIGURES).unwrap();
     let structures = header
         .lines()
@@ -69,11 +70,12 @@ fn every_structure_of_the_header_has_figures() {
 #[test]
 fn a_wrong_layout_is_noticed() {
     let scratch = Scratch::new();
-    let right = fs::read_to_string(HEADER).unwrap();
+    let right = fs::read_to_string(LAYOUT_HEADER).unwrap();
     let wrong = right.replace("int32_t ri;", "int64_t ri;");
     assert_ne!(right, wrong);
-    scratch.write("kamailio_memcached.h", wrong);
-    let program = compile(FIGURES, scratch.path(), &scratch);
+    scratch.write("kamailio_layout.h", wrong);
+    scratch.write("layout.c", fs::read(FIGURES).unwrap());
+    let program = compile(&scratch.join("layout.c"), &scratch);
     let (same, said) = run(&mut Command::new(program));
     assert!(!same, "{said}");
     for line in [
@@ -89,7 +91,7 @@ fn c_reads_what_the_module_exports() {
     let test = env::current_exe().unwrap();
     let module = test.with_file_name("libkamailio_memcached.so");
     let scratch = Scratch::new();
-    let program = compile("tests/layout/exports.c", Path::new("include"), &scratch);
+    let program = compile(Path::new("tests/layout/exports.c"), &scratch);
     let (read, said) = run(Command::new(program).arg(module));
     assert!(read, "{said}");
     for line in [
@@ -107,15 +109,29 @@ fn c_reads_what_the_module_exports() {
 }
 
 #[test]
-fn the_header_is_cxx_too() {
+fn each_header_is_c_by_itself() {
+    for header in [SYMBOLS_HEADER, LAYOUT_HEADER] {
+        for standard in ["-std=c99", "-std=c11"] {
+            let mut command = compiler();
+            command.args(["-x", "c", standard, "-fsyntax-only", header]);
+            let (good, said) = run(&mut command);
+            assert!(good, "{said}");
+        }
+    }
+}
+
+#[test]
+fn each_header_is_cxx_too() {
     let mut plain = compiler();
     plain.args(["-x", "c++", "-fsyntax-only", "/dev/null"]);
     if !output(&mut plain).status.success() {
         println!("skipped: this compiler does not know C++");
         return;
     }
-    let mut command = compiler();
-    command.args(["-x", "c++", "-std=c++11", "-fsyntax-only", HEADER]);
-    let (good, said) = run(&mut command);
-    assert!(good, "{said}");
+    for header in [SYMBOLS_HEADER, LAYOUT_HEADER] {
+        let mut command = compiler();
+        command.args(["-x", "c++", "-std=c++11", "-fsyntax-only", header]);
+        let (good, said) = run(&mut command);
+        assert!(good, "{said}");
+    }
 }
