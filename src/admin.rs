@@ -14,37 +14,40 @@ use crate::server::ServerSpec;
 use crate::status::Status;
 use crate::wire::net::Target;
 
-/// Why a question has no answer, with a code as in HTTP and SIP.
+/// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// 400 for the caller's mistakes, 500 for ours.
-    pub code: i32,
+    /// What has to change before the question can be answered.
+    pub cause: Cause,
     /// One line, what matters most first: not every way to the caller takes all of it.
     pub reason: String,
 }
 
+/// What keeps a question from being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The question itself: it names something that is not there or not accepted.
+    Question,
+    /// The state of the servers: the same question may be answered later.
+    Servers,
+}
+
 impl Refused {
     fn because(reason: String) -> Self {
-        Self { code: 400, reason }
-    }
-
-    /// An argument that is not there.
-    pub(crate) fn missing(what: &str) -> Self {
-        Self::because(format!("argument missing: {what}"))
-    }
-
-    /// An argument that is not UTF-8.
-    pub(crate) fn not_text() -> Self {
-        Self::because("an argument is refused; accepted: UTF-8 text".into())
-    }
-
-    /// Something that should not have happened.
-    pub(crate) fn internal() -> Self {
         Self {
-            code: 500,
-            reason: "internal error, see the log".into(),
+            cause: Cause::Question,
+            reason,
         }
     }
+}
+
+/// Which servers a question is about: those of all pools, unless it names some.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Selection<'a> {
+    /// Only those of the pool of this name.
+    pub pool: Option<&'a str>,
+    /// Only those of this alias or address.
+    pub server: Option<&'a str>,
 }
 
 /// A server of a pool, and how it is.
@@ -140,13 +143,9 @@ pub(crate) struct Reloaded {
 ///
 /// # Errors
 /// There is no pool of that name, or no server of that alias or address in it.
-pub(crate) fn list(
-    cache: &mut Cache,
-    pool: Option<&str>,
-    server: Option<&str>,
-) -> Result<Vec<Listed>, Refused> {
+pub(crate) fn list(cache: &mut Cache, selection: Selection<'_>) -> Result<Vec<Listed>, Refused> {
     cache.refresh();
-    let listed = members(select(cache.pools(), pool)?, server)?;
+    let listed = members(select(cache.pools(), selection.pool)?, selection.server)?;
     let rows = listed
         .into_iter()
         .map(|(pool, member)| Listed::of(pool, member));
@@ -159,12 +158,12 @@ pub(crate) fn list(
 /// There is no pool of that name; the key is empty.
 pub(crate) fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<Placed, Refused> {
     cache.refresh();
-    let pools = select(cache.pools(), pool)?;
-    let pool = pools.first().ok_or_else(Refused::internal)?;
+    // Never empty: every cache has its default pool.
+    let pool = &select(cache.pools(), pool)?[0];
     let wire = pool.placement().wire_key(key);
     let wire = wire.map_err(|refusal| Refused::because(refusal.to_string()))?;
     let nobody = || Refused {
-        code: 500,
+        cause: Cause::Servers,
         reason: "no server is live".into(),
     };
     let location = pool.locate(wire.as_bytes()).ok_or_else(nobody)?;
@@ -258,23 +257,29 @@ pub(crate) fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged
     Ok(pinged.collect())
 }
 
+/// The state of that word, if it is one that an operator may set.
+///
+/// # Errors
+/// Another word than `active` or `disabled`.
+pub(crate) fn state(word: &str) -> Result<State, Refused> {
+    [State::Active, State::Disabled]
+        .into_iter()
+        .find(|state| state.word() == word)
+        .ok_or_else(|| {
+            let accepted = "accepted: active, disabled";
+            Refused::because(format!("state '{word}' is refused; {accepted}"))
+        })
+}
+
 /// Takes a server out of service, or puts it back, in every pool that it is in.
 ///
 /// # Errors
-/// There is no server of that alias or address; another word than `active` or `disabled`.
+/// There is no server of that alias or address.
 pub(crate) fn set_state(
     cache: &mut Cache,
-    state: &str,
+    state: State,
     server: &str,
 ) -> Result<Vec<Listed>, Refused> {
-    let state = match state {
-        "active" => State::Active,
-        "disabled" => State::Disabled,
-        other => {
-            let reason = format!("state '{other}' is refused; accepted: active, disabled");
-            return Err(Refused::because(reason));
-        }
-    };
     cache.refresh();
     let meant = members(cache.pools(), Some(server))?;
     let changed = meant.into_iter().map(|(pool, member)| {

@@ -19,7 +19,7 @@ fn servers_are_listed_by_pool() {
         ("servers", "a:1:2 x,[::1]"),
         ("pool", "name=calls;servers=/run/mc"),
     ]);
-    let rows = list(&mut cache, None, None).unwrap();
+    let rows = list(&mut cache, Selection::default()).unwrap();
     let shown: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -37,17 +37,21 @@ fn servers_are_listed_by_pool() {
             "calls /run/mc '' 1"
         ]
     );
-    assert_eq!(list(&mut cache, Some("calls"), None).unwrap().len(), 1);
-    let refused = list(&mut cache, Some("nix"), None).unwrap_err();
+    let of = |pool, server| Selection {
+        pool: Some(pool),
+        server,
+    };
+    assert_eq!(list(&mut cache, of("calls", None)).unwrap().len(), 1);
+    let refused = list(&mut cache, of("nix", None)).unwrap_err();
     assert_eq!(
         refused.reason,
         "there is no pool 'nix'; known: default, calls"
     );
     for name in ["x", "a:1"] {
-        let one = list(&mut cache, Some("default"), Some(name)).unwrap();
+        let one = list(&mut cache, of("default", Some(name))).unwrap();
         assert_eq!((one.len(), &one[0].address[..]), (1, "a:1"));
     }
-    let refused = list(&mut cache, Some("calls"), Some("x")).unwrap_err();
+    let refused = list(&mut cache, of("calls", Some("x"))).unwrap_err();
     assert!(refused.reason.starts_with("there is no server 'x'"));
 }
 
@@ -62,7 +66,34 @@ fn a_key_is_placed_as_operations_would() {
     assert_eq!(placed.hash, cache.pools()[0].placement().hash(b"p:k"));
     assert_eq!(placed.failover.len(), 2);
     assert!(!placed.failover.contains(&placed.owner));
-    assert_eq!(hash(&mut cache, b"", None).unwrap_err().code, 400);
+    let refused = hash(&mut cache, b"", None).unwrap_err();
+    assert_eq!(refused.cause, Cause::Question);
+}
+
+#[test]
+fn a_ring_without_servers_is_no_mistake_of_the_caller() {
+    let mut cache = cache(&[("pool", "name=calls;servers=a, b;failover=2")]);
+    assert!(hash(&mut cache, b"k", Some("calls")).is_ok());
+    for server in ["a:11211", "b:11211"] {
+        set_state(&mut cache, State::Disabled, server).unwrap();
+    }
+    let refused = hash(&mut cache, b"k", Some("calls")).unwrap_err();
+    assert_eq!(
+        (refused.cause, &refused.reason[..]),
+        (Cause::Servers, "no server is live")
+    );
+}
+
+#[test]
+fn operators_set_two_of_the_states() {
+    for (word, expected) in [("active", State::Active), ("disabled", State::Disabled)] {
+        assert_eq!(state(word), Ok(expected));
+    }
+    for word in ["", "inactive", "trying", "Active", "disabled "] {
+        let refused = state(word).unwrap_err();
+        let reason = format!("state '{word}' is refused; accepted: active, disabled");
+        assert_eq!((refused.cause, refused.reason), (Cause::Question, reason));
+    }
 }
 
 #[test]
@@ -73,10 +104,10 @@ fn a_bad_file_changes_nothing() {
     let mut cache = cache(&[("servers_file", path.to_str().unwrap())]);
     write("a:1\nb:nix\n");
     let refused = reload(&mut cache, None).unwrap_err().reason;
-    let still = list(&mut cache, None, None).unwrap().len();
+    let still = list(&mut cache, Selection::default()).unwrap().len();
     write("a:1\nb:2\nc:3\n");
     let reloaded = reload(&mut cache, Some("default"));
-    let now = list(&mut cache, None, None).unwrap().len();
+    let now = list(&mut cache, Selection::default()).unwrap().len();
     std::fs::remove_file(&path).unwrap();
     assert!(
         refused.starts_with("nothing changed: pool 'default': line 2: 'b:nix' "),

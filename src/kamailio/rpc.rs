@@ -4,13 +4,13 @@
 //! process serves the command, on that process's own cache.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use super::host::guard::guard;
 use super::host::layout::{RPC_RET_ARRAY, Rpc, RpcExport, RpcFunction, Str};
 use super::process;
-use crate::admin::{self, Listed, Refused};
+use crate::admin::{self, Cause, Listed, Refused, Selection};
 use crate::cache::Cache;
 
 /// The table that the module exports.
@@ -81,7 +81,11 @@ unsafe extern "C" fn list(rpc: *const Rpc, context: *mut c_void) {
     // SAFETY: the host's own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
         let (pool, server) = (call.argument()?, call.argument()?);
-        for server in admin::list(cache, pool.as_deref(), server.as_deref())? {
+        let selection = Selection {
+            pool: pool.as_deref(),
+            server: server.as_deref(),
+        };
+        for server in admin::list(cache, selection)? {
             call.listed(&server);
         }
         Ok(())
@@ -105,11 +109,9 @@ unsafe extern "C" fn ping(rpc: *const Rpc, context: *mut c_void) {
 unsafe extern "C" fn set_state(rpc: *const Rpc, context: *mut c_void) {
     // SAFETY: the host's own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
-        let state = call
-            .argument()?
-            .ok_or(Refused::missing("active|disabled"))?;
-        let server = call.argument()?.ok_or(Refused::missing("server"))?;
-        for server in admin::set_state(cache, &state, &server)? {
+        let state = call.required("active|disabled")?;
+        let server = call.required("server")?;
+        for server in admin::set_state(cache, admin::state(&state)?, &server)? {
             call.listed(&server);
         }
         Ok(())
@@ -119,7 +121,7 @@ unsafe extern "C" fn set_state(rpc: *const Rpc, context: *mut c_void) {
 unsafe extern "C" fn hash(rpc: *const Rpc, context: *mut c_void) {
     // SAFETY: the host's own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
-        let key = call.argument()?.ok_or(Refused::missing("key"))?;
+        let key = call.required("key")?;
         let placed = admin::hash(cache, key.as_bytes(), call.argument()?.as_deref())?;
         let reply = call.structure();
         reply.text(c"pool", &placed.pool);
@@ -162,6 +164,48 @@ fn within_a_fault(reason: &str) -> Cow<'_, str> {
     Cow::Owned([&reason[..end.unwrap_or(0)], MORE].concat())
 }
 
+/// Why a command has no reply, in the host's form.
+struct Fault {
+    /// As in HTTP and SIP.
+    code: c_int,
+    /// One line, what matters most first.
+    reason: Cow<'static, str>,
+}
+
+impl Fault {
+    /// An argument that is not there.
+    fn missing(what: &str) -> Self {
+        Self {
+            code: 400,
+            reason: format!("argument missing: {what}").into(),
+        }
+    }
+
+    /// An argument that is not UTF-8.
+    const NOT_TEXT: Self = Self {
+        code: 400,
+        reason: Cow::Borrowed("an argument is refused; accepted: UTF-8 text"),
+    };
+
+    /// A panic.
+    const INTERNAL: Self = Self {
+        code: 500,
+        reason: Cow::Borrowed("internal error, see the log"),
+    };
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        Self {
+            code: match refused.cause {
+                Cause::Question => 400,
+                Cause::Servers => 500,
+            },
+            reason: refused.reason.into(),
+        }
+    }
+}
+
 /// One command on its way: its arguments and its reply.
 struct Call {
     rpc: *const Rpc,
@@ -182,31 +226,29 @@ impl Call {
     }
 
     /// Runs `command`; its refusal, and a panic, become the reply's fault.
-    fn answer(&self, command: impl FnOnce(&Self, &mut Cache) -> Result<(), Refused>) {
-        let failed = || Err(Refused::internal());
-        let done = guard(failed(), || {
-            let done = process::with(|process| command(self, &mut process.cache));
-            done.unwrap_or_else(failed)
+    fn answer(&self, command: impl FnOnce(&Self, &mut Cache) -> Result<(), Fault>) {
+        let done = guard(Err(Fault::INTERNAL), || {
+            process::with(|process| command(self, &mut process.cache))
+                .unwrap_or(Err(Fault::INTERNAL))
         });
-        if let Err(refused) = done {
-            let reason = within_a_fault(&refused.reason);
+        if let Err(Fault { code, reason }) = done {
+            let reason = within_a_fault(&reason);
             let reason = Str::borrowed(reason.as_bytes());
             // SAFETY: by the contract of `new`; the format takes a length and a text.
             unsafe {
                 let fault = (*self.rpc).fault;
-                fault(
-                    self.context,
-                    refused.code,
-                    c"%.*s".as_ptr(),
-                    reason.len,
-                    reason.s,
-                );
+                fault(self.context, code, c"%.*s".as_ptr(), reason.len, reason.s);
             }
         }
     }
 
+    /// The next argument, which must be there; `what` names it.
+    fn required(&self, what: &str) -> Result<String, Fault> {
+        self.argument()?.ok_or_else(|| Fault::missing(what))
+    }
+
     /// The next argument, if there is one.
-    fn argument(&self) -> Result<Option<String>, Refused> {
+    fn argument(&self) -> Result<Option<String>, Fault> {
         let mut text = Str {
             s: ptr::null_mut(),
             len: 0,
@@ -220,7 +262,7 @@ impl Call {
         let bytes = unsafe { text.bytes() }.to_vec();
         String::from_utf8(bytes)
             .map(Some)
-            .map_err(|_| Refused::not_text())
+            .map_err(|_| Fault::NOT_TEXT)
     }
 
     /// Adds a server to the reply.
