@@ -14,13 +14,13 @@ use crate::admin::{self, Cause, Listed, Refused, Selection};
 use crate::cache::Cache;
 
 /// The table that the module exports.
-pub(super) struct Table([RpcExport; 6]);
+pub(super) struct RpcTable([RpcExport; 6]);
 
 // SAFETY: the pointers in it are to constant text.
-unsafe impl Sync for Table {}
+unsafe impl Sync for RpcTable {}
 
 /// The commands.
-pub(super) static TABLE: Table = Table([
+pub(super) static TABLE: RpcTable = RpcTable([
     row(c"memcached.list", list, &LIST_DOC, RPC_RET_ARRAY),
     row(c"memcached.hash", hash, &HASH_DOC, 0),
     row(c"memcached.reload", reload, &RELOAD_DOC, RPC_RET_ARRAY),
@@ -39,7 +39,7 @@ pub(super) static TABLE: Table = Table([
     },
 ]);
 
-impl Table {
+impl RpcTable {
     /// For the module's exports.
     pub(super) const fn rows(&self) -> *const RpcExport {
         self.0.as_ptr()
