@@ -17,7 +17,25 @@ use super::process::{self, ProcessCell};
 use super::pv_value::HostValue;
 use crate::clock::Moment;
 use crate::item::value::Value;
-use crate::prober::announcer::{Announcer, Event, FIELDS, Field, Kind};
+use crate::prober::announcer::{Announcer, Event, Field, Kind};
+
+/// An event's name: that of its route, and the argument of the KEMI function.
+fn event_name(kind: Kind) -> &'static CStr {
+    match kind {
+        Kind::Down => c"memcached:server-down",
+        Kind::Up => c"memcached:server-up",
+    }
+}
+
+/// The pieces of an event's data, with their names in `$mcev(name)`.
+static FIELDS: [(&str, Field); 6] = [
+    ("server", Field::Server),
+    ("alias", Field::Alias),
+    ("pool", Field::Pool),
+    ("state", Field::State),
+    ("reason", Field::Reason),
+    ("downtime", Field::Downtime),
+];
 
 /// What the script has for events.
 #[derive(Debug)]
@@ -62,7 +80,7 @@ fn route(kind: Kind) -> Option<usize> {
     let symbols = &host().symbols;
     // SAFETY: a core function for `mod_init`; the core only reads the name.
     let number =
-        unsafe { (symbols.route_lookup)(symbols.event_rt, kind.name().as_ptr().cast_mut()) };
+        unsafe { (symbols.route_lookup)(symbols.event_rt, event_name(kind).as_ptr().cast_mut()) };
     usize::try_from(number).ok()
 }
 
@@ -95,7 +113,7 @@ fn run(listeners: &Listeners, event: Event) {
         with_message(|message| run_route(route, message));
     }
     if let Some(callback) = &listeners.callback {
-        with_message(|message| call(callback, kind.name(), message));
+        with_message(|message| call(callback, kind, message));
     }
     CURRENT.with(|current| *current = None);
 }
@@ -131,8 +149,8 @@ fn run_route(number: usize, message: *mut SipMsg) {
     }
 }
 
-fn call(function: &CStr, event: &CStr, message: *mut SipMsg) {
-    let symbols = &host().symbols;
+fn call(function: &CStr, kind: Kind, message: *mut SipMsg) {
+    let (symbols, event) = (&host().symbols, event_name(kind));
     let mut name = Str::terminated(function);
     let mut data = Str::terminated(event);
     // SAFETY: core functions for a process that has had its `child_init`. Engines read both texts

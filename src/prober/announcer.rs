@@ -7,7 +7,6 @@
 //! up nothing else is announced; an outage that begins and ends between two looks is none. As it
 //! looks before each round of probes, that takes an operator, or a probe already on its way.
 
-use std::ffi::CStr;
 use std::time::Duration;
 
 use crate::cache::Cache;
@@ -25,16 +24,6 @@ pub(crate) enum Kind {
     Down,
     /// It is back.
     Up,
-}
-
-impl Kind {
-    /// The event's name, in scripts and for callbacks.
-    pub(crate) fn name(self) -> &'static CStr {
-        match self {
-            Self::Down => c"memcached:server-down",
-            Self::Up => c"memcached:server-up",
-        }
-    }
 }
 
 /// One change of one server.
@@ -67,18 +56,8 @@ pub(crate) enum Field {
     Downtime,
 }
 
-/// All of them, with the names that scripts use.
-pub(crate) static FIELDS: [(&str, Field); 6] = [
-    ("server", Field::Server),
-    ("alias", Field::Alias),
-    ("pool", Field::Pool),
-    ("state", Field::State),
-    ("reason", Field::Reason),
-    ("downtime", Field::Downtime),
-];
-
 impl Event {
-    fn of(kind: Kind, pool: &Pool, member: &Member, state: State, outage: &Outage) -> Self {
+    fn of(kind: Kind, pool: &Pool, member: &Member, state: State, outage: &Announced) -> Self {
         let server = member.spec();
         Self {
             kind,
@@ -110,7 +89,7 @@ impl Event {
 
 /// A server that was announced as down.
 #[derive(Debug)]
-struct Outage {
+struct Announced {
     pool: usize,
     address: Address,
     since: Moment,
@@ -120,7 +99,7 @@ struct Outage {
 /// What was announced so far.
 #[derive(Debug)]
 pub(crate) struct Announcer {
-    outages: Vec<Outage>,
+    outages: Vec<Announced>,
     looked: Moment,
 }
 
@@ -145,7 +124,7 @@ impl Announcer {
         for (at, pool) in cache.pools().iter().enumerate() {
             for member in pool.members() {
                 let address = &member.spec().address;
-                let same = |outage: &Outage| outage.pool == at && outage.address == *address;
+                let same = |outage: &Announced| outage.pool == at && outage.address == *address;
                 let outage = known.iter().position(same);
                 let outage = outage.map(|index| known.swap_remove(index));
                 let (health, state) = (member.health(), member.health().state());
@@ -153,7 +132,7 @@ impl Announcer {
                 let since = || health.since().max(self.looked).min(now);
                 match (outage, state) {
                     (None, State::Inactive | State::Disabled) => {
-                        let outage = Outage {
+                        let outage = Announced {
                             pool: at,
                             address: address.clone(),
                             since: since(),

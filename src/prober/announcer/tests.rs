@@ -10,6 +10,16 @@ const RULES: Rules = Rules {
     probing_threshold: 2,
 };
 
+/// All pieces of an event's data.
+const FIELDS: [Field; 6] = [
+    Field::Server,
+    Field::Alias,
+    Field::Pool,
+    Field::State,
+    Field::Reason,
+    Field::Downtime,
+];
+
 /// An announcer on a clock of the test's own, which stands still unless moved.
 struct Node {
     cache: Cache,
@@ -48,17 +58,19 @@ impl Node {
         self.now = self.now + Duration::from_millis(millis);
     }
 
-    /// The events of a look, in the words that a script sees.
+    /// The events of a look, one a line.
     fn look(&mut self) -> Vec<String> {
         let events = self.announcer.look(&mut self.cache, self.now);
         let words = |event: &Event| {
-            let field = |(_, field)| match event.field(field) {
+            let field = |field| match event.field(field) {
                 Value::Integer(number) => number.to_string(),
                 Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
             };
             let fields = FIELDS.map(field).join(" ");
-            let name = event.kind.name().to_string_lossy();
-            format!("{} {fields}", name.trim_start_matches("memcached:"))
+            match event.kind {
+                Kind::Down => format!("server-down {fields}"),
+                Kind::Up => format!("server-up {fields}"),
+            }
         };
         events.iter().map(words).collect()
     }
