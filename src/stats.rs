@@ -117,49 +117,104 @@ pub struct Statistic {
     pub read: fn(&Stats, &Servers) -> u64,
 }
 
-macro_rules! table {
-    ($($name:ident: $about:literal, |$stats:ident, $servers:ident| $read:expr;)*) => {
-        /// All that there are.
-        pub(crate) static TABLE: &[Statistic] = &[$(
-            Statistic {
-                name: match CStr::from_bytes_with_nul(
-                    concat!(stringify!($name), "\0").as_bytes(),
-                ) {
-                    Ok(name) => name,
-                    Err(_) => unreachable!(),
-                },
-                about: $about,
-                read: |$stats, $servers| $read,
-            },
-        )*];
-    };
-}
-
-table! {
-    gets: c"items read: hits, misses and failures", |stats, _servers|
-        stats.hits.value() + stats.misses.value() + stats.failed_gets.value();
-    hits: c"items read that were there", |stats, _servers| stats.hits.value();
-    misses: c"items read that were not there", |stats, _servers| stats.misses.value();
-    sets: c"items stored, or tried to", |stats, _servers| stats.sets.value();
-    deletes: c"items deleted, or tried to", |stats, _servers| stats.deletes.value();
-    counts: c"items counted up or down, or tried to", |stats, _servers| stats.counts.value();
-    touches: c"lifetimes changed, or tried to", |stats, _servers| stats.touches.value();
-    errors: c"operations that failed, but for timeouts and refused", |stats, _servers|
-        stats.errors.value();
-    timeouts: c"operations without an answer in time", |stats, _servers| stats.timeouts.value();
-    refused: c"operations of which nothing was sent", |stats, _servers| stats.refused.value();
-    retries: c"requests sent again on a new connection", |stats, _servers| stats.retries.value();
-    reconnects: c"connections opened in place of a lost one", |stats, _servers|
-        stats.reconnects.value();
-    failovers: c"operations answered by a stand-in", |stats, _servers| stats.failovers.value();
-    skipped: c"servers not asked because they are out or not answering", |stats, _servers|
-        stats.skipped.value();
-    bytes_in: c"bytes received from servers", |stats, _servers| stats.bytes_in.value();
-    bytes_out: c"bytes sent to servers", |stats, _servers| stats.bytes_out.value();
-    servers_active: c"servers in the state active", |_stats, servers| servers.active;
-    servers_inactive: c"servers in the state inactive", |_stats, servers| servers.inactive;
-    waiting: c"operations under way at the moment", |_stats, servers| servers.waiting;
-}
+/// All that there are.
+pub(crate) static TABLE: &[Statistic] = &[
+    Statistic {
+        name: c"gets",
+        about: c"items read: hits, misses and failures",
+        read: |stats, _| stats.hits.value() + stats.misses.value() + stats.failed_gets.value(),
+    },
+    Statistic {
+        name: c"hits",
+        about: c"items read that were there",
+        read: |stats, _| stats.hits.value(),
+    },
+    Statistic {
+        name: c"misses",
+        about: c"items read that were not there",
+        read: |stats, _| stats.misses.value(),
+    },
+    Statistic {
+        name: c"sets",
+        about: c"store operations attempted",
+        read: |stats, _| stats.sets.value(),
+    },
+    Statistic {
+        name: c"deletes",
+        about: c"delete operations attempted",
+        read: |stats, _| stats.deletes.value(),
+    },
+    Statistic {
+        name: c"counts",
+        about: c"count operations attempted, up or down",
+        read: |stats, _| stats.counts.value(),
+    },
+    Statistic {
+        name: c"touches",
+        about: c"lifetime changes attempted",
+        read: |stats, _| stats.touches.value(),
+    },
+    Statistic {
+        name: c"errors",
+        about: c"operations that failed, not counting timeouts and refused",
+        read: |stats, _| stats.errors.value(),
+    },
+    Statistic {
+        name: c"timeouts",
+        about: c"operations that got no answer in time",
+        read: |stats, _| stats.timeouts.value(),
+    },
+    Statistic {
+        name: c"refused",
+        about: c"operations refused before anything was sent",
+        read: |stats, _| stats.refused.value(),
+    },
+    Statistic {
+        name: c"retries",
+        about: c"requests sent again on a new connection",
+        read: |stats, _| stats.retries.value(),
+    },
+    Statistic {
+        name: c"reconnects",
+        about: c"connections opened to replace a lost one",
+        read: |stats, _| stats.reconnects.value(),
+    },
+    Statistic {
+        name: c"failovers",
+        about: c"operations answered by a stand-in",
+        read: |stats, _| stats.failovers.value(),
+    },
+    Statistic {
+        name: c"skipped",
+        about: c"times a server was not asked: out of service, or not answering",
+        read: |stats, _| stats.skipped.value(),
+    },
+    Statistic {
+        name: c"bytes_in",
+        about: c"bytes received from servers",
+        read: |stats, _| stats.bytes_in.value(),
+    },
+    Statistic {
+        name: c"bytes_out",
+        about: c"bytes sent to servers",
+        read: |stats, _| stats.bytes_out.value(),
+    },
+    Statistic {
+        name: c"servers_active",
+        about: c"servers in the state active",
+        read: |_, servers| servers.active,
+    },
+    Statistic {
+        name: c"servers_inactive",
+        about: c"servers in the state inactive",
+        read: |_, servers| servers.inactive,
+    },
+    Statistic {
+        name: c"waiting",
+        about: c"operations in progress now",
+        read: |_, servers| servers.waiting,
+    },
+];
 
 #[cfg(test)]
 mod tests {
