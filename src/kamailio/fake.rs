@@ -23,16 +23,16 @@ use crate::shared::Shared;
 
 pub(super) use script::Run;
 
-type CounterReader = unsafe extern "C" fn(u16, *mut c_void) -> i64;
+type StatisticReader = unsafe extern "C" fn(u16, *mut c_void) -> i64;
 
 /// A statistic's name, and what reads it.
-type Registered = (String, CounterReader, *mut c_void);
+type Registered = (String, StatisticReader, *mut c_void);
 
 /// A table of values that can be changed, and the values.
 type Declared = (*mut CfgDef, *mut c_int);
 
 thread_local! {
-    static COUNTERS: RefCell<Vec<Registered>> = const { RefCell::new(Vec::new()) };
+    static STATISTICS: RefCell<Vec<Registered>> = const { RefCell::new(Vec::new()) };
     static DECLARED: Cell<Declared> = const { Cell::new((ptr::null_mut(), ptr::null_mut())) };
 }
 
@@ -63,7 +63,7 @@ impl Turn {
         parameters.set("servers", Given::Text(servers)).unwrap();
         parameters.set("timeout", Given::Number(2000)).unwrap();
         log::take();
-        COUNTERS.take();
+        STATISTICS.take();
         script::reset();
         let turn = Self { _turn: turn };
         turn.start(parameters.settle());
@@ -87,8 +87,8 @@ impl Turn {
     }
 
     /// The statistics that were registered in this turn, with their values.
-    pub(super) fn counters(&self) -> BTreeMap<String, i64> {
-        let registered = COUNTERS.with_borrow(Clone::clone);
+    pub(super) fn statistics(&self) -> BTreeMap<String, i64> {
+        let registered = STATISTICS.with_borrow(Clone::clone);
         let values = registered.into_iter().map(|(name, read, param)| {
             // SAFETY: what was registered.
             (name, unsafe { read(0, param) })
@@ -170,14 +170,14 @@ unsafe extern "C" fn counter_register(
     _: *const c_char,
     name: *const c_char,
     _: c_int,
-    read: CounterReader,
+    read: StatisticReader,
     param: *mut c_void,
     _: *const c_char,
     _: c_int,
 ) -> c_int {
     // SAFETY: the caller's text.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
-    COUNTERS.with_borrow_mut(|known| known.push((name.into_owned(), read, param)));
+    STATISTICS.with_borrow_mut(|known| known.push((name.into_owned(), read, param)));
     0
 }
 

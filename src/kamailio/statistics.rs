@@ -65,7 +65,7 @@ mod tests {
     fn every_statistic_is_registered_and_read() {
         let turn = Turn::without_server();
         register().unwrap();
-        let known = turn.counters();
+        let known = turn.statistics();
         assert_eq!(known.len(), TABLE.len());
         assert_eq!(known["servers_active"], 1);
         assert_eq!(known["gets"], 0);
@@ -76,7 +76,7 @@ mod tests {
             let refused = process.cache.key(0, b"", b"").unwrap_err();
             process.cache.refuse(0, "a test", refused);
         });
-        let known = turn.counters();
+        let known = turn.statistics();
         let counted: Vec<_> = known.iter().filter(|(_, value)| **value != 0).collect();
         let expected = [
             ("errors", 2),
