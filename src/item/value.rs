@@ -49,38 +49,33 @@ pub enum Found {
     Text,
 }
 
-/// Reads an item by its client flags; afterwards `bytes` hold its text: a string as stored, a
-/// number in its shortest form, without the blanks that memcached leaves behind it when a decrement
-/// makes it shorter.
+/// Reads an item by its client flags; afterwards `bytes` hold its text as stored. The text of an
+/// integer in its shortest form, whether the host can hold it or not, loses the blanks that
+/// memcached leaves behind it when a decrement makes it shorter.
 pub(crate) fn decode(flags: u32, bytes: &mut Vec<u8>, numbers: impl FnOnce() -> Numbers) -> Found {
     if flags & TEXT_FLAG != 0 {
         return Found::Text;
     }
     let end = bytes.iter().rposition(|&byte| byte != b' ');
     let len = end.map_or(0, |last| last + 1);
-    let Some(number) = shortest_integer(&bytes[..len]) else {
-        return Found::Text;
-    };
-    let fits = match numbers() {
-        Numbers::Bits64 => true,
-        Numbers::Bits32 => i32::try_from(number).is_ok(),
-        Numbers::AsText => false,
-    };
-    if !fits {
+    if !is_shortest_integer(&bytes[..len]) {
         return Found::Text;
     }
     bytes.truncate(len);
-    Found::Integer(number)
+    let number = match numbers() {
+        Numbers::Bits64 => parse_integer(bytes),
+        Numbers::Bits32 => parse_integer(bytes).filter(|&number| i32::try_from(number).is_ok()),
+        Numbers::AsText => None,
+    };
+    number.map_or(Found::Text, Found::Integer)
 }
 
-/// An integer from its shortest decimal text, the only one that a number of ours ever has. Digits
-/// that say more than a number does, such as the telephone number `0049301234`, are none.
-fn shortest_integer(text: &[u8]) -> Option<i64> {
-    match text {
-        [b'0'] | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] if text.len() <= MAX_DECIMAL => {
-            parse_integer(text)
-        }
-        _ => None,
+/// True for `0`, or an optional `-` and digits that do not begin with 0.
+fn is_shortest_integer(text: &[u8]) -> bool {
+    match text.strip_prefix(b"-").unwrap_or(text) {
+        [b'0'] => text.len() == 1,
+        [b'1'..=b'9', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
     }
 }
 
@@ -203,7 +198,7 @@ mod tests {
         let number = |number: i64| (Found::Integer(number), number.to_string());
         assert_eq!(read("2147483647", Numbers::Bits32), number(2_147_483_647));
         assert_eq!(read("2147483648", Numbers::Bits32), string("2147483648"));
-        assert_eq!(read("2147483648 ", Numbers::Bits32), string("2147483648 "));
+        assert_eq!(read("2147483648 ", Numbers::Bits32), string("2147483648"));
         assert_eq!(read("-2147483648", Numbers::Bits32), number(-2_147_483_648));
         assert_eq!(read("-2147483649", Numbers::Bits32), string("-2147483649"));
         assert_eq!(
@@ -222,14 +217,19 @@ mod tests {
         ] {
             assert_eq!(read(text, Numbers::Bits64), string(text));
         }
-        for text in ["5", "5 ", "0049"] {
-            assert_eq!(read(text, Numbers::AsText), string(text));
+        for (text, expected) in [
+            ("5", "5"),
+            ("5 ", "5"),
+            ("0049", "0049"),
+            ("0049 ", "0049 "),
+        ] {
+            assert_eq!(read(text, Numbers::AsText), string(expected));
         }
     }
 
     proptest! {
-        /// Whatever lies in memcached: an integer is read of its own decimal text, padded at most;
-        /// all else keeps each byte.
+        /// Whatever lies in memcached: an integer is read of its own decimal text and loses its
+        /// padding; all else keeps each byte.
         #[test]
         fn what_is_read_is_an_integer_in_its_own_words_or_the_very_bytes(
             text in prop_oneof![
@@ -244,18 +244,19 @@ mod tests {
         ) {
             let (found, bytes) = read(flags & !TEXT_FLAG, &text, numbers);
             let (least, largest) = match numbers {
-                Numbers::Bits64 => (i64::MIN, i64::MAX),
+                Numbers::Bits64 => (i64::MIN.into(), i64::MAX.into()),
                 Numbers::Bits32 => (i32::MIN.into(), i32::MAX.into()),
                 Numbers::AsText => (1, 0),
             };
             let trimmed = text.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1);
-            let number = String::from_utf8_lossy(&text[..trimmed]).parse::<i64>().ok();
-            let in_words = number
-                .filter(|number| number.to_string().as_bytes() == &text[..trimmed])
-                .filter(|number| (least..=largest).contains(number));
+            let words = String::from_utf8_lossy(&text[..trimmed]);
+            let number = words.parse::<i128>().ok();
+            let number = number.filter(|number| number.to_string() == words);
+            let in_words = number.filter(|number| (least..=largest).contains(number));
+            let text = if number.is_some() { text[..trimmed].to_vec() } else { text };
             match in_words {
                 Some(number) => {
-                    prop_assert_eq!(found, Found::Integer(number));
+                    prop_assert_eq!(found, Found::Integer(number as i64));
                     prop_assert_eq!(bytes, number.to_string().into_bytes());
                 }
                 None => {

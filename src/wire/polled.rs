@@ -1,0 +1,114 @@
+//! Polled: a connection that never waits by itself, so that one process can talk to many servers at
+//! the same time.
+//!
+//! Whoever has some of them [waits](wait_any) for all at once and lets those that are ready go on.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::net::{Target, is_passing};
+use super::protocol::{Reply, Request};
+use super::session::Session;
+use crate::error::{Down, Error};
+use crate::sys;
+
+/// A connection to one server, from its beginning on.
+pub(crate) struct Polled {
+    socket: OwnedFd,
+    session: Session,
+    connected: bool,
+    value: Vec<u8>,
+}
+
+impl Polled {
+    /// Begins to connect.
+    ///
+    /// # Errors
+    /// [`Down::Connect`]
+    pub(crate) fn connect(target: &Target) -> Result<Self, Error> {
+        let socket = match target {
+            Target::Tcp(address) => sys::begin_connect_tcp(address),
+            Target::Unix(path) => sys::begin_connect_unix(path.as_ref()),
+        };
+        Ok(Self {
+            socket: socket.map_err(connect_failed)?,
+            session: Session::new(),
+            connected: false,
+            value: Vec::new(),
+        })
+    }
+
+    /// Adds a request, which is sent once it is connected and there is room.
+    pub(crate) fn request(&mut self, request: &Request<'_>) {
+        self.session.request(request);
+    }
+
+    /// Whether it is connected.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Sends or receives what it can, once [`wait_any`] has told that it can go on.
+    ///
+    /// # Errors
+    /// What has happened to the connection, which is of no use then.
+    pub(crate) fn go_on(&mut self) -> Result<(), Error> {
+        if !self.connected {
+            sys::connected(&self.socket).map_err(connect_failed)?;
+            self.connected = true;
+        }
+        if self.has_to_send() {
+            return self.send();
+        }
+        let received = sys::receive_now(&self.socket, self.session.room(&mut self.value));
+        let count = received.as_ref().map_or(0, |&count| count);
+        self.session.received(count, &mut self.value);
+        match received {
+            Ok(0) => Err(self.session.closed()),
+            Err(error) if !is_passing(&error) => {
+                Err(self.session.lost(Error::Down(Down::Lost(error))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The next reply with its value or text, or `None` if that is still to come.
+    ///
+    /// # Errors
+    /// Those of [`Session::reply`].
+    pub(crate) fn reply(&mut self) -> Result<Option<(Reply, &[u8])>, Error> {
+        if self.session.is_idle() {
+            return Ok(None);
+        }
+        let reply = self.session.reply(&mut self.value)?;
+        Ok(reply.map(|reply| (reply, &self.value[..])))
+    }
+
+    fn has_to_send(&self) -> bool {
+        !self.session.unsent().is_empty()
+    }
+
+    fn send(&mut self) -> Result<(), Error> {
+        match sys::send_now(&self.socket, self.session.unsent()) {
+            Ok(count) => self.session.note_sent(count),
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return Err(Error::Down(Down::Lost(error))),
+        }
+        Ok(())
+    }
+}
+
+/// Waits, `time` at most, until any of them can go on; tells for each whether it can.
+pub(crate) fn wait_any(connections: &[&Polled], time: Duration) -> Vec<bool> {
+    let sockets: Vec<_> = connections
+        .iter()
+        .map(|polled| (&polled.socket, polled.has_to_send() || !polled.connected))
+        .collect();
+    // If the kernel does not tell, all of them look for themselves.
+    sys::wait_any(&sockets, time).unwrap_or_else(|_| vec![true; sockets.len()])
+}
+
+fn connect_failed(error: io::Error) -> Error {
+    Error::Down(Down::Connect(error))
+}

@@ -1,0 +1,169 @@
+//! Framing: a receive buffer, and how lines and value blocks are cut out of it.
+//!
+//! Knows no socket and no protocol word. Bytes are received into [`Input::room`], [`Input::received`]
+//! says how many came, and a dialect takes whole lines and values out. A long value is received into
+//! the caller's own buffer, so it is copied nowhere; memory grows with what arrives and not with what
+//! was announced. How the bytes are split over several receives makes no difference.
+
+use crate::error::Error;
+
+/// Bytes received at once at most, and so the longest value that needs one receive only.
+pub(super) const BUFFER: usize = 16 * 1024;
+
+/// The longest line of a reply: memcached's are below 400 bytes.
+pub(super) const MAX_LINE: usize = 2048;
+
+/// How much of a long value is received at once.
+pub(super) const CHUNK: usize = 128 * 1024;
+
+/// A connection's receive buffer.
+#[derive(Debug)]
+pub(crate) struct Input {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// How many bytes from `start` on are known to hold no line end.
+    searched: usize,
+    /// The value that is being received, once the buffer is empty.
+    value: Option<Value>,
+    /// Whether any byte of the present reply has arrived.
+    begun: bool,
+}
+
+/// A value that is being received.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    /// Its whole length.
+    len: usize,
+    /// How much of it has arrived.
+    have: usize,
+}
+
+impl Input {
+    /// An empty buffer; the only allocation is made here.
+    pub(crate) fn new() -> Self {
+        Self {
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            searched: 0,
+            value: None,
+            begun: false,
+        }
+    }
+
+    /// Where the next bytes are to be received; `value` is the buffer for values.
+    #[inline(always)]
+    pub(crate) fn room<'a>(&'a mut self, value: &'a mut Vec<u8>) -> &'a mut [u8] {
+        if let Some(Value { len, have }) = self.value {
+            value.resize(have + CHUNK.min(len - have), 0);
+            return &mut value[have..];
+        }
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        &mut self.buffer[self.end..]
+    }
+
+    /// `count` bytes have arrived in [`Self::room`]; 0 if that has failed.
+    #[inline(always)]
+    pub(crate) fn received(&mut self, count: usize, value: &mut Vec<u8>) {
+        match &mut self.value {
+            Some(Value { have, .. }) => {
+                *have += count;
+                value.truncate(*have);
+            }
+            None => self.end += count,
+        }
+        self.begun |= count > 0;
+    }
+
+    /// True once a byte of the present reply has arrived.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// A reply ends here: what is left in the buffer belongs to the next one. True if anything is.
+    #[inline(always)]
+    pub(crate) fn end_reply(&mut self) -> bool {
+        self.begun = self.start < self.end;
+        self.begun
+    }
+
+    /// What has arrived and was not taken out.
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Takes out so many bytes of [`Self::pending`].
+    pub(super) fn take(&mut self, count: usize) {
+        self.start += count;
+    }
+
+    /// Takes out the next line, without its end; `None` until it has arrived.
+    ///
+    /// # Errors
+    /// [`Error::Garbled`] when it is longer than [`MAX_LINE`], or ends in a bare LF.
+    #[inline(always)]
+    pub(super) fn line(&mut self) -> Result<Option<&[u8]>, Error> {
+        let pending = &self.buffer[self.start..self.end];
+        let end = line_end(&pending[self.searched..]);
+        let len = end.map_or(pending.len(), |end| self.searched + end);
+        // Also when its end is there: how the bytes were split makes no difference.
+        if len >= MAX_LINE {
+            return Err(Error::Garbled("a line without end"));
+        }
+        if end.is_none() {
+            self.searched = len;
+            return Ok(None);
+        }
+        self.searched = 0;
+        let from = self.start;
+        self.start += len + 1;
+        let line = self.buffer[from..from + len].strip_suffix(b"\r");
+        let line = line.ok_or(Error::Garbled("a line that does not end in CR LF"))?;
+        Ok(Some(line))
+    }
+
+    /// A value of `len` bytes follows: begins to take it out into `value`.
+    #[inline(always)]
+    pub(super) fn begin_value(&mut self, len: usize, value: &mut Vec<u8>) {
+        value.clear();
+        // With room for the byte that a C string needs behind it, which would else double it.
+        value.reserve(len.min(CHUNK) + 1);
+        let have = (self.end - self.start).min(len);
+        value.extend_from_slice(&self.buffer[self.start..self.start + have]);
+        self.start += have;
+        if have < len {
+            self.value = Some(Value { len, have });
+        }
+    }
+
+    /// True when the value that was begun has arrived.
+    #[inline(always)]
+    pub(super) fn has_value(&mut self) -> bool {
+        if self.value.is_some_and(|value| value.have == value.len) {
+            self.value = None;
+        }
+        self.value.is_none()
+    }
+}
+
+/// Where the first LF is. Eight bytes at a time: a byte is 0 where a word differs from LFs in
+/// nothing, and taking 1 from each byte then borrows into the high bit of the first such byte.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'\n'));
+        let ends = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if ends != 0 {
+            return Some(8 * at + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = tail.iter().position(|&byte| byte == b'\n')?;
+    Some(8 * words.len() + at)
+}

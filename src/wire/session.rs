@@ -1,0 +1,153 @@
+//! Session: the conversation with one memcached, from a connection's first byte to its last.
+//!
+//! Knows no socket and no clock: whoever drives it sends what it has to send and gives it the bytes
+//! that arrive. It knows which replies are owed, in their order, so that many requests may be under
+//! way at once. What belongs before the first request (TLS, authentication) belongs here, too, so that
+//! workers and prober have it alike. The drivers are [`Connection`](super::connection::Connection),
+//! which waits, and [`Polled`](super::polled::Polled), which does not.
+//!
+//! A reply that was not read to its proper end stays owed. A session is fit for another request only
+//! while nothing is owed, so that no caller ever sees the answer to another.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::protocol::framing::Input;
+use super::protocol::text::{self, Part};
+use super::protocol::{Kind, Reply, Request};
+use crate::error::{Down, Error};
+
+/// A request buffer that grew beyond this for a large value is given back.
+const KEEP: usize = 64 * 1024;
+
+/// A conversation with one server.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The requests whose replies are owed.
+    output: Vec<u8>,
+    /// How much of `output` was sent.
+    sent: usize,
+    owed: VecDeque<Owed>,
+    input: Input,
+    part: Part,
+}
+
+/// A reply that the server owes.
+#[derive(Debug)]
+struct Owed {
+    kind: Kind,
+    /// Where the request's key stands in the output.
+    key: Range<usize>,
+}
+
+impl Session {
+    /// One that has just begun.
+    pub(crate) fn new() -> Self {
+        Self {
+            output: Vec::new(),
+            sent: 0,
+            owed: VecDeque::new(),
+            input: Input::new(),
+            part: Part::default(),
+        }
+    }
+
+    /// True when no reply is owed.
+    #[inline(always)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Adds a request to what is to be sent; its reply is then owed.
+    #[inline(always)]
+    pub(crate) fn request(&mut self, request: &Request<'_>) {
+        if self.is_idle() {
+            self.output.clear();
+            self.output.shrink_to(KEEP);
+            self.sent = 0;
+        }
+        let key = text::encode(request, &mut self.output);
+        let kind = request.kind();
+        self.owed.push_back(Owed { kind, key });
+    }
+
+    /// What is to be sent.
+    #[inline(always)]
+    pub(crate) fn unsent(&self) -> &[u8] {
+        &self.output[self.sent..]
+    }
+
+    /// So many bytes of [`Self::unsent`] were sent.
+    #[inline(always)]
+    pub(crate) fn note_sent(&mut self, count: usize) {
+        self.sent += count;
+    }
+
+    /// Where the next bytes are to be received; `value` is the buffer that [`Self::reply`] gets.
+    #[inline(always)]
+    pub(crate) fn room<'a>(&'a mut self, value: &'a mut Vec<u8>) -> &'a mut [u8] {
+        self.input.room(value)
+    }
+
+    /// `count` bytes have arrived in [`Self::room`]; 0 if that has failed.
+    #[inline(always)]
+    pub(crate) fn received(&mut self, count: usize, value: &mut Vec<u8>) {
+        self.input.received(count, value);
+    }
+
+    /// True when bytes have arrived that no reply has used yet.
+    #[inline(always)]
+    pub(crate) fn has_input(&self) -> bool {
+        self.input.has_begun()
+    }
+
+    /// The reply that is owed first, or `None` until all of it has arrived. A value's bytes, or those
+    /// of [`Reply::Text`], replace what `value` held.
+    ///
+    /// # Errors
+    /// [`Error::Garbled`] when that is no reply to the request, or bytes follow that nobody has asked
+    /// for; the server's own refusals. The reply stays owed unless [`Error::in_step`].
+    #[inline(always)]
+    pub(crate) fn reply(&mut self, value: &mut Vec<u8>) -> Result<Option<Reply>, Error> {
+        let Some(Owed { kind, key }) = self.owed.front() else {
+            return Err(SURPLUS);
+        };
+        let key = &self.output[key.clone()];
+        let reply = text::decode(*kind, key, &mut self.part, &mut self.input, value);
+        match &reply {
+            Ok(None) => return Ok(None),
+            Err(error) if !error.in_step() => return reply,
+            _ => {}
+        }
+        if self.input.end_reply() && self.owed.len() == 1 {
+            return Err(SURPLUS);
+        }
+        self.owed.pop_front();
+        reply
+    }
+
+    /// Why there is no reply when the server has closed the connection.
+    pub(crate) fn closed(&self) -> Error {
+        self.lost(Error::Down(Down::Closed))
+    }
+
+    /// Why there is no reply after `error`: a connection that ends in the middle of a reply is not
+    /// the same as one that was found closed.
+    pub(crate) fn lost(&self, error: Error) -> Error {
+        match error.is_hangup() && self.has_input() {
+            true => Error::Garbled("connection closed in the middle of a reply"),
+            false => error,
+        }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const SURPLUS: Error = Error::Garbled("bytes after the end of the reply");
+
+#[cfg(test)]
+mod tests;

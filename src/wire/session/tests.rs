@@ -1,0 +1,392 @@
+use super::*;
+use crate::error::Waiting;
+use crate::item::key::WireKey;
+use crate::wire::protocol::Way;
+use proptest::prelude::*;
+
+/// Gives out `bytes` in pieces of the given sizes (the last one repeated), then ends as told.
+struct Pieces<'a> {
+    bytes: &'a [u8],
+    sizes: &'a [usize],
+    end: fn() -> Result<usize, Error>,
+}
+
+impl Source for Pieces<'_> {
+    fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
+        if self.bytes.is_empty() {
+            return (self.end)();
+        }
+        let size = self.sizes.first().copied().unwrap_or(usize::MAX);
+        self.sizes = self
+            .sizes
+            .get(1..)
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(self.sizes);
+        let len = size.clamp(1, into.len()).min(self.bytes.len());
+        into[..len].copy_from_slice(&self.bytes[..len]);
+        self.bytes = &self.bytes[len..];
+        Ok(len)
+    }
+}
+
+fn key() -> WireKey {
+    WireKey::new(b"", b"k").unwrap()
+}
+
+fn read(request: &Request<'_>, bytes: &[u8], sizes: &[usize]) -> (String, Vec<u8>) {
+    let mut value = Vec::new();
+    let mut source = Pieces {
+        bytes,
+        sizes,
+        end: || Ok(0),
+    };
+    let reply = read_reply(request, &mut Input::new(), &mut source, &mut value);
+    (format!("{reply:?}"), value)
+}
+
+fn get(bytes: &[u8]) -> (String, Vec<u8>) {
+    read(&Request::Get { key: &key() }, bytes, &[])
+}
+
+fn garbled(what: &str) -> String {
+    format!("Err(Garbled({what:?}))")
+}
+
+#[test]
+fn a_value_is_read_byte_for_byte() {
+    assert_eq!(
+        get(b"VALUE k 1 5\r\na\r\n\0b\r\nEND\r\n"),
+        ("Ok(Value { flags: 1 })".into(), b"a\r\n\0b".into())
+    );
+    assert_eq!(
+        get(b"VALUE k 4294967295 0\r\n\r\nEND\r\n").0,
+        "Ok(Value { flags: 4294967295 })"
+    );
+    assert_eq!(get(b"END\r\n").0, "Ok(Miss)");
+}
+
+#[test]
+fn a_value_replaces_what_the_buffer_held() {
+    let mut value = b"old".to_vec();
+    let mut source = Pieces {
+        bytes: b"VALUE k 0 1\r\n7\r\nEND\r\n",
+        sizes: &[],
+        end: || Ok(0),
+    };
+    read_reply(
+        &Request::Get { key: &key() },
+        &mut Input::new(),
+        &mut source,
+        &mut value,
+    )
+    .unwrap();
+    assert_eq!(value, b"7");
+}
+
+#[test]
+fn values_around_the_buffer_and_chunk_sizes_are_whole() {
+    for len in [
+        BUFFER - 30,
+        BUFFER - 16,
+        BUFFER - 15,
+        BUFFER - 14,
+        BUFFER,
+        BUFFER + 1,
+        CHUNK,
+        3 * CHUNK + 7,
+    ] {
+        let data: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+        let mut bytes = format!("VALUE k 1 {len}\r\n").into_bytes();
+        bytes.extend_from_slice(&data);
+        bytes.extend_from_slice(b"\r\nEND\r\n");
+        assert_eq!(
+            get(&bytes),
+            ("Ok(Value { flags: 1 })".into(), data),
+            "{len} bytes"
+        );
+    }
+}
+
+#[test]
+fn the_other_requests_know_their_own_words_only() {
+    let key = &key();
+    let store = |store| Request::Store {
+        store,
+        key,
+        flags: 0,
+        lifetime: 0,
+        value: b"1",
+    };
+    let count = Request::Count {
+        way: Way::Up,
+        key,
+        by: 1,
+    };
+    let answer = |request: &Request<'_>, bytes: &[u8]| read(request, bytes, &[]).0;
+    assert_eq!(answer(&store(Store::Set), b"STORED\r\n"), "Ok(Stored)");
+    assert_eq!(
+        answer(&store(Store::Add), b"NOT_STORED\r\n"),
+        "Ok(NotStored)"
+    );
+    assert_eq!(
+        answer(&Request::Delete { key }, b"DELETED\r\n"),
+        "Ok(Deleted)"
+    );
+    assert_eq!(
+        answer(&Request::Delete { key }, b"NOT_FOUND\r\n"),
+        "Ok(Miss)"
+    );
+    assert_eq!(
+        answer(&Request::Touch { key, lifetime: 1 }, b"TOUCHED\r\n"),
+        "Ok(Touched)"
+    );
+    assert_eq!(
+        answer(&count, b"18446744073709551615\r\n"),
+        "Ok(Counted(18446744073709551615))"
+    );
+    assert_eq!(answer(&count, b"NOT_FOUND\r\n"), "Ok(Miss)");
+    let strange = garbled("no reply of a memcached to this request");
+    for (request, bytes) in [
+        (store(Store::Set), &b"NOT_STORED\r\n"[..]),
+        (store(Store::Set), b"END\r\n"),
+        (store(Store::Set), b"NOT_FOUND\r\n"),
+        (Request::Delete { key }, b"STORED\r\n"),
+        (
+            Request::Touch { key, lifetime: 1 },
+            b"VALUE k 0 1\r\n1\r\nEND\r\n",
+        ),
+        (count, b"VALUE k 0 1\r\n1\r\nEND\r\n"),
+        (Request::Get { key }, b"STORED\r\n"),
+        (Request::Get { key }, b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        (Request::Get { key }, b"\r\n"),
+    ] {
+        assert_eq!(answer(&request, bytes), strange, "{request:?}");
+    }
+    assert_eq!(
+        answer(&count, b"18446744073709551616\r\n"),
+        garbled("a count that is no number")
+    );
+}
+
+#[test]
+fn the_servers_own_refusals_leave_the_connection_in_step() {
+    let key = &key();
+    let set = Request::Store {
+        store: Store::Set,
+        key,
+        flags: 0,
+        lifetime: 0,
+        value: b"1",
+    };
+    assert_eq!(
+        read(&set, b"SERVER_ERROR object too large for cache\r\n", &[]).0,
+        "Err(TooLarge)"
+    );
+    assert_eq!(
+        read(&set, b"SERVER_ERROR out of memory storing object\r\n", &[]).0,
+        { "Err(ServerError(\"out of memory storing object\"))" }
+    );
+    let count = Request::Count {
+        way: Way::Down,
+        key,
+        by: 1,
+    };
+    let line = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
+    assert_eq!(read(&count, line, &[]).0, "Err(NotANumber)");
+    assert!(Error::TooLarge.in_step() && Error::NotANumber.in_step());
+    assert!(Error::ServerError("".into()).in_step());
+    assert_eq!(
+        get(b"SERVER_ERROR \x1b[2J\xff\r\n").0,
+        r#"Err(ServerError("\\x1b[2J\\xff"))"#
+    );
+}
+
+#[test]
+fn errors_that_no_sane_server_sends_are_garbled() {
+    for (bytes, what) in [
+        (&b"ERROR\r\n"[..], "the server does not know the command"),
+        (
+            b"CLIENT_ERROR bad command line format\r\n",
+            "the server did not understand the request",
+        ),
+        (b"VALUE other 0 1\r\n1\r\nEND\r\n", "a value of another key"),
+        (b"VALUE kk 0 1\r\n1\r\nEND\r\n", "a value of another key"),
+        (
+            b"VALUE k 0 1\r\n1\r\nVALUE k 0 1\r\n1\r\nEND\r\n",
+            "more than one value in the reply",
+        ),
+        (
+            b"VALUE k 0 1\r\n12\r\nEND\r\n",
+            "a value longer than announced",
+        ),
+        (b"VALUE k 0 -1\r\n", "a malformed VALUE line"),
+        (b"VALUE k -1 1\r\n1\r\nEND\r\n", "a malformed VALUE line"),
+        (b"VALUE k 0\r\n", "a malformed VALUE line"),
+        (b"VALUE k 0 1 2\r\n", "a malformed VALUE line"),
+        (
+            b"VALUE k 4294967296 1\r\n1\r\nEND\r\n",
+            "a malformed VALUE line",
+        ),
+        (
+            b"VALUE k 0 18446744073709551614\r\n",
+            "a value longer than 1 GiB",
+        ),
+        (
+            b"VALUE k 0 18446744073709551616\r\n",
+            "a malformed VALUE line",
+        ),
+        (b"VALUE k 0 1073741825\r\n", "a value longer than 1 GiB"),
+        (b"END\r\nEND\r\n", "bytes after the end of the reply"),
+        (
+            b"SERVER_ERROR x\r\nEND\r\n",
+            "bytes after the end of the reply",
+        ),
+        (b"END\n", "a line that does not end in CR LF"),
+        (b"\n", "a line that does not end in CR LF"),
+    ] {
+        assert_eq!(get(bytes).0, garbled(what), "{}", bytes.escape_ascii());
+    }
+    assert_eq!(get(&[b'x'; 100_000]).0, garbled("a line without end"));
+}
+
+#[test]
+fn an_end_before_the_first_byte_differs_from_one_in_the_middle() {
+    assert_eq!(get(b"").0, "Err(Down(Closed))");
+    let whole = b"VALUE k 0 40000\r\n"
+        .iter()
+        .copied()
+        .chain([b'x'; 40_000])
+        .chain(*b"\r\nEND\r\n");
+    let whole: Vec<u8> = whole.collect();
+    for cut in (1..100)
+        .chain([16_383, 16_384, 16_385, 40_000])
+        .chain(whole.len() - 8..whole.len())
+    {
+        let expected = garbled("connection closed in the middle of a reply");
+        assert_eq!(get(&whole[..cut]).0, expected, "cut after {cut}");
+    }
+}
+
+#[test]
+fn what_the_source_says_is_passed_on() {
+    let mut value = Vec::new();
+    let late = || Err(Error::Timeout(Waiting::Receive));
+    for bytes in [&b""[..], b"VAL", b"VALUE k 0 9\r\n123"] {
+        let mut source = Pieces {
+            bytes,
+            sizes: &[],
+            end: late,
+        };
+        let reply = read_reply(
+            &Request::Get { key: &key() },
+            &mut Input::new(),
+            &mut source,
+            &mut value,
+        );
+        assert!(
+            matches!(reply, Err(Error::Timeout(Waiting::Receive))),
+            "{reply:?}"
+        );
+        let arrived = bytes.strip_prefix(b"VALUE k 0 9\r\n").unwrap_or_default();
+        assert_eq!(value, arrived);
+    }
+}
+
+#[test]
+fn a_line_has_the_same_limit_in_one_piece_and_in_many() {
+    for (len, is_read) in [(MAX_LINE - 1, true), (MAX_LINE, false), (BUFFER - 2, false)] {
+        let text = "x".repeat(len - "SERVER_ERROR \r".len());
+        let line = format!("SERVER_ERROR {text}\r\n").into_bytes();
+        for sizes in [&[][..], &[1], &[MAX_LINE - 1, 1], &[MAX_LINE, 1]] {
+            let request = Request::Get { key: &key() };
+            let reply = read(&request, &line, sizes).0;
+            assert_eq!(
+                reply != garbled("a line without end"),
+                is_read,
+                "{len} {sizes:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn memory_follows_what_arrives_not_what_is_announced() {
+    let mut value = Vec::new();
+    let mut source = Pieces {
+        bytes: b"VALUE k 0 1073741824\r\nabc",
+        sizes: &[],
+        end: || Ok(0),
+    };
+    read_reply(
+        &Request::Get { key: &key() },
+        &mut Input::new(),
+        &mut source,
+        &mut value,
+    )
+    .unwrap_err();
+    assert!(
+        value.capacity() < 4 * CHUNK,
+        "{} bytes reserved",
+        value.capacity()
+    );
+}
+
+/// Replies of all kinds, good and bad.
+fn any_reply() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop::sample::select(vec![
+        "END",
+        "STORED",
+        "NOT_STORED",
+        "DELETED",
+        "NOT_FOUND",
+        "TOUCHED",
+        "17",
+        "ERROR",
+        "CLIENT_ERROR x",
+        "SERVER_ERROR y",
+        "SERVER_ERROR object too large for cache",
+    ]);
+    let value = (
+        prop::collection::vec(any::<u8>(), 0..200),
+        0u32..3,
+        0usize..3,
+    )
+        .prop_map(|(data, flags, lie)| {
+            let mut bytes = format!("VALUE k {flags} {}\r\n", data.len() + lie / 2).into_bytes();
+            bytes.extend_from_slice(&data);
+            bytes.extend_from_slice(b"\r\nEND\r\n");
+            bytes
+        });
+    prop_oneof![
+        word.prop_map(|word| format!("{word}\r\n").into_bytes()),
+        value,
+        prop::collection::vec(any::<u8>(), 0..64),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_split_of_the_bytes_gives_the_same_reply(
+        bytes in any_reply(),
+        sizes in prop::collection::vec(1usize..40, 1..20),
+        which in 0usize..5,
+    ) {
+        let key = key();
+        let key = &key;
+        let request = [
+            Request::Get { key },
+            Request::Store { store: Store::Add, key, flags: 0, lifetime: 0, value: b"" },
+            Request::Delete { key },
+            Request::Touch { key, lifetime: 0 },
+            Request::Count { way: Way::Up, key, by: 1 },
+        ][which];
+        let (whole, value) = read(&request, &bytes, &[]);
+        let (split, split_value) = read(&request, &bytes, &sizes);
+        // Surplus that arrives later than the reply is found at the next use of the connection.
+        let surplus = garbled("bytes after the end of the reply");
+        prop_assert!(whole == split || whole == surplus, "{whole} but in pieces {split}");
+        if whole == split && whole.starts_with("Ok(Value") {
+            prop_assert_eq!(value, split_value);
+        }
+    }
+}
