@@ -8,7 +8,7 @@ use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
 use crate::health::State;
 use crate::health::latency::Summary;
-use crate::pool::{Member, Pool};
+use crate::pool::{Member, Pool, Site};
 use crate::prober::probe::probe;
 use crate::server::ServerSpec;
 use crate::status::Status;
@@ -92,7 +92,7 @@ impl Listed {
             since: Moment::now().since(health.since()).as_secs(),
             reason: health.reason().map_or("", Status::word),
             resolved: resolved(member),
-            latency: member.latency().summary(Moment::now()),
+            latency: member.server().latency().summary(Moment::now()),
             in_flight,
             operations,
             failures,
@@ -101,16 +101,12 @@ impl Listed {
 }
 
 fn resolved(member: &Member) -> String {
-    let text = |target: &Target| match target {
-        Target::Tcp(address) | Target::Named(address, _) => address.ip().to_string(),
-        Target::Unix(path) => path.clone(),
+    let text = |site: Site| match site.target {
+        Target::Tcp(address) => address.ip().to_string(),
+        Target::Unix(path) => path,
     };
-    member
-        .targets()
-        .iter()
-        .map(text)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let sites: Vec<_> = member.server().sites().into_iter().map(text).collect();
+    sites.join(" ")
 }
 
 /// Where a key lives.
@@ -239,7 +235,10 @@ const PING_LIMIT: Duration = Duration::from_millis(1000);
 pub(crate) fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged>, Refused> {
     cache.refresh();
     let asked = members(cache.pools(), server)?;
-    let servers: Vec<_> = asked.iter().map(|(_, member)| member.targets()).collect();
+    let servers: Vec<_> = asked
+        .iter()
+        .map(|(_, member)| member.server().sites())
+        .collect();
     let results = probe(servers, &Deadline::new(Moment::now(), PING_LIMIT));
     let pinged = asked
         .into_iter()
@@ -249,7 +248,7 @@ pub(crate) fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged
             server: member.spec().label(),
             answer: result
                 .as_ref()
-                .map_or_else(|error| error.status().word(), |()| "ok"),
+                .map_or_else(|error| Status::of_error(error).word(), |()| "ok"),
             reason: result
                 .err()
                 .map_or_else(String::new, |error| error.to_string()),
@@ -283,7 +282,7 @@ pub(crate) fn set_state(
     cache.refresh();
     let meant = members(cache.pools(), Some(server))?;
     let changed = meant.into_iter().map(|(pool, member)| {
-        member.set(state);
+        member.server().set(state);
         Listed::of(pool, member)
     });
     Ok(changed.collect())

@@ -1,7 +1,7 @@
 //! Cache: the core's only front door.
 //!
-//! One method an operation; each makes a request, has the key's pool ask it, and says what it came
-//! to. Outages, misses and refusals are answers here, never panics: the last [`Status`] tells which.
+//! One method an operation; each makes a request, has the pool of the key route it, and returns what
+//! it came to: an answer, or an [`Error`] that says why there is none.
 
 use std::fmt::Display;
 
@@ -15,16 +15,17 @@ use crate::item::value::{Found, MAX_DECIMAL, Numbers, Value, decode, operand};
 use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::stats::{Statistic, Stats};
-use crate::status::Status;
-use crate::wire::protocol::{MAX_VALUE, Reply, Request, Way};
+use crate::status::{Outcome, Status};
+use crate::sys;
+use crate::wire::protocol::{MAX_VALUE, Reply, Request, Store, Way};
 
 /// The pools of this process.
 #[derive(Debug)]
 pub struct Cache {
     pools: Vec<Pool>,
     numbers: Numbers,
-    last: Option<Status>,
-    refusals: Limiter,
+    /// For operations that fail by nobody's fault but the caller's, or are refused by a server.
+    log_limit: Limiter,
 }
 
 /// A key that may be sent, with its pool and the lifetime it was written with.
@@ -43,18 +44,69 @@ impl Key {
     }
 }
 
+/// What became of an item that was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is stored.
+    Stored,
+    /// It is not, because of the condition in [`Store`].
+    NotStored,
+}
+
+/// An item was there, and is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted;
+
+/// An item is there, and has another lifetime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touched;
+
+impl Outcome for Written {
+    fn status(&self) -> Status {
+        match self {
+            Self::Stored => Status::Stored,
+            Self::NotStored => Status::NotStored,
+        }
+    }
+}
+
+impl Outcome for Option<Found> {
+    fn status(&self) -> Status {
+        self.map_or(Status::Miss, |_| Status::Hit)
+    }
+}
+
+impl Outcome for Option<Deleted> {
+    fn status(&self) -> Status {
+        self.map_or(Status::Miss, |_| Status::Deleted)
+    }
+}
+
+impl Outcome for Option<Touched> {
+    fn status(&self) -> Status {
+        self.map_or(Status::Miss, |_| Status::Touched)
+    }
+}
+
+/// The number after counting.
+impl Outcome for Option<u64> {
+    fn status(&self) -> Status {
+        self.map_or(Status::Miss, |_| Status::Counted)
+    }
+}
+
 impl Cache {
     /// A cache of these pools, whose integers are read as `numbers` says. Each pool publishes
     /// its list of servers in the shared memory of the same index, and follows it from then on.
     pub fn new(settings: Vec<Settings>, numbers: Numbers, shared: &'static [Shared]) -> Self {
+        sys::watch_forks();
         let pools = settings.into_iter().zip(shared);
         Self {
             pools: pools
                 .map(|(settings, shared)| Pool::new(settings, shared))
                 .collect(),
             numbers,
-            last: None,
-            refusals: Limiter::default(),
+            log_limit: Limiter::default(),
         }
     }
 
@@ -79,11 +131,6 @@ impl Cache {
     pub fn statistic(&self, statistic: &Statistic) -> u64 {
         let parts = self.pools.iter().map(|pool| pool.statistic(statistic));
         parts.sum()
-    }
-
-    /// What the last operation came to; `None` before the first.
-    pub fn last(&self) -> Option<Status> {
-        self.last
     }
 
     /// Makes the key to send to the pool of that index out of a key's text; `expire` is the
@@ -111,58 +158,85 @@ impl Cache {
         }
     }
 
-    /// Reads an item: `None` when it is not there or could not be read, else what it is; its text
-    /// is then in `text`.
+    /// Reads an item: `None` when it is not there, else what it is; its text is then in `text`.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`].
     #[inline(always)]
-    pub fn get(&mut self, key: &Key, text: &mut Vec<u8>) -> Option<Found> {
-        let reply = self.ask(key, &Request::Get { key: &key.wire }, text);
+    pub fn get(&mut self, key: &Key, text: &mut Vec<u8>) -> Result<Option<Found>, Error> {
+        let reply = self.perform(key, &Request::Get { key: &key.wire }, text);
         let stats = self.stats(key);
         match reply {
-            Some(Reply::Value { flags }) => {
+            Ok(Reply::Item(item)) => {
                 stats.hits.count();
-                Some(decode(flags, text, || self.numbers_of(key)))
+                Ok(Some(decode(item.flags, text, || self.numbers_of(key))))
             }
-            Some(_) => {
+            Ok(_) => {
                 stats.misses.count();
-                None
+                Ok(None)
             }
-            None => {
+            Err(error) => {
                 stats.failed_gets.count();
-                None
+                Err(error)
             }
         }
     }
 
-    /// Writes an item as the pool's `mode` says.
-    pub fn store(&mut self, key: &Key, value: Value<'_>) {
+    /// Writes an item, as the `mode` of its pool says.
+    ///
+    /// # Errors
+    /// Those of [`Self::store`].
+    pub fn assign(&mut self, key: &Key, value: Value<'_>) -> Result<Written, Error> {
+        let pool = &mut self.pools[key.pool];
+        pool.follow();
+        let store = pool.settings().mode;
+        self.store(store, key, value)
+    }
+
+    /// Writes an item if `store` allows it, for the lifetime of the key, else of the pool.
+    ///
+    /// # Errors
+    /// [`Refusal::Value`]; those of [`Pool::route`].
+    fn store(&mut self, store: Store, key: &Key, value: Value<'_>) -> Result<Written, Error> {
         let mut room = [0; MAX_DECIMAL];
         let (flags, value) = value.encode(&mut room);
         if value.len() > MAX_VALUE {
             let what = format_args!("set of key '{}'", key.wire);
-            return self.refuse(key.pool, what, Refusal::Value);
+            return Err(self.refuse(key.pool, what, Refusal::Value));
         }
-        let pool = &mut self.pools[key.pool];
-        pool.follow();
+        let pool = &self.pools[key.pool];
         pool.stats().sets.count();
-        let settings = pool.settings();
+        let lifetime = key.expire.unwrap_or(pool.settings().expire);
         let request = Request::Store {
-            store: settings.mode,
+            store,
             key: &key.wire,
             flags,
-            lifetime: key.expire.unwrap_or(settings.expire).on_wire(),
+            lifetime: lifetime.on_wire(),
             value,
         };
-        self.ask(key, &request, &mut Vec::new());
+        let reply = self.perform(key, &request, &mut Vec::new())?;
+        Ok(match reply {
+            Reply::NotStored => Written::NotStored,
+            _ => Written::Stored,
+        })
     }
 
-    /// Removes an item, or finds that it is not there.
-    pub fn delete(&mut self, key: &Key) {
+    /// Removes an item: `None` when it is not there.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`].
+    pub fn delete(&mut self, key: &Key) -> Result<Option<Deleted>, Error> {
         self.stats(key).deletes.count();
-        self.ask(key, &Request::Delete { key: &key.wire }, &mut Vec::new());
+        let reply = self.perform(key, &Request::Delete { key: &key.wire }, &mut Vec::new())?;
+        Ok((reply == Reply::Deleted).then_some(Deleted))
     }
 
-    /// Changes an item's lifetime to `lifetime` seconds; the value never moves.
-    pub fn touch(&mut self, key: &Key, lifetime: Value<'_>) {
+    /// Changes an item's lifetime to `lifetime` seconds; the value never moves. `None` when it is not
+    /// there.
+    ///
+    /// # Errors
+    /// [`Refusal::Operand`], [`Refusal::Lifetime`]; those of [`Pool::route`].
+    pub fn touch(&mut self, key: &Key, lifetime: Value<'_>) -> Result<Option<Touched>, Error> {
         let lifetime = operand(lifetime)
             .ok_or(Refusal::Operand)
             .and_then(Lifetime::new);
@@ -170,7 +244,7 @@ impl Cache {
             Ok(lifetime) => lifetime.on_wire(),
             Err(refusal) => {
                 let what = format_args!("touch of key '{}'", key.wire);
-                return self.refuse(key.pool, what, refusal);
+                return Err(self.refuse(key.pool, what, refusal));
             }
         };
         let request = Request::Touch {
@@ -178,14 +252,19 @@ impl Cache {
             lifetime,
         };
         self.stats(key).touches.count();
-        self.ask(key, &request, &mut Vec::new());
+        let reply = self.perform(key, &request, &mut Vec::new())?;
+        Ok((reply == Reply::Touched).then_some(Touched))
     }
 
-    /// Counts an item by `by`; a negative number reverses the way.
-    pub fn count(&mut self, way: Way, key: &Key, by: Value<'_>) {
+    /// Counts an item by `by`; a negative number reverses the way. The number it has then, or `None`
+    /// when it is not there.
+    ///
+    /// # Errors
+    /// [`Refusal::Operand`]; those of [`Pool::route`].
+    pub fn count(&mut self, way: Way, key: &Key, by: Value<'_>) -> Result<Option<u64>, Error> {
         let Some(by) = operand(by) else {
             let what = format_args!("count of key '{}'", key.wire);
-            return self.refuse(key.pool, what, Refusal::Operand);
+            return Err(self.refuse(key.pool, what, Refusal::Operand));
         };
         let way = if by < 0 { way.reversed() } else { way };
         let request = Request::Count {
@@ -194,16 +273,20 @@ impl Cache {
             by: by.unsigned_abs(),
         };
         self.stats(key).counts.count();
-        self.ask(key, &request, &mut Vec::new());
+        match self.perform(key, &request, &mut Vec::new())? {
+            Reply::Counted(number) => Ok(Some(number)),
+            _ => Ok(None),
+        }
     }
 
-    /// Notes that `what` was not done for the pool of that index, and why.
+    /// Counts and logs that `what` was not done for the pool of that index, and why; the error to
+    /// return for it.
     #[cold]
-    pub fn refuse(&mut self, pool: usize, what: impl Display, refusal: Refusal) {
+    pub fn refuse(&mut self, pool: usize, what: impl Display, refusal: Refusal) -> Error {
         let error = Error::Refused(refusal);
-        self.last = Some(error.status());
         self.pools[pool].stats().note_failure(&error);
-        self.note(what, &error);
+        self.log(what, &error);
+        error
     }
 
     fn stats(&self, key: &Key) -> &'static Stats {
@@ -219,30 +302,37 @@ impl Cache {
         }
     }
 
+    /// Has the request answered; counts and logs what went wrong.
     #[inline(always)]
-    fn ask(&mut self, key: &Key, request: &Request<'_>, value: &mut Vec<u8>) -> Option<Reply> {
-        let reply = self.pools[key.pool].ask(key.hash, request, value);
-        self.last = Some(reply.as_ref().map_or_else(Error::status, Reply::status));
+    fn perform(
+        &mut self,
+        key: &Key,
+        request: &Request<'_>,
+        value: &mut Vec<u8>,
+    ) -> Result<Reply, Error> {
+        let reply = self.pools[key.pool].route(&key.wire, key.hash, request, value);
         match &reply {
             Ok(Reply::Miss) => {
-                log::debug!("{}: no item with key '{}'", request.verb(), key.wire);
+                let verb = request.kind().verb();
+                log::debug!("{verb}: no item with key '{}'", key.wire);
             }
-            // What is the server's fault the pool has noted, once for all operations.
+            // What is the server's fault the pool has logged, once for all operations.
             Err(error) => {
                 self.stats(key).note_failure(error);
                 if error.in_step() {
-                    let what = format_args!("{} of key '{}'", request.verb(), key.wire);
-                    self.note(what, error);
+                    let what = format_args!("{} of key '{}'", request.kind().verb(), key.wire);
+                    self.log(what, error);
                 }
             }
-            _ => {}
+            Ok(_) => {}
         }
-        reply.ok()
+        reply
     }
 
-    fn note(&mut self, what: impl Display, error: &Error) {
-        if let Some(left_out) = self.refusals.admit(Moment::now()) {
-            log::error!("{what}: {}: {error}{left_out}", error.status());
+    #[cold]
+    fn log(&mut self, what: impl Display, error: &Error) {
+        if let Some(left_out) = self.log_limit.admit(Moment::now()) {
+            log::error!("{what}: {}: {error}{left_out}", Status::of_error(error));
         }
     }
 }

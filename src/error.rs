@@ -1,14 +1,12 @@
 //! Error: why an operation has no answer, and what follows from that.
 //!
-//! A miss is not an error; it is a [`Reply`](crate::wire::protocol::Reply). What stands here is
-//! "could not ask" and "may not ask, or a bad answer". Three questions are answered beside
-//! the enum, nowhere else: is the connection still in step, does the failure count against
-//! the server, and which word does the script see.
+//! A miss is not an error: it is an answer. What stands here is "could not ask" and "may not ask,
+//! or a bad answer". The questions that follow are answered beside the enum, nowhere else: is the
+//! connection still in step, does the failure count against the server, may another server be
+//! asked. Which word the script sees says [`Status`](crate::status::Status).
 
 use std::fmt;
 use std::io;
-
-use crate::status::Status;
 
 /// Why an operation came to nothing.
 #[derive(Debug)]
@@ -81,44 +79,27 @@ impl Error {
         )
     }
 
-    /// True when the server, not the caller or the data, is to blame.
-    pub fn counts_against_server(&self) -> bool {
-        matches!(
-            self,
-            Self::Timeout(_) | Self::Busy | Self::Down(_) | Self::Garbled(_)
-        )
+    /// True when the server that was asked, not the caller or the data, is to blame.
+    pub(crate) fn counts_against_server(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Down(_) | Self::Garbled(_))
     }
 
-    /// True when the server may have done what was asked: it must not be asked of another one
-    /// unless it may be repeated.
-    pub fn may_be_done(&self) -> bool {
-        !matches!(
-            self,
+    /// True when a stand-in may be asked in place of the server: it might answer, and this one
+    /// cannot have done what was asked, or doing it twice is `repeatable`.
+    pub(crate) fn allows_stand_in(&self, repeatable: bool) -> bool {
+        match self {
             Self::Busy
-                | Self::Refused(_)
-                | Self::Timeout(Waiting::Connect)
-                | Self::Down(Down::OutOfService | Down::Unresolved | Down::Connect(_))
-        )
+            | Self::Timeout(Waiting::Connect)
+            | Self::Down(Down::OutOfService | Down::Unresolved | Down::Connect(_)) => true,
+            Self::Timeout(_) | Self::Down(_) | Self::Garbled(_) => repeatable,
+            Self::Refused(_) | Self::TooLarge | Self::NotANumber | Self::ServerError(_) => false,
+        }
     }
 
     /// True when the connection had been closed by the other side, as a restart does to an
     /// idle one; the operation may then be tried on a new connection.
     pub fn is_hangup(&self) -> bool {
         matches!(self, Self::Down(Down::Lost(_) | Down::Closed))
-    }
-
-    /// The word that `$mcst`, log lines and RPC use for it.
-    pub fn status(&self) -> Status {
-        match self {
-            Self::Timeout(_) => Status::Timeout,
-            Self::Busy => Status::Busy,
-            Self::Down(_) => Status::Down,
-            Self::Refused(_) => Status::Refused,
-            Self::TooLarge => Status::TooLarge,
-            Self::NotANumber => Status::NotANumber,
-            Self::ServerError(_) => Status::ServerError,
-            Self::Garbled(_) => Status::Garbled,
-        }
     }
 }
 

@@ -29,7 +29,7 @@ use verdict::Verdict;
 /// A server's verdict, shared by all processes.
 #[repr(C)]
 #[derive(Debug, Default)]
-pub struct Health {
+pub(crate) struct Health {
     word: AtomicU64,
     since: AtomicU64,
     away_since: AtomicU64,
@@ -67,9 +67,18 @@ pub struct Rules {
     pub probing_threshold: u16,
 }
 
+/// Whose operation it is that the server has not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asker {
+    /// Its process.
+    pub(crate) process: u32,
+    /// When the operation began.
+    pub(crate) began: Moment,
+}
+
 /// A change of state that this process has made, and should log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// The state before.
     pub from: State,
     /// The state now.
@@ -80,7 +89,7 @@ pub struct Change {
 
 /// What a worker does whose operation is overdue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overdue {
+pub(crate) enum Overdue {
     /// It is the one that waits on, and has made this change.
     WaitOn(Change),
     /// Somebody else waits already.
@@ -110,28 +119,33 @@ impl State {
 
 impl Health {
     /// The state.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         State::of(self.word.load(Ordering::Relaxed) as u8)
     }
 
     /// Since when.
-    pub fn since(&self) -> Moment {
+    pub(crate) fn since(&self) -> Moment {
         Moment::from_nanos(self.since.load(Ordering::Relaxed))
     }
 
-    /// True after an outage, until it is active again.
-    pub fn is_away(&self) -> bool {
-        let verdict = Verdict::of(self.word.load(Ordering::Relaxed));
-        verdict.state == State::Inactive || verdict.is_returning()
+    /// True when workers may ask it.
+    #[inline(always)]
+    pub(crate) fn may_be_asked(&self) -> bool {
+        self.state() == State::Active
+    }
+
+    /// True when it is out of service, until it is active again: it has failed, or was taken out.
+    pub(crate) fn is_away(&self) -> bool {
+        Verdict::of(self.word.load(Ordering::Relaxed)).is_away()
     }
 
     /// When the outage began that it has not returned from yet.
-    pub fn away_since(&self) -> Moment {
+    pub(crate) fn away_since(&self) -> Moment {
         Moment::from_nanos(self.away_since.load(Ordering::Relaxed))
     }
 
     /// What the failure was that led to the state, if one did.
-    pub fn reason(&self) -> Option<Status> {
+    pub(crate) fn reason(&self) -> Option<Status> {
         Status::from_code(self.reason.load(Ordering::Relaxed))
     }
 
@@ -140,7 +154,7 @@ impl Health {
     /// One whose process dies stays under way for good. Kamailio ends with any of its processes
     /// (`main.c`, `SIGCHLD`), and this memory with it; it lives on with `fork=no` alone, a mode to
     /// debug in, whose only worker is the main process itself.
-    pub fn counts(&self) -> (u32, u64, u64) {
+    pub(crate) fn counts(&self) -> (u32, u64, u64) {
         let operations = self.operations.load(Ordering::Relaxed);
         let failures = self.failures.load(Ordering::Relaxed);
         let (under_way, made) = (operations / UNDER_WAY, operations % UNDER_WAY);
@@ -148,18 +162,22 @@ impl Health {
     }
 
     /// An operation begins; its number.
-    pub fn begin(&self) -> u64 {
+    pub(crate) fn begin(&self) -> u64 {
         self.operations.fetch_add(UNDER_WAY + 1, Ordering::Relaxed) % UNDER_WAY
     }
 
     /// It is over, however it went.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.operations.fetch_sub(UNDER_WAY, Ordering::Relaxed);
     }
 
     /// The server has answered an operation of `process`: it is there, if it is in service.
     #[inline(always)]
-    pub fn answered(&self, now: impl Fn() -> Moment, process: impl Fn() -> u32) -> Option<Change> {
+    pub(crate) fn answered(
+        &self,
+        now: impl Fn() -> Moment,
+        process: impl Fn() -> u32,
+    ) -> Option<Change> {
         if self.word.load(Ordering::Relaxed) == Verdict::ACTIVE.word() {
             return None;
         }
@@ -171,28 +189,27 @@ impl Health {
     fn clear(&self, now: Moment, process: u32) -> Option<Change> {
         self.change(now, |verdict| {
             let verdict = verdict.without(process);
-            Some(match verdict.is_out() {
+            Some(match verdict.is_away() {
                 false => verdict.become_state(State::Active),
                 true => verdict,
             })
         })
     }
 
-    /// An operation of `process` that began at `began` failed by the server's fault. What began
-    /// before an outage that is over, or when the slot was another server's, is counted, no more.
-    pub fn failed(
+    /// The operation of `by` has failed by the server's fault. What began before an outage that is
+    /// over, or when the slot was another server's, is counted, no more.
+    pub(crate) fn failed(
         &self,
         now: Moment,
-        began: Moment,
+        by: Asker,
         why: Status,
         rules: Rules,
-        process: u32,
     ) -> Option<Change> {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let change = self.change(now, |verdict| {
-            let verdict = verdict.without(process);
-            Some(match verdict.is_out() {
-                false if self.is_old(began) => verdict.after_old_failure(),
+            let verdict = verdict.without(by.process);
+            Some(match verdict.is_away() {
+                false if self.is_old(by.began) => verdict.after_old_failure(),
                 false => verdict.after_failure(rules),
                 true => verdict,
             })
@@ -203,14 +220,14 @@ impl Health {
         change
     }
 
-    /// An operation of `process` that began at `began` is unanswered for the stall limit.
-    pub fn overdue(&self, now: Moment, began: Moment, process: u32) -> Overdue {
+    /// The operation of `by` is unanswered for the stall limit.
+    pub(crate) fn overdue(&self, now: Moment, by: Asker) -> Overdue {
         let waits_on = Cell::new(false);
         let change = self.change(now, |verdict| {
-            let concerned = verdict.state == State::Active && !self.is_old(began);
+            let concerned = verdict.state == State::Active && !self.is_old(by.began);
             waits_on.set(concerned && verdict.holder == 0);
             let holder = if waits_on.get() {
-                process
+                by.process
             } else {
                 verdict.holder
             };
@@ -230,29 +247,31 @@ impl Health {
         }
     }
 
+    /// `process` waits on no more, and has no verdict.
+    pub(crate) fn give_back_mark(&self, now: Moment, process: u32) -> Option<Change> {
+        self.end_mark(now, |holder| holder == process)
+    }
+
     /// Frees the server of a worker that waited on and has died; `lives` tells.
-    pub fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) -> Option<Change> {
+    pub(crate) fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) -> Option<Change> {
+        self.end_mark(now, |holder| !lives(holder))
+    }
+
+    fn end_mark(&self, now: Moment, is_over: impl Fn(u32) -> bool) -> Option<Change> {
         self.change(now, |verdict| {
-            if verdict.holder == 0 || lives(verdict.holder) {
+            if verdict.holder == 0 || !is_over(verdict.holder) {
                 return None;
             }
             let verdict = verdict.without(verdict.holder);
-            Some(if verdict.is_stalled() {
-                verdict.become_state(State::Active)
-            } else {
-                verdict
+            Some(match verdict.is_stalled() {
+                true => verdict.become_state(State::Active),
+                false => verdict,
             })
         })
     }
 
-    /// True when the prober should ask it.
-    pub fn wants_probe(&self) -> bool {
-        let verdict = Verdict::of(self.word.load(Ordering::Relaxed));
-        verdict.state == State::Inactive || verdict.is_returning()
-    }
-
     /// The prober has asked it: `bad` is what went wrong, if it did.
-    pub fn probed(&self, now: Moment, bad: Option<Status>, rules: Rules) -> Option<Change> {
+    pub(crate) fn probed(&self, now: Moment, bad: Option<Status>, rules: Rules) -> Option<Change> {
         let change = self.change(now, |verdict| match (verdict.state, bad) {
             (State::Disabled, _) => None,
             (State::Trying, _) if verdict.is_stalled() => None,
@@ -280,7 +299,7 @@ impl Health {
     }
 
     /// It has answered the prober in a way that ends no outage, but a row of failures.
-    pub fn pinged(&self, now: Moment) {
+    pub(crate) fn pinged(&self, now: Moment) {
         self.change(now, |verdict| {
             let active = verdict.state == State::Active;
             active.then(|| verdict.become_state(State::Active))
@@ -288,7 +307,7 @@ impl Health {
     }
 
     /// An operator decides.
-    pub fn set(&self, now: Moment, state: State) -> Option<Change> {
+    pub(crate) fn set(&self, now: Moment, state: State) -> Option<Change> {
         self.reason.store(0, Ordering::Relaxed);
         self.change(now, |verdict| Some(verdict.become_state(state)))
     }
@@ -299,7 +318,7 @@ impl Health {
     }
 
     /// Another server takes this place.
-    pub fn reset(&self, now: Moment) {
+    pub(crate) fn reset(&self, now: Moment) {
         self.returned.store(now.nanos(), Ordering::Relaxed);
         self.word.store(Verdict::ACTIVE.word(), Ordering::Release);
         self.reason.store(0, Ordering::Relaxed);
@@ -317,7 +336,7 @@ impl Health {
             if old == new {
                 return None;
             }
-            if old.is_out() && new.state == State::Active {
+            if old.is_away() && new.state == State::Active {
                 // Before anybody can see it in service: a moment too early harms nobody, for
                 // nothing begins while it is out.
                 self.returned.store(now.nanos(), Ordering::Relaxed);

@@ -17,6 +17,7 @@ mod cfg;
 mod events;
 mod format;
 mod host;
+mod key_argument;
 mod module;
 mod params;
 mod prober_process;

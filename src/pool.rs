@@ -7,6 +7,7 @@
 use crate::clock::{Deadline, Moment};
 use crate::config::{Failover, Settings, Tunable};
 use crate::error::{Down, Error};
+use crate::item::key::WireKey;
 use crate::placement::Placement;
 use crate::placement::ring::{Hit, Ring};
 use crate::server::ServerSpec;
@@ -14,10 +15,12 @@ use crate::shared::Shared;
 use crate::stats::{Servers, Statistic, Stats};
 use crate::wire::protocol::{Reply, Request};
 
-mod known;
 mod member;
+mod operation;
+mod shared_server;
 
 pub(crate) use member::Member;
+pub(crate) use shared_server::{SharedServer, Site};
 
 /// A group of servers with common settings.
 #[derive(Debug)]
@@ -26,11 +29,13 @@ pub struct Pool {
     shared: &'static Shared,
     /// The version of the shared list that `members` are.
     version: u32,
-    /// The number of changes that `ring` knows of.
+    /// The number of changes that are followed already.
     changes: u32,
     members: Vec<Member>,
-    /// `None` when no server is live and dead ones are left out.
+    /// `None` when no server belongs to it.
     ring: Option<Ring>,
+    /// Which of `members` belong to the ring.
+    in_ring: Vec<bool>,
 }
 
 /// Where a key lives, for people.
@@ -42,6 +47,13 @@ pub struct Location<'a> {
     pub point: u32,
     /// The servers in the order in which they would be asked: the owner, then its stand-ins.
     pub order: Vec<&'a ServerSpec>,
+}
+
+/// A key's owner that has not answered.
+struct Owner {
+    index: usize,
+    hash: u32,
+    error: Error,
 }
 
 impl Pool {
@@ -60,6 +72,7 @@ impl Pool {
             changes: 0,
             members: Vec::new(),
             ring: None,
+            in_ring: Vec::new(),
         };
         pool.refresh();
         pool
@@ -122,13 +135,15 @@ impl Pool {
         self.shared.note_change();
     }
 
-    /// Asks the server of the request's key, whose hash may be known already, or who stands in
+    /// Has the server of `key`, whose hash may be known already, answer `request`, or who stands in
     /// for it; a value's bytes replace what `value` held.
     ///
     /// # Errors
-    /// Those of [`Member::ask`]; with several servers asked that of the last.
-    pub fn ask(
+    /// Those of [`Member::attempt`]; with several servers asked that of the last.
+    #[inline(always)]
+    pub(crate) fn route(
         &mut self,
+        key: &WireKey,
         hash: Option<u32>,
         request: &Request<'_>,
         value: &mut Vec<u8>,
@@ -140,51 +155,53 @@ impl Pool {
             return Err(Error::Down(Down::OutOfService));
         };
         let placement = &self.settings.placement;
-        let wire = request.key().as_bytes();
-        let hash = || hash.unwrap_or_else(|| placement.hash(wire));
+        let hash = || hash.unwrap_or_else(|| placement.hash(key.as_bytes()));
         let owner = ring.sole().unwrap_or_else(|| ring.owner(hash()));
-        let reply = self.members[owner].ask(request, value, &deadline, &self.settings);
+        let reply = self.members[owner].attempt(key, request, value, &deadline, &self.settings);
         match reply {
             Err(error) if self.settings.failover == Failover::NextServer => {
-                self.ask_stand_ins(owner, error, hash(), request, value, &deadline)
+                let owner = Owner {
+                    index: owner,
+                    hash: hash(),
+                    error,
+                };
+                self.route_to_stand_in(key, owner, request, value, &deadline)
             }
             reply => reply,
         }
     }
 
-    /// Asks one live server after the other, each once, as long as the request cannot have been
+    /// Asks one server after the other, each once, as long as the request cannot have been
     /// done or may be done again.
     #[cold]
-    fn ask_stand_ins(
+    fn route_to_stand_in(
         &mut self,
-        owner: usize,
-        mut error: Error,
-        hash: u32,
+        key: &WireKey,
+        owner: Owner,
         request: &Request<'_>,
         value: &mut Vec<u8>,
         deadline: &Deadline,
     ) -> Result<Reply, Error> {
-        let mut asked = vec![owner];
-        while error.counts_against_server() {
+        let (mut asked, mut error) = (vec![owner.index], owner.error);
+        while error.allows_stand_in(request.kind().is_repeatable()) {
             let Some(left) = deadline.remaining() else {
                 break;
             };
-            if error.may_be_done() && !request.is_repeatable() {
-                break;
-            }
-            let live = |index: usize| !asked.contains(&index) && self.members[index].is_live();
+            let is_next = |index: usize| {
+                !asked.contains(&index) && self.members[index].health().may_be_asked()
+            };
             let placement = &self.settings.placement;
             let next = self
                 .ring
                 .as_ref()
-                .and_then(|ring| placement.first_live(ring, request.key().as_bytes(), hash, live));
+                .and_then(|ring| placement.first_live(ring, key.as_bytes(), owner.hash, is_next));
             let Some(next) = next else {
                 break;
             };
             asked.push(next);
             // It has not kept anybody waiting yet: what is left is all its own.
             let own = Deadline::new(Moment::now(), left);
-            match self.members[next].ask(request, value, &own, &self.settings) {
+            match self.members[next].attempt(key, request, value, &own, &self.settings) {
                 Ok(reply) => {
                     self.shared.stats().failovers.count();
                     return Ok(reply);
@@ -208,7 +225,7 @@ impl Pool {
     /// their states.
     #[cold]
     pub fn refresh(&mut self) {
-        let (mut stale, changes) = (self.ring.is_none(), self.shared.changes());
+        let (mut stale, changes) = (false, self.shared.changes());
         self.shared.tunables().apply(&mut self.settings);
         if self.shared.version() != self.version {
             // While it is being replaced, the next operation will see it.
@@ -227,15 +244,15 @@ impl Pool {
             (self.version, stale) = (version, true);
         }
         self.members.iter_mut().for_each(Member::follow_name);
-        let leaves_out = self.settings.failover == Failover::NewRing;
-        if stale || leaves_out && changes != self.changes {
-            let servers: Vec<_> = self
-                .members
-                .iter()
-                .map(|member| member.spec().clone())
-                .collect();
-            let live = |index: usize| !leaves_out || self.members[index].is_live();
-            self.ring = self.settings.placement.ring(&servers, live);
+        let keeps_all = self.settings.failover != Failover::NewRing;
+        let belongs = |member: &Member| keeps_all || !member.health().is_away();
+        let in_ring: Vec<bool> = self.members.iter().map(belongs).collect();
+        if stale || in_ring != self.in_ring {
+            let specs = self.members.iter().map(|member| member.spec().clone());
+            let specs: Vec<_> = specs.collect();
+            let placement = &self.settings.placement;
+            self.ring = placement.ring(&specs, |index| in_ring[index]);
+            self.in_ring = in_ring;
         }
         self.changes = changes;
     }
@@ -246,9 +263,7 @@ mod tests {
     use super::*;
     use crate::config::{Given, Parameters};
     use crate::health::State;
-    use crate::prober::rejoin::Finding;
     use crate::server;
-    use crate::status::Status;
 
     fn pool(servers: &str, failover: i32) -> Pool {
         let mut parameters = Parameters::default();
@@ -289,7 +304,7 @@ mod tests {
         }
         pool.refresh();
         assert_eq!(labels(&pool), ["b:2", "c:3", "a:1"]);
-        pool.members()[1].set(State::Disabled);
+        pool.members()[1].server().set(State::Disabled);
         let states = pool.members().iter().map(|member| member.health().state());
         let expected = [State::Active, State::Disabled, State::Active];
         assert_eq!(states.collect::<Vec<_>>(), expected);
@@ -310,7 +325,7 @@ mod tests {
         for (failover, left) in [(0, 3), (1, 3), (2, 1)] {
             let mut pool = pool("a:1, b:2, c:3", failover);
             for member in &pool.members()[..2] {
-                member.set(State::Disabled);
+                member.server().set(State::Disabled);
             }
             pool.refresh();
             assert_eq!(
@@ -318,34 +333,9 @@ mod tests {
                 left,
                 "failover={failover}"
             );
-            pool.members()[2].set(State::Disabled);
+            pool.members()[2].server().set(State::Disabled);
             pool.refresh();
             assert_eq!(pool.locate(b"k").is_none(), failover == 2);
         }
-    }
-
-    #[test]
-    fn only_what_was_emptied_in_this_outage_returns() {
-        let pool = pool("a:1", 0);
-        let (member, settings) = (&pool.members()[0], pool.settings());
-        let fail = || {
-            let (now, rules) = (Moment::now(), settings.rules);
-            let why = Status::Down;
-            member.health().failed(now, now, why, rules, 99)
-        };
-        let state = |finding, emptied| {
-            member.probed(Ok(finding), emptied, settings);
-            member.health().state()
-        };
-        assert_eq!(member.to_be_emptied(settings), None);
-        assert!(fail().is_some());
-        let first = member.to_be_emptied(settings);
-        // Begun when it was still in service.
-        assert_eq!(state(Finding::Present, None), State::Inactive);
-        assert_eq!(state(Finding::Emptied, first), State::Active);
-        assert!(fail().is_some());
-        assert_eq!(state(Finding::Emptied, first), State::Inactive);
-        let second = member.to_be_emptied(settings);
-        assert_eq!(state(Finding::Restarted, second), State::Active);
     }
 }

@@ -14,12 +14,14 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
-use crate::config::Settings;
-use crate::pool::{Member, Pool};
+use crate::config::{Rejoin, Settings};
+use crate::error::Error;
+use crate::pool::{Member, Pool, SharedServer};
 use crate::prober::probe::{Probe, go_on};
-use crate::prober::rejoin::Outage;
+use crate::prober::rejoin::{Finding, Outage};
 use crate::prober::watch::{Watch, Watches};
 use crate::server::Address;
+use crate::status::Status;
 
 /// How often it should be called: the precision of the intervals that operators set.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -48,7 +50,7 @@ struct UnderWay {
 
 impl UnderWay {
     fn begin(pool: usize, member: &Member, settings: &Settings, now: Moment) -> Self {
-        let emptied = member.to_be_emptied(settings);
+        let emptied = to_be_emptied(member.server(), settings);
         let (limit, outage) = match emptied {
             None => (PROBE_LIMIT, None),
             Some(since) => (FLUSH_LIMIT, Some(Outage::of(now.since(since)))),
@@ -57,7 +59,7 @@ impl UnderWay {
             pool,
             address: member.spec().address.clone(),
             emptied,
-            probe: Probe::begin(member.targets(), Deadline::new(now, limit), outage),
+            probe: Probe::begin(member.server().sites(), Deadline::new(now, limit), outage),
         }
     }
 }
@@ -70,11 +72,11 @@ impl Prober {
         cache.refresh();
         for (at, pool, member, watch) in watched(&mut self.watches, cache) {
             look_up_if_due(member, watch, now);
-            member.make_up_for_lines(now);
+            member.server().make_up_for_lines(now);
             if asks(&self.under_way, at, &member.spec().address) {
                 continue;
             }
-            member.release(now, &lives);
+            member.server().release(now, &lives);
             if watch.is_probe_due(now, member.health(), pool.settings()) {
                 let asked = UnderWay::begin(at, member, pool.settings(), now);
                 self.under_way.push(asked);
@@ -90,7 +92,12 @@ impl Prober {
             let pool = &cache.pools()[asked.pool];
             let same = |member: &&Member| member.spec().address == asked.address;
             if let Some(member) = pool.members().iter().find(same) {
-                member.probed(asked.probe.end(), asked.emptied, pool.settings());
+                conclude(
+                    member.server(),
+                    asked.probe.end(),
+                    asked.emptied,
+                    pool.settings(),
+                );
             }
         }
     }
@@ -125,10 +132,10 @@ fn watched<'a>(
 }
 
 fn look_up_if_due(member: &Member, watch: &mut Watch, now: Moment) {
-    if let Some(name) = member.name() {
-        let resolved = !member.targets().is_empty();
+    if let Some(name) = member.server().name() {
+        let resolved = !member.server().sites().is_empty();
         if watch.is_lookup_due(now, member.health(), resolved) {
-            watch.lookup.begin(name, member.address_writer());
+            watch.lookup.begin(name, member.server().address_writer());
         }
     }
 }
@@ -136,4 +143,86 @@ fn look_up_if_due(member: &Member, watch: &mut Watch, now: Moment) {
 fn asks(under_way: &[UnderWay], pool: usize, address: &Address) -> bool {
     let same = |asked: &UnderWay| asked.pool == pool && asked.address == *address;
     under_way.iter().any(same)
+}
+
+/// Since when the server has been away, if it is to be emptied before anybody may use it again.
+fn to_be_emptied(server: &SharedServer, settings: &Settings) -> Option<Moment> {
+    let health = server.health();
+    let wanted = settings.rejoin == Rejoin::Flush && health.is_away();
+    wanted.then(|| health.away_since())
+}
+
+/// A probe is over, and had the server emptied if it was to be: `emptied` is what [`to_be_emptied`]
+/// said at the beginning. A server that has failed meanwhile is not back.
+fn conclude(
+    server: &SharedServer,
+    result: Result<Finding, Error>,
+    emptied: Option<Moment>,
+    settings: &Settings,
+) {
+    let (health, now) = (server.health(), Moment::now());
+    if let Ok(finding) = result {
+        let same_outage = emptied == Some(health.away_since());
+        let empty = finding != Finding::Present && same_outage;
+        if settings.rejoin == Rejoin::Flush && !empty {
+            health.pinged(now);
+            return;
+        }
+        if finding == Finding::Emptied {
+            let label = server.spec().label();
+            log::info!("server {label} was emptied before its return");
+        }
+    }
+    let bad = result.as_ref().err();
+    let change = health.probed(now, bad.map(Status::of_error), settings.rules);
+    let Some(change) = change else {
+        return;
+    };
+    match bad {
+        None => server.note(change, &"it has answered a probe"),
+        Some(error) => {
+            let why = format_args!("{}: {error} (probe)", Status::of_error(error));
+            server.note(change, &why);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Given, Parameters};
+    use crate::health::{Asker, State};
+    use crate::shared::Shared;
+
+    #[test]
+    fn only_what_was_emptied_in_this_outage_returns() {
+        let mut parameters = Parameters::default();
+        for (name, text) in [("servers", "a:1"), ("rejoin", "flush")] {
+            parameters.set(name, Given::Text(text)).unwrap();
+        }
+        let pool = Pool::new(parameters.settle().remove(0), &Shared::private(1)[0]);
+        let (server, settings) = (pool.members()[0].server(), pool.settings());
+        let fail = || {
+            let (now, rules) = (Moment::now(), settings.rules);
+            let by = Asker {
+                process: 99,
+                began: now,
+            };
+            server.health().failed(now, by, Status::Down, rules)
+        };
+        let state = |finding, emptied| {
+            conclude(server, Ok(finding), emptied, settings);
+            server.health().state()
+        };
+        assert_eq!(to_be_emptied(server, settings), None);
+        assert!(fail().is_some());
+        let first = to_be_emptied(server, settings);
+        // Begun when it was still in service.
+        assert_eq!(state(Finding::Present, None), State::Inactive);
+        assert_eq!(state(Finding::Emptied, first), State::Active);
+        assert!(fail().is_some());
+        assert_eq!(state(Finding::Emptied, first), State::Inactive);
+        let second = to_be_emptied(server, settings);
+        assert_eq!(state(Finding::Restarted, second), State::Active);
+    }
 }

@@ -76,7 +76,7 @@ impl Stats {
     /// An operation has no answer.
     #[cold]
     pub fn note_failure(&self, error: &Error) {
-        let counter = match error.status() {
+        let counter = match Status::of_error(error) {
             Status::Timeout => &self.timeouts,
             Status::Refused => &self.refused,
             _ => &self.errors,

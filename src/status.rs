@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::error::Error;
+
 /// What the last operation of this process came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -40,7 +42,42 @@ pub enum Status {
     Garbled,
 }
 
+/// What an operation was answered, which has a word.
+pub trait Outcome {
+    /// The word.
+    fn status(&self) -> Status;
+}
+
+impl Outcome for Status {
+    fn status(&self) -> Status {
+        *self
+    }
+}
+
 impl Status {
+    /// What an operation came to.
+    #[inline(always)]
+    pub fn of<T: Outcome>(result: &Result<T, Error>) -> Self {
+        match result {
+            Ok(answer) => answer.status(),
+            Err(error) => Self::of_error(error),
+        }
+    }
+
+    /// What an operation without an answer came to.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error {
+            Error::Timeout(_) => Self::Timeout,
+            Error::Busy => Self::Busy,
+            Error::Down(_) => Self::Down,
+            Error::Refused(_) => Self::Refused,
+            Error::TooLarge => Self::TooLarge,
+            Error::NotANumber => Self::NotANumber,
+            Error::ServerError(_) => Self::ServerError,
+            Error::Garbled(_) => Self::Garbled,
+        }
+    }
+
     /// The word itself.
     pub fn word(self) -> &'static str {
         match self {

@@ -277,15 +277,23 @@ pub(crate) fn monotonic_nanos() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-static FORKS: AtomicU32 = AtomicU32::new(0);
+/// How often this process and those before it were forked, or [`UNWATCHED`].
+static FORKS: AtomicU32 = AtomicU32::new(UNWATCHED);
 
-/// Tells this process from those it was forked from: a number that a fork changes in the child, once
-/// [`watch_forks`] was called. Reading it costs a load where `getpid` would cost a system call.
+/// Nobody counts forks.
+const UNWATCHED: u32 = u32::MAX;
+
+/// Tells this process from those it was forked from by a number that a fork changes in the child.
+/// Once [`watch_forks`] was called, reading it costs a load; else a system call.
+#[inline(always)]
 pub(crate) fn process() -> u32 {
-    FORKS.load(Ordering::Relaxed)
+    match FORKS.load(Ordering::Relaxed) {
+        UNWATCHED => std::process::id(),
+        forks => forks,
+    }
 }
 
-/// Has forks noticed from now on.
+/// Has forks counted from now on, if the system can do that.
 pub(crate) fn watch_forks() {
     static WATCH: Once = Once::new();
     extern "C" fn in_child() {
@@ -294,6 +302,9 @@ pub(crate) fn watch_forks() {
     WATCH.call_once(|| {
         // SAFETY: the handler does one lock-free atomic addition, which is async-signal-safe; this
         // library is never unloaded (Kamailio closes a module only when it refuses it).
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        if refused == 0 {
+            FORKS.store(0, Ordering::Relaxed);
+        }
     });
 }

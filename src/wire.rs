@@ -1,6 +1,8 @@
-//! The wire: one server, and what goes there and back.
+//! One server, and what goes there and back.
 
 pub(crate) mod connection;
 pub(crate) mod net;
+pub(crate) mod polled;
 pub(crate) mod protocol;
+pub(crate) mod session;
 pub(crate) mod wait_budget;

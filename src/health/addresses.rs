@@ -9,8 +9,6 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use crate::wire::net::Mark;
-
 /// How many addresses of a name are kept.
 pub(crate) const MAX_ADDRESSES: usize = 4;
 
@@ -26,6 +24,20 @@ pub(crate) struct Addresses {
     /// The version and the number of the one that was connected last; see [`used`].
     used: AtomicU64,
     lists: [List; 2],
+}
+
+/// How whoever connects an address lets all processes know that it is in use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    used: &'static AtomicU64,
+    number: u64,
+}
+
+impl Mark {
+    /// Its address was connected. Changes nothing if the name has other addresses by now.
+    pub(crate) fn make(self) {
+        self.used.store(self.number, Ordering::Relaxed);
+    }
 }
 
 #[repr(C)]
@@ -80,7 +92,10 @@ impl Addresses {
     /// The same, each with the mark to make when it is connected.
     pub(crate) fn marked(&'static self) -> impl Iterator<Item = (IpAddr, Mark)> {
         let (version, known) = self.numbered();
-        let mark = move |place| Mark::new(&self.used, used(version, place));
+        let mark = move |place| Mark {
+            used: &self.used,
+            number: used(version, place),
+        };
         known.into_iter().map(move |(place, ip)| (ip, mark(place)))
     }
 

@@ -19,7 +19,7 @@ const BUCKETS: usize = 104;
 /// What was measured in two windows.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Latency {
+pub(crate) struct Latency {
     windows: [Window; 2],
 }
 
@@ -35,7 +35,7 @@ struct Window {
 
 /// Percentiles, in microseconds; what is shown is a bucket's upper end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Half of the answers took no longer.
     pub p50: u32,
     /// All but a hundredth took no longer.
@@ -59,7 +59,7 @@ impl Default for Latency {
 
 impl Latency {
     /// An answer at `now` took `time`.
-    pub fn record(&self, now: Moment, time: Duration) {
+    pub(crate) fn record(&self, now: Moment, time: Duration) {
         let number = window_of(now);
         let window = &self.windows[number as usize % 2];
         if window.number.swap(number, Ordering::Relaxed) != number {
@@ -71,7 +71,7 @@ impl Latency {
     }
 
     /// What was measured lately.
-    pub fn summary(&self, now: Moment) -> Summary {
+    pub(crate) fn summary(&self, now: Moment) -> Summary {
         let number = window_of(now);
         let recent =
             |window: &&Window| number - window.number.load(Ordering::Relaxed).min(number) < 2;
@@ -104,7 +104,7 @@ impl Latency {
     }
 
     /// Forgets everything.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.windows.iter().for_each(Window::clear);
     }
 }

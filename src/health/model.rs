@@ -65,6 +65,10 @@ impl World {
         Verdict::of(self.word)
     }
 
+    fn wants_probe(&self) -> bool {
+        self.verdict().is_away() && self.verdict().state != State::Disabled
+    }
+
     fn waiting(&self) -> usize {
         let waits = |actor: &&Actor| matches!(actor, Actor::WaitsOn(_));
         self.actors.iter().filter(waits).count()
@@ -89,7 +93,11 @@ impl World {
         };
         let failed = |returns: u8| {
             move |health: &Health| {
-                health.failed(now, began(returns), Status::Down, rules, process);
+                let by = Asker {
+                    process,
+                    began: began(returns),
+                };
+                health.failed(now, by, Status::Down, rules);
             }
         };
         match self.actors[at] {
@@ -100,7 +108,11 @@ impl World {
             Actor::Asks(returns) => {
                 let granted = Cell::new(false);
                 let mut overdue = step(Actor::Done, &|health| {
-                    let overdue = health.overdue(now, began(returns), process);
+                    let by = Asker {
+                        process,
+                        began: began(returns),
+                    };
+                    let overdue = health.overdue(now, by);
                     granted.set(overdue != Overdue::GiveUp);
                 });
                 if granted.get() {
@@ -116,13 +128,17 @@ impl World {
                 let died = step(Actor::Done, &|health| {
                     health.release(now, |pid| pid != process);
                 });
+                let given_up = step(Actor::Done, &|health| {
+                    health.give_back_mark(now, process);
+                });
                 vec![
                     step(Actor::Done, &answered),
                     step(Actor::Done, &failed(returns)),
                     died,
+                    given_up,
                 ]
             }
-            Actor::Probes(false) if self.health().wants_probe() => {
+            Actor::Probes(false) if self.wants_probe() => {
                 vec![step(Actor::Probes(true), &|_| ())]
             }
             Actor::Probes(true) => [None, Some(Status::Down)]
@@ -150,10 +166,10 @@ impl World {
             return;
         };
         let (before, after) = (self.verdict(), next.verdict());
-        if before.is_out() {
+        if before.is_away() {
             assert_eq!(before.state, after.state, "not a worker's to end: {self:?}");
         } else if returns < self.returns {
-            assert!(!after.is_out(), "another time's failure: {self:?}");
+            assert!(!after.is_away(), "another time's failure: {self:?}");
         }
     }
 

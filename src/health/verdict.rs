@@ -86,7 +86,7 @@ impl Verdict {
     }
 
     /// Nobody may ask it until the prober or an operator brings it back.
-    pub(super) fn is_out(self) -> bool {
+    pub(super) fn is_away(self) -> bool {
         matches!(self.state, State::Inactive | State::Disabled) || self.is_returning()
     }
 

@@ -1,8 +1,5 @@
-//! Key: from the text of a script variable to the bytes that may go on the wire.
-//!
-//! [`Name`] cuts what stands between the parentheses of `$mct(…)` into pool, key and lifetime;
-//! it sees the configuration's text only, never what a variable expands to. [`WireKey`] is the
-//! only way to a key in a request, so that no byte of a SIP message becomes protocol.
+//! WireKey: a key that may go on the wire. It is the only way to a key in a request, so that no byte
+//! of a SIP message becomes protocol.
 
 use crate::error::Refusal;
 
@@ -12,98 +9,6 @@ pub(crate) const FOLD_FROM: usize = 250;
 
 /// The longest accepted prefix, so that prefix and digest always fit.
 pub(crate) const MAX_PREFIX: usize = 200;
-
-/// The parts of a variable's name as the configuration has them: `[pool =>] key [=> expire]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Name<'a> {
-    /// The declared pool that was named, if one was.
-    pub pool: Option<&'a str>,
-    /// The key's text, a format string; never empty.
-    pub key: &'a str,
-    /// The lifetime's text, a format string or a number; empty = default.
-    pub expire: Option<&'a str>,
-}
-
-/// Why a variable's name is not accepted; its `Display` is the line for the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BadName(String);
-
-impl std::fmt::Display for BadName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'a> Name<'a> {
-    /// Cuts `text` at every `=>` that stands outside parentheses; blanks of the text around
-    /// the parts are dropped. The first part is a pool if `is_pool` says that it is declared.
-    ///
-    /// # Errors
-    /// [`BadName`] for an empty key, for more parts than pool, key and lifetime, and for three
-    /// parts of which the first is no pool.
-    pub(crate) fn cut(text: &'a str, is_pool: impl Fn(&str) -> bool) -> Result<Self, BadName> {
-        let parts: Vec<&str> = parts(text).into_iter().map(blanks_off).collect();
-        let name = match parts[..] {
-            [key] => Self {
-                pool: None,
-                key,
-                expire: None,
-            },
-            [pool, key] if is_pool(pool) => Self {
-                pool: Some(pool),
-                key,
-                expire: None,
-            },
-            [key, expire] => Self {
-                pool: None,
-                key,
-                expire: Some(expire),
-            },
-            [pool, key, expire] if is_pool(pool) => Self {
-                pool: Some(pool),
-                key,
-                expire: Some(expire),
-            },
-            [first, _, _] => {
-                return Err(BadName(format!(
-                    "'{first}' in '{text}' is not a declared pool; {FORM}"
-                )));
-            }
-            _ => return Err(BadName(format!("too many '=>' in '{text}'; {FORM}"))),
-        };
-        if name.key.is_empty() {
-            return Err(BadName(format!("no key in '{text}'; {FORM}")));
-        }
-        Ok(name)
-    }
-}
-
-const FORM: &str = "accepted: key, key=>seconds, pool=>key, pool=>key=>seconds";
-
-fn blanks_off(part: &str) -> &str {
-    part.trim_matches([' ', '\t'])
-}
-
-fn parts(text: &str) -> Vec<&str> {
-    let bytes = text.as_bytes();
-    let mut found = Vec::new();
-    let (mut depth, mut from, mut at) = (0usize, 0, 0);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            b'=' if depth == 0 && bytes.get(at + 1) == Some(&b'>') => {
-                found.push(&text[from..at]);
-                at += 1;
-                from = at + 1;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    found.push(&text[from..]);
-    found
-}
 
 /// A key as it goes on the wire: 1 to 249 bytes, no blank, no control byte.
 #[derive(Debug, Clone, Copy)]
@@ -189,49 +94,6 @@ fn hex(digest: [u8; 16]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn cut(text: &str) -> Result<(Option<&str>, &str, Option<&str>), String> {
-        Name::cut(text, |name| name == "calls")
-            .map(|name| (name.pool, name.key, name.expire))
-            .map_err(|bad| bad.to_string())
-    }
-
-    #[test]
-    fn a_name_is_cut_outside_parentheses_only() {
-        assert_eq!(cut("k"), Ok((None, "k", None)));
-        assert_eq!(cut("k=>60"), Ok((None, "k", Some("60"))));
-        assert_eq!(cut(" k => 60 "), Ok((None, "k", Some("60"))));
-        assert_eq!(cut("$sht(a=>b)"), Ok((None, "$sht(a=>b)", None)));
-        assert_eq!(cut("$(hdr(X){s.select,0,=>})=>$var(t)"), {
-            Ok((None, "$(hdr(X){s.select,0,=>})", Some("$var(t)")))
-        });
-        assert_eq!(cut("a=b"), Ok((None, "a=b", None)));
-        assert_eq!(cut("k=>"), Ok((None, "k", Some(""))));
-    }
-
-    #[test]
-    fn a_declared_pool_is_recognised_in_front() {
-        assert_eq!(cut("calls"), Ok((None, "calls", None)));
-        assert_eq!(cut("calls=>k"), Ok((Some("calls"), "k", None)));
-        assert_eq!(cut("calls => k => 5"), Ok((Some("calls"), "k", Some("5"))));
-        assert_eq!(cut("other=>5"), Ok((None, "other", Some("5"))));
-    }
-
-    #[test]
-    fn names_without_key_or_with_too_many_parts_are_refused() {
-        for bad in [
-            "=>5",
-            " =>5",
-            "calls=>",
-            "calls=>=>5",
-            "a=>b=>c",
-            "calls=>k=>5=>6",
-            "",
-        ] {
-            let line = cut(bad).unwrap_err();
-            assert!(line.contains(bad) && line.contains("accepted: "), "{line}");
-        }
-    }
 
     #[test]
     fn legal_keys_go_out_as_they_are_up_to_249_bytes() {

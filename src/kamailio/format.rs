@@ -1,4 +1,4 @@
-//! Text: a part of a variable's name, plain or a format string of the host.
+//! ScriptText: text of the configuration, plain or a format string of the host.
 
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
@@ -7,8 +7,8 @@ use super::host::layout::{PvElem, SipMsg, Str};
 use super::host::string::length;
 use super::host::symbols::host;
 
-/// Text of the configuration.
-pub(super) enum Text {
+/// ScriptText of the configuration.
+pub(super) enum ScriptText {
     /// As it is.
     Literal(Vec<u8>),
     /// With variables in it.
@@ -23,13 +23,22 @@ pub(super) struct Format {
     text: *mut c_char,
 }
 
-impl Text {
+impl ScriptText {
     /// Parses `text`; `None` when the host cannot (it has then said why).
     pub(super) fn parse(text: &str) -> Option<Self> {
         if !text.contains('$') {
             return Some(Self::Literal(text.into()));
         }
         Format::parse(text).map(Self::Format)
+    }
+
+    /// The text for `msg`, in `room` if a part of it varies; `None` when it cannot be evaluated, or
+    /// does not fit.
+    pub(crate) fn evaluate<'a>(&'a self, msg: *mut SipMsg, room: &'a mut [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Literal(bytes) => Some(bytes),
+            Self::Format(format) => format.print(msg, room),
+        }
     }
 }
 

@@ -98,7 +98,7 @@ mod tests {
         turn.start(parameters.settle());
         let minute_later = Moment::now() + Duration::from_secs(61);
         process::with(|process| {
-            let member = &process.cache.pools()[0].members()[0];
+            let member = process.cache.pools()[0].members()[0].server();
             for _ in 0..4 {
                 member.set(State::Disabled);
                 member.set(State::Active);

@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::config::{Parameters, Settings};
 use crate::item::value::Numbers;
 use crate::shared::Shared;
+use crate::status::Status;
 
 /// A cell for the process's one script thread.
 pub(super) struct ProcessCell<T>(RefCell<T>);
@@ -34,8 +35,12 @@ impl<T> ProcessCell<T> {
 
 /// The cache, and the memory of what was read from it.
 pub(super) struct Process {
-    pub cache: Cache,
-    pub results: Results,
+    /// The pools.
+    pub(crate) cache: Cache,
+    /// What scripts may still hold on to.
+    pub(crate) results: Results,
+    /// What the last operation came to; `None` before the first.
+    pub(crate) last: Option<Status>,
 }
 
 /// What the configuration has set.
@@ -48,6 +53,7 @@ pub(super) fn start(settings: Vec<Settings>, numbers: Numbers, shared: &'static 
     let process = Process {
         cache: Cache::new(settings, numbers, shared),
         results: Results::default(),
+        last: None,
     };
     PROCESS.with(|slot| *slot = Some(process));
 }

@@ -15,8 +15,9 @@ use super::process::{self, Process};
 use super::pv_value::{Assigned, HostValue};
 use super::variable::{Variable, parse_name};
 use crate::cache::Key;
-use crate::error::Refusal;
+use crate::error::{Error, Refusal};
 use crate::item::value::Found;
+use crate::status::{Outcome, Status};
 use crate::wire::protocol::Way;
 
 /// The table that the module exports.
@@ -95,13 +96,16 @@ unsafe extern "C" fn get_item(msg: *mut SipMsg, param: *mut PvParam, value: *mut
     answer.set_null();
     guard(0, || {
         // SAFETY: as above.
-        unsafe { Variable::of(param) }.with_key(msg, |process, key| {
+        let variable = unsafe { Variable::of(param) };
+        variable.key.operate(variable, msg, |process, key| {
             let text = process.results.next();
-            match process.cache.get(key, text) {
-                Some(Found::Integer(number)) => answer.set_integer(number, text),
-                Some(Found::Text) => answer.set_text(text),
-                None => {}
+            let found = process.cache.get(key, text);
+            match found {
+                Ok(Some(Found::Integer(number))) => answer.set_integer(number, text),
+                Ok(Some(Found::Text)) => answer.set_text(text),
+                Ok(None) | Err(_) => {}
             }
+            found
         });
         0
     })
@@ -119,7 +123,7 @@ unsafe extern "C" fn get_status(_: *mut SipMsg, _: *mut PvParam, value: *mut c_v
     answer.set_null();
     guard(0, || {
         process::with(|process| {
-            if let Some(status) = process.cache.last() {
+            if let Some(status) = process.last {
                 let text = process.results.next();
                 text.extend_from_slice(status.word().as_bytes());
                 answer.set_text(text);
@@ -138,8 +142,8 @@ unsafe extern "C" fn assign_item(
     // SAFETY: the fence's rule "live arguments".
     unsafe {
         assign(msg, param, value, |process, key, assigned| match assigned {
-            Assigned::Null => process.cache.delete(key),
-            Assigned::Value(value) => process.cache.store(key, value),
+            Assigned::Null => process.cache.delete(key).map(|found| found.status()),
+            Assigned::Value(value) => process.cache.assign(key, value).map(|it| it.status()),
         })
     }
 }
@@ -170,7 +174,7 @@ unsafe fn count(msg: *mut SipMsg, param: *mut PvParam, value: *mut c_void, way: 
         assign(msg, param, value, |process, key, assigned| match assigned {
             Assigned::Null => {
                 let what = "counting by $null";
-                process.cache.refuse(key.pool(), what, Refusal::Operand);
+                Err(process.cache.refuse(key.pool(), what, Refusal::Operand))
             }
             Assigned::Value(by) => process.cache.count(way, key, by),
         })
@@ -188,7 +192,7 @@ unsafe extern "C" fn assign_lifetime(
         assign(msg, param, value, |process, key, assigned| match assigned {
             Assigned::Null => {
                 let what = "a lifetime of $null";
-                process.cache.refuse(key.pool(), what, Refusal::Operand);
+                Err(process.cache.refuse(key.pool(), what, Refusal::Operand))
             }
             Assigned::Value(lifetime) => process.cache.touch(key, lifetime),
         })
@@ -200,23 +204,21 @@ unsafe extern "C" fn assign_lifetime(
 ///
 /// # Safety
 /// The arguments of a setter of a variable with a name.
-unsafe fn assign(
+unsafe fn assign<T: Outcome>(
     msg: *mut SipMsg,
     param: *mut PvParam,
     value: *mut c_void,
-    operation: impl FnOnce(&mut Process, &Key, Assigned<'_>),
+    operation: impl FnOnce(&mut Process, &Key, Assigned<'_>) -> Result<T, Error>,
 ) -> c_int {
     guard(-1, || {
         // SAFETY: by this function's contract.
         let (variable, assigned) =
             unsafe { (Variable::of(param), Assigned::read(host().family, value)) };
-        variable.with_key(msg, |process, key| operation(process, key, assigned));
-        let last = process::with(|process| process.cache.last()).flatten();
-        if last.is_none_or(|status| status.fails_assignment()) {
-            -1
-        } else {
-            0
-        }
+        let result = variable.key.operate(variable, msg, |process, key| {
+            operation(process, key, assigned)
+        });
+        let done = result.is_some_and(|result| !Status::of(&result).fails_assignment());
+        if done { 0 } else { -1 }
     })
 }
 

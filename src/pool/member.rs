@@ -1,34 +1,36 @@
-//! Member: one server of a pool, as this process sees it.
+//! Member: one server of a pool, with this process's connection to it.
 //!
-//! Its connection is the process's own; its health is everybody's. Here the two meet: a server
-//! that is out is not asked, an answer or a failure becomes a verdict, and whoever changes a
-//! state logs it, once for the whole host.
+//! Here a request meets the server's health: a server that is out is not asked, and an answer or a
+//! failure becomes a verdict that holds for all processes.
 
 use std::net::IpAddr;
 
-use super::known::Known;
+use super::operation::Operation;
+use super::shared_server::SharedServer;
 use crate::clock::{Deadline, Moment};
-use crate::config::{Rejoin, Settings};
+use crate::config::Settings;
 use crate::error::{Down, Error};
 use crate::health::latency::Latency;
 use crate::health::log_limit::Limiter;
-use crate::health::{Health, Rules, State};
-use crate::prober::rejoin::Finding;
+use crate::health::{Health, State};
+use crate::item::key::WireKey;
 use crate::server::ServerSpec;
 use crate::shared::Shared;
+use crate::status::Status;
 use crate::wire::connection::Connection;
-use crate::wire::net::Target;
-use crate::wire::protocol::{Reply, Request};
-use crate::wire::wait_budget::Patience;
+use crate::wire::net::Stream;
+use crate::wire::protocol::{Kind, Reply, Request};
+use crate::wire::wait_budget::WaitBudget;
 
 /// A server with this process's connection to it.
 #[derive(Debug)]
 pub struct Member {
-    known: Known,
+    server: SharedServer,
     connection: Connection,
-    failures: Limiter,
+    /// For failures that change no state.
+    log_limit: Limiter,
     /// Which of its name's addresses was in use when that was looked at last.
-    home: Option<IpAddr>,
+    in_use: Option<IpAddr>,
 }
 
 /// One operation in so many is measured: a second look at the clock for each would cost more than
@@ -39,9 +41,9 @@ impl Member {
     pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
             connection: Connection::new(shared.stats()),
-            failures: Limiter::default(),
-            home: None,
-            known: Known::new(spec, slot, shared),
+            log_limit: Limiter::default(),
+            in_use: None,
+            server: SharedServer::new(spec, slot, shared),
         }
     }
 
@@ -49,7 +51,7 @@ impl Member {
     /// and come back while nobody looked.
     pub(super) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
         Self {
-            known: self.known.listed(spec, slot),
+            server: self.server.listed(spec, slot),
             ..self
         }
     }
@@ -57,183 +59,118 @@ impl Member {
     /// Leaves a connection to an address that is not the one in use any more: nobody might ever answer
     /// there, not even by a refusal, or another server than the other processes ask.
     pub(super) fn follow_name(&mut self) {
-        let home = self.known.addresses().read().first().copied();
-        if std::mem::replace(&mut self.home, home) != home {
-            self.connection = Connection::new(self.known.stats());
+        let in_use = self.server.addresses().read().first().copied();
+        if std::mem::replace(&mut self.in_use, in_use) != in_use {
+            self.connection = Connection::new(self.server.stats());
         }
     }
 
+    /// The server, without the connection.
+    pub(crate) fn server(&self) -> &SharedServer {
+        &self.server
+    }
+
     /// What the operator wrote.
-    pub fn spec(&self) -> &ServerSpec {
-        self.known.spec()
+    pub(crate) fn spec(&self) -> &ServerSpec {
+        self.server.spec()
     }
 
-    /// What everybody thinks of it.
-    pub fn health(&self) -> &'static Health {
-        self.known.health()
+    /// What all processes think of it.
+    pub(crate) fn health(&self) -> &'static Health {
+        self.server.health()
     }
 
-    /// How quick it has been lately.
-    pub fn latency(&self) -> &'static Latency {
-        self.known.latency()
-    }
-
-    /// Where it can be connected: what the operator wrote, or what its name was resolved to. Asks no
-    /// resolver.
-    pub fn targets(&self) -> Vec<Target> {
-        self.known.targets()
-    }
-
-    /// The name of its host, if it is one that has to be looked up.
-    pub fn name(&self) -> Option<&str> {
-        self.known.name()
-    }
-
-    /// What to do with the addresses that its name is found to have; all processes learn of them.
-    pub fn address_writer(&self) -> impl FnOnce(&[IpAddr]) + Send + 'static {
-        self.known.address_writer()
-    }
-
-    /// True unless it has failed or was taken out.
-    pub fn is_live(&self) -> bool {
-        matches!(self.health().state(), State::Active | State::Trying)
-    }
-
-    /// Sends `request` and reads its reply, unless the server is out.
+    /// Sends `request`, which is about `key`, and receives its reply, if the server may be asked.
     ///
     /// # Errors
     /// [`Error::Busy`] and [`Down::OutOfService`] without asking, else those of
     /// [`Connection::exchange`].
     #[inline(always)]
-    pub(super) fn ask(
+    pub(super) fn attempt(
         &mut self,
+        key: &WireKey,
         request: &Request<'_>,
         value: &mut Vec<u8>,
         deadline: &Deadline,
         settings: &Settings,
     ) -> Result<Reply, Error> {
-        let known = &self.known;
-        let health = known.health();
-        match health.state() {
-            State::Active => {}
-            State::Trying => return Err(self.skipped(Error::Busy)),
-            State::Inactive | State::Disabled => {
-                return Err(self.skipped(Error::Down(Down::OutOfService)));
-            }
+        let server = &self.server;
+        if !server.health().may_be_asked() {
+            return Err(self.not_asked());
         }
-        let may_wait_on = || known.may_wait_on(deadline, settings.stall_limit);
+        let operation = Operation::begin(server, deadline.start());
+        let may_wait_on = || operation.may_wait_on(settings.stall_limit);
         let (stall, connect) = (settings.stall_limit, settings.connect_timeout);
-        let patience = Patience::new(deadline, stall, connect, &may_wait_on);
-        let number = health.begin();
-        let find = || known.targets();
-        let reply = self.connection.exchange(request, value, &patience, find);
-        health.end();
-        if number.is_multiple_of(MEASURED) || patience.had_to_ask() {
-            measure(known.latency(), deadline.start(), &reply);
+        let budget = WaitBudget::new(deadline, stall, connect, &may_wait_on);
+        let open = || open(server, &budget);
+        let reply = self.connection.exchange(request, value, &budget, open);
+        if operation.number().is_multiple_of(MEASURED) || budget.had_to_ask() {
+            measure(server.latency(), deadline.start(), &reply);
         }
         match &reply {
-            Err(_) if patience.gave_up() => {}
+            // Another worker waits for the server: the verdict is up to that one.
+            Err(_) if budget.gave_up() => {}
             Err(error) if error.counts_against_server() => {
-                self.note_failure(request, error, deadline.start(), settings.rules);
-            }
-            _ => {
-                if let Some(change) = health.answered(Moment::now, std::process::id) {
-                    known.note(change, &"it has answered");
+                let now = Moment::now();
+                let change = operation.failed(now, Status::of_error(error), settings.rules);
+                let failure = Failure {
+                    kind: request.kind(),
+                    key,
+                    error,
+                };
+                match change {
+                    Some(change) => self.server.note(change, &failure),
+                    None => self.log(now, &failure),
                 }
             }
+            _ => operation.answered(),
         }
         reply
     }
 
     #[cold]
-    fn skipped(&self, why: Error) -> Error {
-        self.known.stats().skipped.count();
-        why
+    fn not_asked(&self) -> Error {
+        self.server.stats().skipped.count();
+        match self.health().state() {
+            State::Active | State::Trying => Error::Busy,
+            State::Inactive | State::Disabled => Error::Down(Down::OutOfService),
+        }
     }
 
+    /// Logs a failure that has changed nothing, unless the server is out and everybody knows.
     #[cold]
-    fn note_failure(&mut self, request: &Request<'_>, error: &Error, began: Moment, rules: Rules) {
-        let (now, process) = (Moment::now(), std::process::id());
-        let (word, verb, key) = (error.status(), request.verb(), request.key());
-        match self.health().failed(now, began, word, rules, process) {
-            Some(change) => {
-                let why = format_args!("{word}: {error} ({verb} of key '{key}')");
-                self.known.note(change, &why);
-            }
-            None if self.health().state() == State::Active => {
-                if let Some(left_out) = self.failures.admit(now) {
-                    let label = self.spec().label();
-                    log::error!(
-                        "{verb} of key '{key}' at server {label}: {word}: {error}{left_out}"
-                    );
-                }
-            }
-            None => {}
+    fn log(&mut self, now: Moment, failure: &Failure<'_>) {
+        if self.health().state() == State::Active
+            && let Some(left_out) = self.log_limit.admit(now)
+        {
+            let Failure { kind, key, error } = failure;
+            let (verb, label, word) = (kind.verb(), self.spec().label(), Status::of_error(error));
+            log::error!("{verb} of key '{key}' at server {label}: {word}: {error}{left_out}");
         }
     }
+}
 
-    /// An operator's decision.
-    pub fn set(&self, state: State) {
-        if let Some(change) = self.health().set(Moment::now(), state) {
-            self.known.note(change, &"an operator has said so");
-        }
-    }
+/// What has failed, and how.
+struct Failure<'a> {
+    kind: Kind,
+    key: &'a WireKey,
+    error: &'a Error,
+}
 
-    /// Tells how it is if the last changes of its state were too many for the log.
-    pub fn make_up_for_lines(&self, now: Moment) {
-        self.known.make_up_for_lines(now);
+impl std::fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, key, error } = self;
+        let (word, verb) = (Status::of_error(error), kind.verb());
+        write!(f, "{word}: {error} ({verb} of key '{key}')")
     }
+}
 
-    /// Frees the server of a worker that waited on for it and has died; `lives` tells.
-    pub fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) {
-        if let Some(change) = self.health().release(now, lives) {
-            self.known.note(change, &"who waited for it has died");
-        }
-    }
-
-    /// Since when it has been away, if it is to be emptied before anybody may use it again.
-    pub fn to_be_emptied(&self, settings: &Settings) -> Option<Moment> {
-        let health = self.health();
-        let wanted = settings.rejoin == Rejoin::Flush && health.is_away();
-        wanted.then(|| health.away_since())
-    }
-
-    /// The prober has asked it, and had it emptied if it was to be: `emptied` is what
-    /// [`Self::to_be_emptied`] said at the beginning. One that has failed meanwhile is not back.
-    pub fn probed(
-        &self,
-        result: Result<Finding, Error>,
-        emptied: Option<Moment>,
-        settings: &Settings,
-    ) {
-        let (health, now) = (self.health(), Moment::now());
-        if let Ok(finding) = result {
-            let same_outage = emptied == Some(health.away_since());
-            let empty = finding != Finding::Present && same_outage;
-            if settings.rejoin == Rejoin::Flush && !empty {
-                health.pinged(now);
-                return;
-            }
-            if finding == Finding::Emptied {
-                log::info!(
-                    "server {} was emptied before its return",
-                    self.spec().label()
-                );
-            }
-        }
-        let bad = result.as_ref().err();
-        let change = health.probed(now, bad.map(Error::status), settings.rules);
-        let Some(change) = change else {
-            return;
-        };
-        match bad {
-            None => self.known.note(change, &"it has answered a probe"),
-            Some(error) => {
-                let why = format_args!("{}: {error} (probe)", error.status());
-                self.known.note(change, &why);
-            }
-        }
-    }
+#[cold]
+fn open(server: &SharedServer, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
+    let sites = server.sites();
+    let (stream, at) = Stream::connect(&sites, budget)?;
+    sites[at].note_use();
+    Ok(stream)
 }
 
 #[cold]

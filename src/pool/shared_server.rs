@@ -1,23 +1,54 @@
-//! Known: what this host knows of a server: what the operator wrote, and the server's place in the
-//! memory that all processes share.
+//! SharedServer: a server of a pool as all processes of the node have it: what the operator wrote,
+//! and its slot in shared memory.
+//!
+//! Whoever changes its state logs that here, once for the whole node.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::time::Duration;
 
-use crate::clock::{Deadline, Moment};
-use crate::health::addresses::Addresses;
+use crate::clock::Moment;
+use crate::health::addresses::{Addresses, Mark};
 use crate::health::latency::Latency;
-use crate::health::{Change, Health, Overdue};
+use crate::health::{Change, Health, State};
 use crate::server::{Address, ServerSpec};
 use crate::shared::Shared;
 use crate::shared::slot::Slot;
 use crate::stats::Stats;
 use crate::wire::net::Target;
 
-/// A server as the whole host knows it.
+/// A place where a server can be connected.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    /// The place itself.
+    pub(crate) target: Target,
+    /// Tells all processes that it is in use, if the server's name has several.
+    mark: Option<Mark>,
+}
+
+impl Site {
+    /// It was connected.
+    pub(crate) fn note_use(&self) {
+        if let Some(mark) = self.mark {
+            mark.make();
+        }
+    }
+}
+
+impl From<Target> for Site {
+    fn from(target: Target) -> Self {
+        Self { target, mark: None }
+    }
+}
+
+impl AsRef<Target> for Site {
+    fn as_ref(&self) -> &Target {
+        &self.target
+    }
+}
+
+/// A server without a connection.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(crate) struct SharedServer {
     spec: ServerSpec,
     /// Where it is, unless its name has to be looked up.
     target: Option<Target>,
@@ -25,9 +56,9 @@ pub(super) struct Known {
     shared: &'static Shared,
 }
 
-impl Known {
+impl SharedServer {
     /// The server of that slot.
-    pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
+    pub(crate) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
             target: target(&spec.address),
             slot: shared.slot(slot),
@@ -37,7 +68,7 @@ impl Known {
     }
 
     /// The same server with another weight or alias, or in another slot.
-    pub(super) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
+    pub(crate) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
         Self {
             slot: self.shared.slot(slot),
             spec,
@@ -46,32 +77,32 @@ impl Known {
     }
 
     /// What the operator wrote.
-    pub(super) fn spec(&self) -> &ServerSpec {
+    pub(crate) fn spec(&self) -> &ServerSpec {
         &self.spec
     }
 
     /// What everybody thinks of it.
-    pub(super) fn health(&self) -> &'static Health {
+    pub(crate) fn health(&self) -> &'static Health {
         &self.slot.health
     }
 
     /// How quick it has been lately.
-    pub(super) fn latency(&self) -> &'static Latency {
+    pub(crate) fn latency(&self) -> &'static Latency {
         &self.slot.latency
     }
 
     /// The counters of its pool.
-    pub(super) fn stats(&self) -> &'static Stats {
+    pub(crate) fn stats(&self) -> &'static Stats {
         self.shared.stats()
     }
 
     /// What its name was resolved to.
-    pub(super) fn addresses(&self) -> &'static Addresses {
+    pub(crate) fn addresses(&self) -> &'static Addresses {
         &self.slot.addresses
     }
 
     /// The name of its host, if it is one that has to be looked up.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match &self.spec.address {
             Address::Tcp { host, .. } if self.target.is_none() => Some(host),
             _ => None,
@@ -79,18 +110,21 @@ impl Known {
     }
 
     /// Where it can be connected, as far as that is known.
-    pub(super) fn targets(&self) -> Vec<Target> {
+    pub(crate) fn sites(&self) -> Vec<Site> {
         match (&self.target, &self.spec.address) {
             (None, Address::Tcp { port, .. }) => {
-                let named = |(ip, mark)| Target::Named(SocketAddr::new(ip, *port), mark);
-                self.addresses().marked().map(named).collect()
+                let site = |(ip, mark)| Site {
+                    target: Target::Tcp(SocketAddr::new(ip, *port)),
+                    mark: Some(mark),
+                };
+                self.addresses().marked().map(site).collect()
             }
-            (target, _) => target.iter().cloned().collect(),
+            (target, _) => target.iter().cloned().map(Site::from).collect(),
         }
     }
 
     /// What to do with the addresses that its name is found to have; all processes learn of them.
-    pub(super) fn address_writer(&self) -> impl FnOnce(&[IpAddr]) + Send + 'static {
+    pub(crate) fn address_writer(&self) -> impl FnOnce(&[IpAddr]) + Send + 'static {
         let (shared, addresses) = (self.shared, self.addresses());
         let owner = addresses.owner();
         move |found| {
@@ -100,30 +134,31 @@ impl Known {
         }
     }
 
-    /// Whether an operation of this process that is unanswered for `limit` may wait on.
-    #[cold]
-    pub(super) fn may_wait_on(&self, deadline: &Deadline, limit: Duration) -> bool {
-        let (now, process) = (Moment::now(), std::process::id());
-        match self.health().overdue(now, deadline.start(), process) {
-            Overdue::WaitOn(change) => {
-                self.note(change, &format_args!("no answer for {limit:?}"));
-                true
-            }
-            Overdue::GiveUp => false,
-        }
-    }
-
     /// Tells how it is if the last changes of its state were too many for the log.
-    pub(super) fn make_up_for_lines(&self, now: Moment) {
+    pub(crate) fn make_up_for_lines(&self, now: Moment) {
         if let Some(left_out) = self.slot.log_limit.make_up(now) {
             let (label, state) = (self.spec.label(), self.health().state().word());
             log::warn!("server {label} is {state}{left_out}");
         }
     }
 
+    /// An operator's decision.
+    pub(crate) fn set(&self, state: State) {
+        if let Some(change) = self.health().set(Moment::now(), state) {
+            self.note(change, &"an operator has said so");
+        }
+    }
+
+    /// Frees the server of a worker that waited on for it and has died; `lives` tells.
+    pub(crate) fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) {
+        if let Some(change) = self.health().release(now, lives) {
+            self.note(change, &"who waited for it has died");
+        }
+    }
+
     /// Lets all processes know of a change of state that this one has made, and logs it, a few times
-    /// a minute on the whole host.
-    pub(super) fn note(&self, change: Change, why: &dyn Display) {
+    /// a minute on the whole node.
+    pub(crate) fn note(&self, change: Change, why: &dyn Display) {
         self.shared.note_change();
         let Some(left_out) = self.slot.log_limit.admit(Moment::now()) else {
             return;

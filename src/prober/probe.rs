@@ -1,22 +1,20 @@
-//! Probe: asks many servers at once whether they are there.
+//! Probe: one server being asked whether it is there, next to many others.
 //!
-//! A probe is a full exchange on a connection of its own: connect, [talk](crate::prober::rejoin) until it is
-//! clear. All wait together, so a hundred dead servers take as long as one. A server with several
-//! addresses is tried at each, in its share of the time.
+//! A probe is a full exchange on a connection of its own: connect, then [ask](crate::prober::rejoin)
+//! until it is clear how the server is. All wait together, so a hundred dead servers take as long as one. A server with
+//! several addresses is tried at each, in its share of the time.
 
-use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::clock::{Deadline, Moment};
 use crate::error::{Down, Error, Waiting};
-use crate::prober::rejoin::{Finding, Next, Outage, Talk};
-use crate::sys;
-use crate::wire::net::Target;
+use crate::pool::Site;
+use crate::prober::rejoin::{Finding, Next, Outage, Rejoin};
+use crate::wire::polled::{Polled, wait_any};
 
-/// Asks each server, which is at one of its targets; what went wrong there, in the same order.
-pub(crate) fn probe(servers: Vec<Vec<Target>>, deadline: &Deadline) -> Vec<Result<(), Error>> {
-    let begin = |targets| Probe::begin(targets, *deadline, None);
+/// Asks each server, which is at one of its sites; what went wrong there, in the same order.
+pub(crate) fn probe(servers: Vec<Vec<Site>>, deadline: &Deadline) -> Vec<Result<(), Error>> {
+    let begin = |sites| Probe::begin(sites, *deadline, None);
     let mut probes: Vec<Probe> = servers.into_iter().map(begin).collect();
     go_on(&mut probes.iter_mut().collect::<Vec<_>>(), deadline);
     let ends = probes.into_iter().map(|probe| probe.end().map(drop));
@@ -34,8 +32,8 @@ pub(crate) fn go_on(probes: &mut [&mut Probe], deadline: &Deadline) {
         if waiting.is_empty() {
             return;
         }
-        let sockets: Vec<_> = waiting.iter().filter_map(|probe| probe.wanted()).collect();
-        let ready = sys::wait_any(&sockets, time).unwrap_or_else(|_| vec![true; sockets.len()]);
+        let connections: Vec<_> = waiting.iter().filter_map(|probe| probe.polled()).collect();
+        let ready = wait_any(&connections, time);
         for (probe, _) in waiting.into_iter().zip(ready).filter(|(_, ready)| *ready) {
             probe.go_on();
         }
@@ -45,37 +43,34 @@ pub(crate) fn go_on(probes: &mut [&mut Probe], deadline: &Deadline) {
 /// One server being asked.
 pub(crate) struct Probe {
     /// Where it may still be tried.
-    targets: std::vec::IntoIter<Target>,
+    sites: std::vec::IntoIter<Site>,
     deadline: Deadline,
     outage: Option<Outage>,
     attempt: Option<Attempt>,
     result: Option<Result<Finding, Error>>,
 }
 
-/// The attempt at one of its targets.
+/// The attempt at one of its sites.
 struct Attempt {
-    target: Target,
+    site: Site,
     /// Its share of the time.
     turn: Deadline,
-    socket: OwnedFd,
-    talk: Talk,
-    /// Whether the present request is still to be sent, and whether any was.
-    sends: bool,
-    sent: bool,
+    polled: Polled,
+    rejoin: Rejoin,
 }
 
 impl Probe {
-    /// Begins to ask the server at one of `targets`, until `deadline` at most; it is emptied if it was
+    /// Begins to ask the server at one of `sites`, until `deadline` at most; it is emptied if it was
     /// away for `outage`.
-    pub(crate) fn begin(targets: Vec<Target>, deadline: Deadline, outage: Option<Outage>) -> Self {
+    pub(crate) fn begin(sites: Vec<Site>, deadline: Deadline, outage: Option<Outage>) -> Self {
         let mut probe = Self {
-            targets: targets.into_iter(),
+            sites: sites.into_iter(),
             deadline,
             outage,
             attempt: None,
             result: None,
         };
-        probe.connect(Error::Down(Down::Unresolved));
+        probe.try_next(Error::Down(Down::Unresolved));
         probe
     }
 
@@ -84,68 +79,62 @@ impl Probe {
         self.result.is_some() || self.deadline.remaining().is_none()
     }
 
-    /// Begins to connect to the next target; `failure` is the result if there is none.
-    fn connect(&mut self, mut failure: Error) {
+    /// Begins to connect to the next site; `failure` is the result if there is none.
+    fn try_next(&mut self, mut failure: Error) {
         self.attempt = None;
-        while let Some(target) = self.targets.next() {
-            let socket = match &target {
-                Target::Tcp(address) | Target::Named(address, _) => sys::begin_connect_tcp(address),
-                Target::Unix(path) => sys::begin_connect_unix(path.as_ref()),
-            };
-            match socket {
-                Ok(socket) => {
-                    self.attempt = Some(self.attempt_at(target, socket));
+        while let Some(site) = self.sites.next() {
+            match Polled::connect(&site.target) {
+                Ok(polled) => {
+                    self.attempt = Some(self.attempt_at(site, polled));
                     return;
                 }
-                Err(error) => failure = Error::Down(Down::Connect(error)),
+                Err(error) => failure = error,
             }
         }
         self.result = Some(Err(failure));
     }
 
-    fn attempt_at(&self, target: Target, socket: OwnedFd) -> Attempt {
+    fn attempt_at(&self, site: Site, mut polled: Polled) -> Attempt {
         let left = self.deadline.remaining().unwrap_or_default();
-        let share = left / (self.targets.len() + 1) as u32;
+        let share = left / (self.sites.len() + 1) as u32;
+        let rejoin = Rejoin::new(self.outage);
+        polled.request(&rejoin.request());
         Attempt {
-            target,
+            site,
             turn: Deadline::new(Moment::now(), share),
-            socket,
-            talk: Talk::new(self.outage),
-            sends: true,
-            sent: false,
+            polled,
+            rejoin,
         }
     }
 
-    /// How long it may wait for its present target; goes on to the next one when that time is up.
+    /// How long it may wait at its present site; goes on to the next one when that time is up.
     fn turn_left(&mut self) -> Duration {
-        while let Some(attempt) = self.attempt.as_ref().filter(|_| self.targets.len() > 0) {
+        while let Some(attempt) = self.attempt.as_ref().filter(|_| self.sites.len() > 0) {
             if let Some(left) = attempt.turn.remaining() {
                 return left;
             }
             let late = self.late();
-            self.connect(late);
+            self.try_next(late);
         }
         self.deadline.remaining().unwrap_or_default()
     }
 
-    /// The socket, and whether it waits for room to send.
-    fn wanted(&self) -> Option<(&OwnedFd, bool)> {
-        let attempt = self.attempt.as_ref()?;
-        Some((&attempt.socket, attempt.sends))
+    fn polled(&self) -> Option<&Polled> {
+        self.attempt.as_ref().map(|attempt| &attempt.polled)
     }
 
-    /// The socket is ready for something.
+    /// The connection is ready for something.
     fn go_on(&mut self) {
         let Some(attempt) = &mut self.attempt else {
             return;
         };
         match attempt.go_on() {
-            Ok(Next::Done(finding)) => {
-                attempt.target.mark();
+            Ok(Some(finding)) => {
+                attempt.site.note_use();
                 self.result = Some(Ok(finding));
             }
-            Ok(Next::Hear | Next::Say) => {}
-            Err(error) => self.connect(error),
+            Ok(None) => {}
+            Err(error) => self.try_next(error),
         }
     }
 
@@ -159,7 +148,7 @@ impl Probe {
     }
 
     fn late(&self) -> Error {
-        let connects = self.attempt.as_ref().is_some_and(|attempt| !attempt.sent);
+        let connects = self.polled().is_some_and(|polled| !polled.is_connected());
         Error::Timeout(match connects {
             true => Waiting::Connect,
             false => Waiting::Receive,
@@ -168,59 +157,38 @@ impl Probe {
 }
 
 impl Attempt {
-    /// The socket is ready for something.
-    fn go_on(&mut self) -> Result<Next, Error> {
-        if self.sends {
-            self.send()?;
-            (self.sends, self.sent) = (false, true);
-            return Ok(Next::Hear);
-        }
-        let next = self.receive()?;
-        self.sends = next == Next::Say;
-        Ok(next)
-    }
-
-    fn send(&self) -> Result<(), Error> {
-        let sent = sys::connected(&self.socket)
-            .and_then(|()| sys::send_now(&self.socket, self.talk.request()));
-        match sent {
-            Ok(_) => Ok(()),
-            Err(error) if self.sent => Err(Error::Down(Down::Lost(error))),
-            Err(error) => Err(Error::Down(Down::Connect(error))),
+    /// Sends or receives what it can; how the server was found, once that is clear.
+    fn go_on(&mut self) -> Result<Option<Finding>, Error> {
+        self.polled.go_on()?;
+        let Some((reply, text)) = self.polled.reply()? else {
+            return Ok(None);
+        };
+        match self.rejoin.take(reply, text)? {
+            Next::Ask(request) => {
+                self.polled.request(&request);
+                Ok(None)
+            }
+            Next::Done(finding) => Ok(Some(finding)),
         }
     }
-
-    fn receive(&mut self) -> Result<Next, Error> {
-        let mut room = [0; 4096];
-        match sys::receive_now(&self.socket, &mut room) {
-            Ok(0) => Err(Error::Down(Down::Closed)),
-            Ok(got) => self.talk.hear(&room[..got]),
-            Err(error) if is_passing(&error) => Ok(Next::Hear),
-            Err(error) => Err(Error::Down(Down::Lost(error))),
-        }
-    }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Moment;
+    use crate::status::Status;
+    use crate::wire::net::Target;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
-    use std::time::Duration;
 
-    fn listener() -> (TcpListener, Vec<Target>) {
+    fn listener() -> (TcpListener, Vec<Site>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = Target::Tcp(listener.local_addr().unwrap());
-        (listener, vec![target])
+        (listener, vec![target.into()])
     }
 
     /// A server that gives one answer to each line.
-    fn answering(answers: &'static [&'static str]) -> Vec<Target> {
+    fn answering(answers: &'static [&'static str]) -> Vec<Site> {
         let (listener, target) = listener();
         std::thread::spawn(move || {
             let mut stream = BufReader::new(listener.accept().unwrap().0);
@@ -244,7 +212,7 @@ mod tests {
             silent_target,
             answering(&["HTTP/1.1 400 Bad Request\r\n"]),
             answering(&[""]),
-            vec![Target::Unix("/nowhere/at/all".into())],
+            vec![Target::Unix("/nowhere/at/all".into()).into()],
             vec![],
             second_try,
         ];
@@ -255,7 +223,7 @@ mod tests {
         drop(silent);
         let words = results.iter().map(|result| match result {
             Ok(()) => "ok",
-            Err(error) => error.status().word(),
+            Err(error) => Status::of_error(error).word(),
         });
         let expected = [
             "ok", "down", "timeout", "timeout", "garbled", "down", "down", "down", "ok",

@@ -1,15 +1,13 @@
-//! Rejoin: what a probe says to a server and hears from it, so that it may be used again.
+//! Rejoin: what a probe asks a server, in which order, so that it may be used again.
 //!
 //! Is it a memcached? And where servers are emptied before their return: while it was away its keys
 //! may have been written elsewhere, or deleted without it; what it still holds is out of date. One
-//! that was restarted meanwhile is empty already. Nothing here waits.
+//! that was restarted meanwhile is empty already. Nothing here waits, or knows a protocol word.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
-
-/// The longest answer that is read.
-const MAX_ANSWER: usize = 64 * 1024;
+use crate::wire::protocol::{Reply, Request};
 
 /// An outage that a server is to be emptied after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +38,14 @@ impl Outage {
             let mut lines = stats.lines();
             lines.find_map(|line| line.strip_prefix(name))?.parse().ok()
         };
-        let (uptime, time) = (number("STAT uptime ")?, number("STAT time ")?);
+        let (uptime, time) = (number("uptime ")?, number("time ")?);
         Some(uptime < self.lasted && time.saturating_sub(uptime) >= self.began)
     }
 }
 
 /// What a server was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finding {
+pub(crate) enum Finding {
     /// A memcached, with whatever it holds.
     Present,
     /// One that was restarted during the outage, and so is empty.
@@ -56,128 +54,112 @@ pub enum Finding {
     Emptied,
 }
 
-/// What follows from what was heard.
-#[derive(Debug, PartialEq, Eq)]
+/// What follows from a reply.
+#[derive(Debug)]
 pub(crate) enum Next {
-    /// Hear more.
-    Hear,
-    /// Say [`Talk::request`].
-    Say,
+    /// Ask this, too.
+    Ask(Request<'static>),
     /// It is over.
     Done(Finding),
 }
 
-/// A conversation with one server.
+/// The questions to one server, and where they have got to.
 #[derive(Debug)]
-pub(crate) struct Talk {
+pub(crate) struct Rejoin {
     outage: Option<Outage>,
     question: Question,
-    answer: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Question {
     Version,
-    Stats,
+    Uptime,
     Flush,
 }
 
-impl Talk {
+impl Rejoin {
     /// Asks whether it is there; has it emptied if it was away for `outage`.
     pub(crate) fn new(outage: Option<Outage>) -> Self {
         Self {
             outage,
             question: Question::Version,
-            answer: Vec::new(),
         }
     }
 
-    /// What to say to it now.
-    pub(crate) fn request(&self) -> &'static [u8] {
+    /// What to ask now.
+    pub(crate) fn request(&self) -> Request<'static> {
         match self.question {
-            Question::Version => b"version\r\n",
-            Question::Stats => b"stats\r\n",
-            Question::Flush => b"flush_all\r\n",
+            Question::Version => Request::Version,
+            Question::Uptime => Request::Stats,
+            Question::Flush => Request::FlushAll,
         }
     }
 
-    /// It has said `bytes`.
+    /// It has answered [`Self::request`] by `reply`, with this text.
     ///
     /// # Errors
-    /// [`Error::Garbled`]: that is no answer.
-    pub(crate) fn hear(&mut self, bytes: &[u8]) -> Result<Next, Error> {
-        self.answer.extend_from_slice(bytes);
-        let (begin, end): (&[u8], &[u8]) = match self.question {
-            Question::Version => (b"VERSION ", b"\r\n"),
-            Question::Stats => (b"STAT ", b"\r\nEND\r\n"),
-            Question::Flush => (b"OK\r\n", b"\r\n"),
+    /// [`Error::Garbled`]: that tells nothing.
+    pub(crate) fn take(&mut self, reply: Reply, text: &[u8]) -> Result<Next, Error> {
+        self.question = match (self.question, self.outage, reply) {
+            (Question::Version, None, Reply::Text) => return Ok(Next::Done(Finding::Present)),
+            (Question::Flush, _, Reply::Flushed) => return Ok(Next::Done(Finding::Emptied)),
+            (Question::Version, Some(_), Reply::Text) => Question::Uptime,
+            (Question::Uptime, Some(outage), Reply::Text) => {
+                match outage.saw_the_start(&String::from_utf8_lossy(text)) {
+                    Some(true) => return Ok(Next::Done(Finding::Restarted)),
+                    Some(false) => Question::Flush,
+                    None => return Err(Error::Garbled("no uptime in the server's statistics")),
+                }
+            }
+            _ => return Err(Error::Garbled("a reply to something else")),
         };
-        let begun = &self.answer[..self.answer.len().min(begin.len())];
-        if !begin.starts_with(begun) || self.answer.len() > MAX_ANSWER {
-            return Err(Error::Garbled(self.complaint()));
-        }
-        if !self.answer.ends_with(end) {
-            return Ok(Next::Hear);
-        }
-        let answer = std::mem::take(&mut self.answer);
-        self.take(&String::from_utf8_lossy(&answer))
-    }
-
-    /// It has said all that it was asked for.
-    fn take(&mut self, answer: &str) -> Result<Next, Error> {
-        let next = match (self.question, self.outage) {
-            (Question::Version, None) => return Ok(Next::Done(Finding::Present)),
-            (Question::Flush, _) => return Ok(Next::Done(Finding::Emptied)),
-            (Question::Version, Some(_)) => Question::Stats,
-            (Question::Stats, outage) => match outage.and_then(|it| it.saw_the_start(answer)) {
-                Some(true) => return Ok(Next::Done(Finding::Restarted)),
-                Some(false) => Question::Flush,
-                None => return Err(Error::Garbled(self.complaint())),
-            },
-        };
-        self.question = next;
-        Ok(Next::Say)
-    }
-
-    fn complaint(&self) -> &'static str {
-        match self.question {
-            Question::Version => "no version of a memcached",
-            Question::Stats => "no uptime in the server's statistics",
-            Question::Flush => "the server does not flush",
-        }
+        Ok(Next::Ask(self.request()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::session::Session;
 
     const OUTAGE: Outage = Outage {
         lasted: 60,
         began: 1_000_000,
     };
 
-    /// What is said to a server that gives these answers, byte by byte, and how that ends.
-    fn talk(outage: Option<Outage>, answers: &[&str]) -> (Vec<&'static [u8]>, Option<Next>) {
-        let mut talk = Talk::new(outage);
+    /// What is sent to a server that gives these answers, which arrive byte by byte, and how that
+    /// ends: by a finding, with another request, or in an error.
+    fn talk(outage: Option<Outage>, answers: &[&str]) -> (Vec<String>, Option<Option<Finding>>) {
+        let (mut rejoin, mut session) = (Rejoin::new(outage), Session::new());
         let mut said = Vec::new();
+        session.request(&rejoin.request());
         for answer in answers {
-            said.push(talk.request());
-            let (last, bytes) = answer.as_bytes().split_last().unwrap();
-            for byte in bytes {
-                match talk.hear(&[*byte]) {
-                    Ok(next) => assert_eq!(next, Next::Hear, "{answer}"),
+            said.push(String::from_utf8(session.unsent().to_vec()).unwrap());
+            session.note_sent(session.unsent().len());
+            match hear(&mut session, answer) {
+                Ok((reply, text)) => match rejoin.take(reply, &text) {
+                    Ok(Next::Ask(request)) => session.request(&request),
+                    Ok(Next::Done(finding)) => return (said, Some(Some(finding))),
                     Err(_) => return (said, None),
-                }
-            }
-            match talk.hear(&[*last]) {
-                Ok(Next::Say) => {}
-                Ok(next) => return (said, Some(next)),
+                },
                 Err(_) => return (said, None),
             }
         }
-        said.push(talk.request());
-        (said, Some(Next::Say))
+        said.push(String::from_utf8(session.unsent().to_vec()).unwrap());
+        (said, Some(None))
+    }
+
+    /// The reply that these bytes make, one after the other.
+    fn hear(session: &mut Session, answer: &str) -> Result<(Reply, Vec<u8>), Error> {
+        let mut text = Vec::new();
+        for byte in answer.bytes() {
+            session.room(&mut text)[0] = byte;
+            session.received(1, &mut text);
+            if let Some(reply) = session.reply(&mut text)? {
+                return Ok((reply, text));
+            }
+        }
+        Err(session.closed())
     }
 
     const VERSION: &str = "VERSION 1.6.18\r\n";
@@ -189,8 +171,8 @@ mod tests {
     #[test]
     fn who_was_not_away_is_asked_for_the_version_alone() {
         let (said, end) = talk(None, &[VERSION]);
-        assert_eq!(said, [b"version\r\n"]);
-        assert_eq!(end, Some(Next::Done(Finding::Present)));
+        assert_eq!(said, ["version\r\n"]);
+        assert_eq!(end, Some(Some(Finding::Present)));
         for strange in ["HTTP/1.1 400\r\n", "VERSIONS\r\n", "ERROR\r\n"] {
             assert_eq!(talk(None, &[strange]).1, None, "{strange}");
         }
@@ -207,16 +189,16 @@ mod tests {
         let behind = stats(10, 900_000);
         for stats in [before, frozen, ahead, behind] {
             let (said, end) = talk(Some(OUTAGE), &[VERSION, &stats, "OK\r\n"]);
-            assert_eq!(said, [&b"version\r\n"[..], b"stats\r\n", b"flush_all\r\n"]);
-            assert_eq!(end, Some(Next::Done(Finding::Emptied)));
+            assert_eq!(said, ["version\r\n", "stats\r\n", "flush_all\r\n"]);
+            assert_eq!(end, Some(Some(Finding::Emptied)));
         }
     }
 
     #[test]
     fn a_server_that_was_restarted_is_not() {
         let (said, end) = talk(Some(OUTAGE), &[VERSION, &stats(3, 1_000_060)]);
-        assert_eq!(said, [&b"version\r\n"[..], b"stats\r\n"]);
-        assert_eq!(end, Some(Next::Done(Finding::Restarted)));
+        assert_eq!(said, ["version\r\n", "stats\r\n"]);
+        assert_eq!(end, Some(Some(Finding::Restarted)));
     }
 
     #[test]
@@ -233,9 +215,10 @@ mod tests {
             let answers: Vec<&str> = answers.into_iter().filter(|it| !it.is_empty()).collect();
             assert_eq!(talk(Some(OUTAGE), &answers).1, None, "{answers:?}");
         }
-        let mut endless = Talk::new(None);
-        assert_eq!(endless.hear(b"VERSION ").unwrap(), Next::Hear);
-        assert!(endless.hear(&[b'1'; MAX_ANSWER]).is_err());
+        let endless = format!("VERSION {}", "1".repeat(64 * 1024));
+        assert_eq!(talk(None, &[&endless]).1, None);
+        let endless = "STAT pid 1\r\n".repeat(64 * 1024);
+        assert_eq!(talk(Some(OUTAGE), &[VERSION, &endless]).1, None);
     }
 
     #[test]

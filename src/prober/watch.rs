@@ -66,9 +66,10 @@ impl Watch {
         settings: &Settings,
     ) -> bool {
         let interval = match health.state() {
-            _ if health.wants_probe() => settings.retry_interval,
+            State::Disabled => None,
             State::Active => settings.ping_interval,
-            _ => None,
+            State::Inactive | State::Trying if health.is_away() => settings.retry_interval,
+            State::Inactive | State::Trying => None,
         };
         let last = self.probed.unwrap_or_else(|| health.since());
         let due = interval.is_some_and(|interval| now.since(last) >= interval);
@@ -107,6 +108,7 @@ impl Watches {
 mod tests {
     use super::*;
     use crate::config::{Given, Parameters};
+    use crate::health::Asker;
     use crate::status::Status;
 
     fn at(millis: u64) -> Moment {
@@ -140,7 +142,11 @@ mod tests {
     fn fail(health: &Health, now: Moment) {
         let rules = settings(0).rules;
         for _ in 0..rules.inactive_threshold {
-            health.failed(now, now, Status::Down, rules, 1);
+            let by = Asker {
+                process: 1,
+                began: now,
+            };
+            health.failed(now, by, Status::Down, rules);
         }
         assert_eq!(health.state(), State::Inactive);
     }

@@ -1,34 +1,29 @@
-//! Connection: this process's connection to one server, and one exchange under one deadline.
+//! Connection: this process's connection to one server, which waits for replies within a wait budget.
 //!
 //! Opened on first use by the process that uses it; one inherited over a fork is never touched,
-//! only replaced. A reply that is not read to its proper end closes the connection, so the next
-//! caller cannot see it. A connection that has been idle for a moment is looked at before it is
-//! used: a server that was restarted then costs nobody an operation, and nothing is counted twice.
+//! only replaced. One whose replies were not all read to their proper end is replaced, too. A
+//! connection that has been idle for a moment is looked at before it is used: a server that was
+//! restarted then costs nobody an operation, and nothing is counted twice.
 
 use std::time::Duration;
 
+use super::net::Stream;
+use super::protocol::{Kind, Reply, Request};
+use super::session::Session;
+use super::wait_budget::WaitBudget;
 use crate::clock::Moment;
-use crate::error::Error;
+use crate::error::{Down, Error};
 use crate::stats::Stats;
 use crate::sys;
-use crate::wire::net::{Stream, Target};
-use crate::wire::protocol::ascii::encode;
-use crate::wire::protocol::parse::{Input, Source, read_reply};
-use crate::wire::protocol::{Reply, Request};
-use crate::wire::wait_budget::Patience;
 
 /// A connection unused for this long is looked at before it is used again. No server restarts
 /// faster, and operations that follow each other need no look.
 const IDLE: Duration = Duration::from_millis(5);
 
-/// A request buffer that grew beyond this for a large value is given back.
-const KEEP: usize = 64 * 1024;
-
 /// A lazily opened connection to one server.
 #[derive(Debug)]
 pub(crate) struct Connection {
     open: Option<Open>,
-    output: Vec<u8>,
     /// The process that opened one before.
     opened_by: Option<u32>,
     stats: &'static Stats,
@@ -37,13 +32,10 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 struct Open {
     stream: Stream,
-    input: Input,
+    session: Session,
     /// The process that opened it, as [`sys::process`] tells them apart.
     process: u32,
     last_used: Moment,
-    /// False from a request's first byte to its reply's last.
-    in_step: bool,
-    stats: &'static Stats,
 }
 
 /// How an attempt failed: whether the server can have seen the whole request.
@@ -55,19 +47,17 @@ enum Failure {
 impl Connection {
     /// A connection that nobody has needed yet; what it does is counted in `stats`.
     pub(crate) fn new(stats: &'static Stats) -> Self {
-        sys::watch_forks();
         Self {
             open: None,
-            output: Vec::new(),
             opened_by: None,
             stats,
         }
     }
 
-    /// Sends `request` and reads its reply; a value's bytes replace what `value` held. `targets`
-    /// tells where to connect, if that is needed.
+    /// Sends `request` and receives its reply, as [`Self::send`] and [`Self::receive`] do. `open`
+    /// connects to the server, if that is needed.
     ///
-    /// A connection that turns out to be closed is replaced once, within the deadline, if the
+    /// A connection that turns out to be closed is replaced once, within the budget, if the
     /// request may safely be repeated or cannot have reached the server.
     ///
     /// # Errors
@@ -78,112 +68,149 @@ impl Connection {
         &mut self,
         request: &Request<'_>,
         value: &mut Vec<u8>,
-        patience: &Patience<'_>,
-        targets: impl Fn() -> Vec<Target>,
+        budget: &WaitBudget<'_>,
+        open: impl Fn() -> Result<Stream, Error>,
     ) -> Result<Reply, Error> {
-        self.output.clear();
-        self.output.shrink_to(KEEP);
-        encode(request, &mut self.output);
-        let reply = self.ask(request, value, patience, targets);
-        if self.open.as_ref().is_some_and(|open| !open.in_step) {
+        loop {
+            let fresh = self.get_ready(budget, &open)?;
+            let failure = match self.send(request, budget) {
+                Err(error) => Failure::NotSent(error),
+                Ok(()) => match self.receive(value, budget) {
+                    Ok(reply) => return Ok(reply),
+                    Err(error) => Failure::Sent(error),
+                },
+            };
+            if fresh || !failure.allows_another_attempt(request.kind()) {
+                return Err(failure.into());
+            }
+            self.stats.retries.count();
+        }
+    }
+
+    /// Opens it unless it is fit for a first request; true if it had to be opened.
+    #[inline(always)]
+    fn get_ready(
+        &mut self,
+        budget: &WaitBudget<'_>,
+        open: impl Fn() -> Result<Stream, Error>,
+    ) -> Result<bool, Error> {
+        match &mut self.open {
+            Some(open) if open.is_usable(budget.start()) => {
+                open.stream.begin();
+                Ok(false)
+            }
+            closed => {
+                *closed = None;
+                let process = sys::process();
+                let opened = Open {
+                    stream: open()?,
+                    session: Session::new(),
+                    process,
+                    last_used: budget.start(),
+                };
+                *closed = Some(opened);
+                if self.opened_by.replace(process) == Some(process) {
+                    self.stats.reconnects.count();
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Sends `request`, whose reply is owed from then on.
+    ///
+    /// # Errors
+    /// Whatever kept it from being sent; the connection is then closed.
+    #[inline(always)]
+    pub(crate) fn send(
+        &mut self,
+        request: &Request<'_>,
+        budget: &WaitBudget<'_>,
+    ) -> Result<(), Error> {
+        let Some(Open {
+            stream, session, ..
+        }) = &mut self.open
+        else {
+            return Err(Error::Down(Down::Closed));
+        };
+        session.request(request);
+        let bytes = session.unsent();
+        let len = bytes.len();
+        if let Err(error) = stream.send(bytes, budget) {
+            self.open = None;
+            return Err(error);
+        }
+        session.note_sent(len);
+        self.stats.bytes_out.add(len);
+        Ok(())
+    }
+
+    /// Receives the reply that is owed first; a value's bytes replace what `value` held.
+    ///
+    /// # Errors
+    /// Whatever kept it from being read; the connection is closed unless [`Error::in_step`].
+    #[inline(always)]
+    pub(crate) fn receive(
+        &mut self,
+        value: &mut Vec<u8>,
+        budget: &WaitBudget<'_>,
+    ) -> Result<Reply, Error> {
+        let Some(open) = &mut self.open else {
+            return Err(Error::Down(Down::Closed));
+        };
+        let reply = open.receive(value, budget, self.stats);
+        open.last_used = budget.start();
+        if reply.as_ref().is_err_and(|error| !error.in_step()) {
             self.open = None;
         }
         reply
     }
-
-    fn ask(
-        &mut self,
-        request: &Request<'_>,
-        value: &mut Vec<u8>,
-        patience: &Patience<'_>,
-        targets: impl Fn() -> Vec<Target>,
-    ) -> Result<Reply, Error> {
-        let mut fresh = false;
-        loop {
-            let open = match &mut self.open {
-                Some(open) if open.is_usable(patience.start()) => open.reused(),
-                closed => {
-                    fresh = true;
-                    *closed = None;
-                    let open = Open::connect(&targets(), self.stats, patience)?;
-                    if self.opened_by.replace(open.process) == Some(open.process) {
-                        self.stats.reconnects.count();
-                    }
-                    closed.insert(open)
-                }
-            };
-            match open.attempt(&self.output, request, value, patience) {
-                Err(failure) if !fresh && failure.allows_another_attempt(request) => {
-                    self.stats.retries.count();
-                    self.open = None;
-                }
-                reply => return Ok(reply?),
-            }
-        }
-    }
 }
 
 impl Open {
-    #[cold]
-    fn connect(
-        targets: &[Target],
-        stats: &'static Stats,
-        patience: &Patience<'_>,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            stream: Stream::connect(targets, patience)?,
-            input: Input::new(),
-            process: sys::process(),
-            last_used: patience.start(),
-            in_step: true,
-            stats,
-        })
-    }
-
-    /// True when it is this process's own and the server has neither closed it nor sent anything.
+    /// True when it is this process's own, owes nothing, and the server has neither closed it nor
+    /// sent anything.
     #[inline(always)]
     fn is_usable(&self, now: Moment) -> bool {
-        self.process == sys::process() && (now < self.last_used + IDLE || self.stream.is_idle())
-    }
-
-    /// The same, for an operation that begins.
-    fn reused(&mut self) -> &mut Self {
-        self.stream.begin();
-        self
+        self.process == sys::process()
+            && self.session.is_idle()
+            && (now < self.last_used + IDLE || self.stream.is_idle())
     }
 
     #[inline(always)]
-    fn attempt(
+    fn receive(
         &mut self,
-        bytes: &[u8],
-        request: &Request<'_>,
         value: &mut Vec<u8>,
-        patience: &Patience<'_>,
-    ) -> Result<Reply, Failure> {
-        self.in_step = false;
-        self.stream
-            .send(bytes, patience)
-            .map_err(Failure::NotSent)?;
-        self.stats.bytes_out.add(bytes.len());
-        let mut source = Patient {
-            stream: &mut self.stream,
-            patience,
-        };
-        let reply = read_reply(request, &mut self.input, &mut source, value);
-        self.stats.bytes_in.add(self.stream.take_received());
-        self.in_step = reply.as_ref().map_or_else(Error::in_step, |_| true);
-        self.last_used = patience.start();
-        reply.map_err(Failure::Sent)
+        budget: &WaitBudget<'_>,
+        stats: &Stats,
+    ) -> Result<Reply, Error> {
+        let session = &mut self.session;
+        loop {
+            if session.has_input()
+                && let Some(reply) = session.reply(value)?
+            {
+                return Ok(reply);
+            }
+            let received = self.stream.receive(session.room(value), budget);
+            let count = received.as_ref().map_or(0, |&count| count);
+            session.received(count, value);
+            stats.bytes_in.add(count);
+            match received {
+                Ok(0) => return Err(session.closed()),
+                Ok(_) => {}
+                Err(error) => return Err(session.lost(error)),
+            }
+        }
     }
 }
 
 impl Failure {
     /// True when the server had closed the connection and cannot have done what was asked, or
     /// may do it again.
-    fn allows_another_attempt(&self, request: &Request<'_>) -> bool {
+    fn allows_another_attempt(&self, kind: Kind) -> bool {
         match self {
             Self::NotSent(error) => error.is_hangup(),
-            Self::Sent(error) => error.is_hangup() && request.is_repeatable(),
+            Self::Sent(error) => error.is_hangup() && kind.is_repeatable(),
         }
     }
 }
@@ -193,18 +220,6 @@ impl From<Failure> for Error {
         match failure {
             Failure::NotSent(error) | Failure::Sent(error) => error,
         }
-    }
-}
-
-/// A stream with the patience that its receives have.
-struct Patient<'a> {
-    stream: &'a mut Stream,
-    patience: &'a Patience<'a>,
-}
-
-impl Source for Patient<'_> {
-    fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
-        self.stream.receive(into, self.patience)
     }
 }
 

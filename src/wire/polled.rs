@@ -112,3 +112,61 @@ pub(crate) fn wait_any(connections: &[&Polled], time: Duration) -> Vec<bool> {
 fn connect_failed(error: io::Error) -> Error {
     Error::Down(Down::Connect(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Deadline, Moment};
+    use crate::item::key::WireKey;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// A server that answers by `replies` once it has got `len` bytes.
+    fn answering(len: usize, replies: &'static [u8]) -> Target {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::Tcp(listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            stream.read_exact(&mut vec![0; len]).unwrap();
+            stream.write_all(replies).unwrap();
+        });
+        target
+    }
+
+    #[test]
+    fn many_servers_answer_many_requests_at_the_same_time() {
+        let key = &WireKey::new(b"", b"k").unwrap();
+        let requests = [
+            Request::Get { key },
+            Request::Version,
+            Request::Delete { key },
+        ];
+        let len = "get k\r\nversion\r\ndelete k\r\n".len();
+        let servers = [
+            answering(
+                len,
+                b"VALUE k 0 3\r\none\r\nEND\r\nVERSION 1\r\nDELETED\r\n",
+            ),
+            answering(len, b"END\r\nVERSION 2\r\nNOT_FOUND\r\n"),
+        ];
+        let mut connections = servers.map(|target| {
+            let mut polled = Polled::connect(&target).unwrap();
+            requests.iter().for_each(|request| polled.request(request));
+            polled
+        });
+        let mut answers = [const { Vec::new() }; 2];
+        let deadline = Deadline::new(Moment::now(), Duration::from_secs(10));
+        while answers.iter().any(|answers| answers.len() < requests.len()) {
+            let left = deadline.remaining().expect("all of them in time");
+            let ready = wait_any(&connections.each_ref(), left);
+            for (at, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
+                connections[at].go_on().unwrap();
+                while let Some((_, value)) = connections[at].reply().unwrap() {
+                    answers[at].push(String::from_utf8(value.to_vec()).unwrap());
+                }
+            }
+        }
+        assert_eq!(answers[0][..2], ["one", "1"]);
+        assert_eq!(answers[1][1], "2");
+    }
+}

@@ -22,7 +22,7 @@ const KEEP: usize = 64 * 1024;
 
 /// A conversation with one server.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     /// The requests whose replies are owed.
     output: Vec<u8>,
     /// How much of `output` was sent.
@@ -42,7 +42,7 @@ struct Owed {
 
 impl Session {
     /// One that has just begun.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             output: Vec::new(),
             sent: 0,
@@ -54,13 +54,13 @@ impl Session {
 
     /// True when no reply is owed.
     #[inline(always)]
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.owed.is_empty()
     }
 
     /// Adds a request to what is to be sent; its reply is then owed.
     #[inline(always)]
-    pub(crate) fn request(&mut self, request: &Request<'_>) {
+    pub fn request(&mut self, request: &Request<'_>) {
         if self.is_idle() {
             self.output.clear();
             self.output.shrink_to(KEEP);
@@ -73,31 +73,31 @@ impl Session {
 
     /// What is to be sent.
     #[inline(always)]
-    pub(crate) fn unsent(&self) -> &[u8] {
+    pub fn unsent(&self) -> &[u8] {
         &self.output[self.sent..]
     }
 
     /// So many bytes of [`Self::unsent`] were sent.
     #[inline(always)]
-    pub(crate) fn note_sent(&mut self, count: usize) {
+    pub fn note_sent(&mut self, count: usize) {
         self.sent += count;
     }
 
     /// Where the next bytes are to be received; `value` is the buffer that [`Self::reply`] gets.
     #[inline(always)]
-    pub(crate) fn room<'a>(&'a mut self, value: &'a mut Vec<u8>) -> &'a mut [u8] {
+    pub fn room<'a>(&'a mut self, value: &'a mut Vec<u8>) -> &'a mut [u8] {
         self.input.room(value)
     }
 
     /// `count` bytes have arrived in [`Self::room`]; 0 if that has failed.
     #[inline(always)]
-    pub(crate) fn received(&mut self, count: usize, value: &mut Vec<u8>) {
+    pub fn received(&mut self, count: usize, value: &mut Vec<u8>) {
         self.input.received(count, value);
     }
 
     /// True when bytes have arrived that no reply has used yet.
     #[inline(always)]
-    pub(crate) fn has_input(&self) -> bool {
+    pub fn has_input(&self) -> bool {
         self.input.has_begun()
     }
 
@@ -108,7 +108,7 @@ impl Session {
     /// [`Error::Garbled`] when that is no reply to the request, or bytes follow that nobody has asked
     /// for; the server's own refusals. The reply stays owed unless [`Error::in_step`].
     #[inline(always)]
-    pub(crate) fn reply(&mut self, value: &mut Vec<u8>) -> Result<Option<Reply>, Error> {
+    pub fn reply(&mut self, value: &mut Vec<u8>) -> Result<Option<Reply>, Error> {
         let Some(Owed { kind, key }) = self.owed.front() else {
             return Err(SURPLUS);
         };
@@ -127,13 +127,13 @@ impl Session {
     }
 
     /// Why there is no reply when the server has closed the connection.
-    pub(crate) fn closed(&self) -> Error {
+    pub fn closed(&self) -> Error {
         self.lost(Error::Down(Down::Closed))
     }
 
     /// Why there is no reply after `error`: a connection that ends in the middle of a reply is not
     /// the same as one that was found closed.
-    pub(crate) fn lost(&self, error: Error) -> Error {
+    pub fn lost(&self, error: Error) -> Error {
         match error.is_hangup() && self.has_input() {
             true => Error::Garbled("connection closed in the middle of a reply"),
             false => error,

@@ -1,4 +1,4 @@
-//! Patience: how long an operation waits before it asks whether it may wait on.
+//! WaitBudget: how long an operation waits before it asks whether it may wait on.
 //!
 //! Many workers that all wait for one silent server until their deadlines are a host that takes
 //! no calls. So every wait is first bounded by the stall limit; whoever reaches it asks, and only
@@ -11,7 +11,7 @@ use crate::clock::{Deadline, Moment};
 use crate::error::{Error, Waiting};
 
 /// An operation's deadline, with the mark before it at which to ask.
-pub(crate) struct Patience<'a> {
+pub(crate) struct WaitBudget<'a> {
     deadline: &'a Deadline,
     /// Time until the mark, or until the deadline if there is none before it.
     first: Duration,
@@ -22,7 +22,7 @@ pub(crate) struct Patience<'a> {
     answer: Cell<Option<bool>>,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> WaitBudget<'a> {
     /// Waits until `deadline`, but longer than `limit` only if `may_wait_on` says so, and for
     /// a connection no longer than `connect`.
     pub(crate) fn new(
@@ -52,7 +52,7 @@ impl<'a> Patience<'a> {
     }
 
     /// How long its first wait may be.
-    pub(crate) fn first(&self) -> Duration {
+    pub(crate) fn first_wait(&self) -> Duration {
         self.first
     }
 
@@ -112,9 +112,9 @@ mod tests {
             asked.set(asked.get() + 1);
             grant
         };
-        let patience = Patience::new(&deadline, limit, None, &may_wait_on);
-        let _ = patience.left(Waiting::Receive);
-        (patience.left(Waiting::Receive).ok(), asked.get())
+        let budget = WaitBudget::new(&deadline, limit, None, &may_wait_on);
+        let _ = budget.left(Waiting::Receive);
+        (budget.left(Waiting::Receive).ok(), asked.get())
     }
 
     #[test]
@@ -136,10 +136,10 @@ mod tests {
     #[test]
     fn connecting_may_have_less_time() {
         let deadline = Deadline::new(Moment::now(), 60 * SECOND);
-        let patience = Patience::new(&deadline, 90 * SECOND, Some(SECOND), &|| true);
-        assert!(patience.left(Waiting::Connect).unwrap() <= SECOND);
-        assert!(patience.left(Waiting::Receive).unwrap() > SECOND);
-        let none = Patience::new(&deadline, 90 * SECOND, Some(Duration::ZERO), &|| true);
+        let budget = WaitBudget::new(&deadline, 90 * SECOND, Some(SECOND), &|| true);
+        assert!(budget.left(Waiting::Connect).unwrap() <= SECOND);
+        assert!(budget.left(Waiting::Receive).unwrap() > SECOND);
+        let none = WaitBudget::new(&deadline, 90 * SECOND, Some(Duration::ZERO), &|| true);
         assert!(none.left(Waiting::Connect).is_err());
     }
 

@@ -45,7 +45,7 @@ fn watch(turn: &Turn) -> Rc<RefCell<Vec<String>>> {
 }
 
 fn set(state: State) {
-    process::with(|process| process.cache.pools()[0].members()[0].set(state)).unwrap();
+    process::with(|process| process.cache.pools()[0].members()[0].server().set(state)).unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::Deadline;
 use crate::item::key::WireKey;
+use crate::wire::net::Target;
 use crate::wire::protocol::{Store, Way};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -57,6 +58,10 @@ impl Client {
     }
 }
 
+fn open(target: &Target, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
+    Ok(Stream::connect(&[target], budget)?.0)
+}
+
 fn key() -> WireKey {
     WireKey::new(b"", b"k").unwrap()
 }
@@ -75,11 +80,11 @@ fn ask_within(
     request: Request<'_>,
     deadline: Deadline,
 ) -> Result<Reply, Error> {
-    let targets = || vec![client.target.clone()];
-    let patience = Patience::until(&deadline);
+    let budget = WaitBudget::until(&deadline);
+    let open = || open(&client.target, &budget);
     client
         .connection
-        .exchange(&request, &mut Vec::new(), &patience, targets)
+        .exchange(&request, &mut Vec::new(), &budget, open)
 }
 
 fn count(client: &mut Client) -> Result<Reply, Error> {
@@ -215,5 +220,34 @@ fn another_process_opens_its_own() {
     count(&mut client).unwrap();
     let open = client.connection.open.as_mut().unwrap();
     open.process = open.process.wrapping_sub(1);
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(2));
+}
+
+#[test]
+fn many_requests_may_be_under_way() {
+    let server = Server::with(&[&["1\r\n", "", "END\r\nDELETED\r\n", "2\r\n"]]);
+    let mut client = Client::of(&server);
+    count(&mut client).unwrap();
+    let deadline = Deadline::new(Moment::now(), Duration::from_secs(2));
+    let (budget, key) = (WaitBudget::until(&deadline), &key());
+    let Client { connection, .. } = &mut client;
+    connection.send(&Request::Get { key }, &budget).unwrap();
+    connection.send(&Request::Delete { key }, &budget).unwrap();
+    let mut receive = || connection.receive(&mut Vec::new(), &budget).unwrap();
+    assert_eq!([receive(), receive()], [Reply::Miss, Reply::Deleted]);
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(2));
+    assert_eq!(server.lines().len(), 4);
+}
+
+/// A panic between sending and receiving leaves such a connection behind.
+#[test]
+fn a_connection_that_owes_a_reply_is_replaced() {
+    let server = Server::with(&[&["1\r\n", "VALUE k 0 1\r\nx\r\nEND\r\n"], &["2\r\n"]]);
+    let mut client = Client::of(&server);
+    count(&mut client).unwrap();
+    let deadline = Deadline::new(Moment::now(), Duration::from_secs(2));
+    let budget = WaitBudget::until(&deadline);
+    let get = Request::Get { key: &key() };
+    client.connection.send(&get, &budget).unwrap();
     assert_eq!(count(&mut client).unwrap(), Reply::Counted(2));
 }

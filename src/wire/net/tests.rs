@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use crate::clock::{Deadline, Moment};
 
-fn in_time(millis: u64) -> Patience<'static> {
+fn in_time(millis: u64) -> WaitBudget<'static> {
     let deadline = Deadline::new(Moment::now(), Duration::from_millis(millis));
-    Patience::until(Box::leak(Box::new(deadline)))
+    WaitBudget::until(Box::leak(Box::new(deadline)))
 }
 
 fn target(listener: &TcpListener) -> Target {
     Target::Tcp(listener.local_addr().unwrap())
 }
 
-fn connect(target: Target, patience: &Patience<'_>) -> Result<Stream, Error> {
-    Stream::connect(&[target], patience)
+fn connect(target: Target, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
+    Ok(Stream::connect(&[target], budget)?.0)
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn nobody_listening_is_down_and_an_unknown_name_too() {
         .unwrap();
     let error = connect(free, &in_time(5000)).unwrap_err();
     assert!(matches!(error, Error::Down(Down::Connect(_))), "{error:?}");
-    let error = Stream::connect(&[], &in_time(5000)).unwrap_err();
+    let error = Stream::connect(&[] as &[Target], &in_time(5000)).unwrap_err();
     assert!(matches!(error, Error::Down(Down::Unresolved)), "{error:?}");
 }
 
@@ -87,7 +87,8 @@ fn targets_are_tried_in_their_order() {
         Target::Unix("/nowhere/at/all".into()),
         target(&listener),
     ];
-    Stream::connect(&targets, &in_time(5000)).unwrap();
+    let (_, at) = Stream::connect(&targets, &in_time(5000)).unwrap();
+    assert_eq!(at, 2);
 }
 
 #[test]

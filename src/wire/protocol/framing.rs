@@ -8,13 +8,13 @@
 use crate::error::Error;
 
 /// Bytes received at once at most, and so the longest value that needs one receive only.
-pub(super) const BUFFER: usize = 16 * 1024;
+pub(in crate::wire) const BUFFER: usize = 16 * 1024;
 
 /// The longest line of a reply: memcached's are below 400 bytes.
-pub(super) const MAX_LINE: usize = 2048;
+pub(in crate::wire) const MAX_LINE: usize = 2048;
 
 /// How much of a long value is received at once.
-pub(super) const CHUNK: usize = 128 * 1024;
+pub(in crate::wire) const CHUNK: usize = 128 * 1024;
 
 /// A connection's receive buffer.
 #[derive(Debug)]

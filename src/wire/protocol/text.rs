@@ -20,7 +20,7 @@ const MAX_STATS: usize = 64 * 1024;
 
 /// Appends the bytes of `request` to `out`; where in `out` its key stands.
 #[inline(always)]
-pub(crate) fn encode(request: &Request<'_>, out: &mut Vec<u8>) -> Range<usize> {
+pub fn encode(request: &Request<'_>, out: &mut Vec<u8>) -> Range<usize> {
     match *request {
         Request::Get { key } => line(out, b"get ", key.as_bytes(), &[]),
         Request::Delete { key } => line(out, b"delete ", key.as_bytes(), &[]),

@@ -1,46 +1,59 @@
 use super::*;
 use crate::error::Waiting;
 use crate::item::key::WireKey;
-use crate::wire::protocol::Way;
+use crate::wire::protocol::framing::{BUFFER, CHUNK, MAX_LINE};
+use crate::wire::protocol::{Item, Store, Way};
 use proptest::prelude::*;
 
-/// Gives out `bytes` in pieces of the given sizes (the last one repeated), then ends as told.
-struct Pieces<'a> {
-    bytes: &'a [u8],
-    sizes: &'a [usize],
-    end: fn() -> Result<usize, Error>,
-}
-
-impl Source for Pieces<'_> {
-    fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
-        if self.bytes.is_empty() {
-            return (self.end)();
-        }
-        let size = self.sizes.first().copied().unwrap_or(usize::MAX);
-        self.sizes = self
-            .sizes
-            .get(1..)
-            .filter(|rest| !rest.is_empty())
-            .unwrap_or(self.sizes);
-        let len = size.clamp(1, into.len()).min(self.bytes.len());
-        into[..len].copy_from_slice(&self.bytes[..len]);
-        self.bytes = &self.bytes[len..];
-        Ok(len)
-    }
+/// What comes after the last byte.
+#[derive(Clone, Copy)]
+enum End {
+    Closed,
+    Late,
 }
 
 fn key() -> WireKey {
     WireKey::new(b"", b"k").unwrap()
 }
 
+/// The reply to `request`, of which `bytes` arrive in pieces of the given sizes (the last one
+/// repeated); the value's buffer is `value`.
+fn read_into(
+    request: &Request<'_>,
+    mut bytes: &[u8],
+    sizes: &[usize],
+    end: End,
+    value: &mut Vec<u8>,
+) -> Result<Reply, Error> {
+    let mut session = Session::new();
+    session.request(request);
+    let mut sizes = sizes.iter().copied();
+    let mut size = usize::MAX;
+    loop {
+        size = sizes.next().unwrap_or(size);
+        let room = session.room(value);
+        let len = size.clamp(1, room.len()).min(bytes.len());
+        room[..len].copy_from_slice(&bytes[..len]);
+        bytes = &bytes[len..];
+        session.received(len, value);
+        if len == 0 {
+            return Err(match end {
+                End::Closed => session.closed(),
+                End::Late => session.lost(Error::Timeout(Waiting::Receive)),
+            });
+        }
+        let reply = session.reply(value);
+        let in_step = reply.as_ref().map_or_else(Error::in_step, Option::is_some);
+        assert_eq!(session.is_idle(), in_step, "{reply:?}");
+        if let Some(reply) = reply? {
+            return Ok(reply);
+        }
+    }
+}
+
 fn read(request: &Request<'_>, bytes: &[u8], sizes: &[usize]) -> (String, Vec<u8>) {
     let mut value = Vec::new();
-    let mut source = Pieces {
-        bytes,
-        sizes,
-        end: || Ok(0),
-    };
-    let reply = read_reply(request, &mut Input::new(), &mut source, &mut value);
+    let reply = read_into(request, bytes, sizes, End::Closed, &mut value);
     (format!("{reply:?}"), value)
 }
 
@@ -56,11 +69,11 @@ fn garbled(what: &str) -> String {
 fn a_value_is_read_byte_for_byte() {
     assert_eq!(
         get(b"VALUE k 1 5\r\na\r\n\0b\r\nEND\r\n"),
-        ("Ok(Value { flags: 1 })".into(), b"a\r\n\0b".into())
+        ("Ok(Item(Item { flags: 1 }))".into(), b"a\r\n\0b".into())
     );
     assert_eq!(
         get(b"VALUE k 4294967295 0\r\n\r\nEND\r\n").0,
-        "Ok(Value { flags: 4294967295 })"
+        "Ok(Item(Item { flags: 4294967295 }))"
     );
     assert_eq!(get(b"END\r\n").0, "Ok(Miss)");
 }
@@ -68,18 +81,9 @@ fn a_value_is_read_byte_for_byte() {
 #[test]
 fn a_value_replaces_what_the_buffer_held() {
     let mut value = b"old".to_vec();
-    let mut source = Pieces {
-        bytes: b"VALUE k 0 1\r\n7\r\nEND\r\n",
-        sizes: &[],
-        end: || Ok(0),
-    };
-    read_reply(
-        &Request::Get { key: &key() },
-        &mut Input::new(),
-        &mut source,
-        &mut value,
-    )
-    .unwrap();
+    let bytes = b"VALUE k 0 1\r\n7\r\nEND\r\n";
+    let request = Request::Get { key: &key() };
+    read_into(&request, bytes, &[], End::Closed, &mut value).unwrap();
     assert_eq!(value, b"7");
 }
 
@@ -101,7 +105,7 @@ fn values_around_the_buffer_and_chunk_sizes_are_whole() {
         bytes.extend_from_slice(b"\r\nEND\r\n");
         assert_eq!(
             get(&bytes),
-            ("Ok(Value { flags: 1 })".into(), data),
+            ("Ok(Item(Item { flags: 1 }))".into(), data),
             "{len} bytes"
         );
     }
@@ -268,21 +272,11 @@ fn an_end_before_the_first_byte_differs_from_one_in_the_middle() {
 }
 
 #[test]
-fn what_the_source_says_is_passed_on() {
-    let mut value = Vec::new();
-    let late = || Err(Error::Timeout(Waiting::Receive));
+fn a_failure_to_receive_is_passed_on() {
     for bytes in [&b""[..], b"VAL", b"VALUE k 0 9\r\n123"] {
-        let mut source = Pieces {
-            bytes,
-            sizes: &[],
-            end: late,
-        };
-        let reply = read_reply(
-            &Request::Get { key: &key() },
-            &mut Input::new(),
-            &mut source,
-            &mut value,
-        );
+        let mut value = Vec::new();
+        let request = Request::Get { key: &key() };
+        let reply = read_into(&request, bytes, &[], End::Late, &mut value);
         assert!(
             matches!(reply, Err(Error::Timeout(Waiting::Receive))),
             "{reply:?}"
@@ -312,23 +306,122 @@ fn a_line_has_the_same_limit_in_one_piece_and_in_many() {
 #[test]
 fn memory_follows_what_arrives_not_what_is_announced() {
     let mut value = Vec::new();
-    let mut source = Pieces {
-        bytes: b"VALUE k 0 1073741824\r\nabc",
-        sizes: &[],
-        end: || Ok(0),
-    };
-    read_reply(
-        &Request::Get { key: &key() },
-        &mut Input::new(),
-        &mut source,
-        &mut value,
-    )
-    .unwrap_err();
+    let bytes = b"VALUE k 0 1073741824\r\nabc";
+    let request = Request::Get { key: &key() };
+    read_into(&request, bytes, &[], End::Closed, &mut value).unwrap_err();
     assert!(
         value.capacity() < 4 * CHUNK,
         "{} bytes reserved",
         value.capacity()
     );
+}
+
+/// Gives the session all of `bytes`; the replies that it then has, and why it has no more.
+fn replies(session: &mut Session, bytes: &[u8]) -> (Vec<Reply>, Option<Error>) {
+    let mut value = Vec::new();
+    session.room(&mut value)[..bytes.len()].copy_from_slice(bytes);
+    session.received(bytes.len(), &mut value);
+    let mut replies = Vec::new();
+    while !session.is_idle() {
+        match session.reply(&mut value) {
+            Ok(Some(reply)) => replies.push(reply),
+            Ok(None) => break,
+            Err(error) => return (replies, Some(error)),
+        }
+    }
+    (replies, None)
+}
+
+#[test]
+fn replies_come_in_the_order_of_the_requests() {
+    let (key, other) = (&key(), &WireKey::new(b"", b"other").unwrap());
+    let mut session = Session::new();
+    session.request(&Request::Get { key });
+    session.request(&Request::Touch { key, lifetime: 1 });
+    session.request(&Request::Get { key: other });
+    session.request(&Request::Delete { key });
+    assert_eq!(
+        session.unsent(),
+        b"get k\r\ntouch k 1\r\nget other\r\ndelete k\r\n"
+    );
+    session.note_sent(10);
+    assert_eq!(session.unsent(), b"ch k 1\r\nget other\r\ndelete k\r\n");
+    let (first, error) = replies(
+        &mut session,
+        b"END\r\nTOUCHED\r\nVALUE other 7 1\r\nx\r\nEND\r\nNOT_",
+    );
+    assert_eq!(
+        first,
+        [Reply::Miss, Reply::Touched, Reply::Item(Item { flags: 7 })]
+    );
+    assert!(error.is_none() && !session.is_idle());
+    let (last, error) = replies(&mut session, b"FOUND\r\n");
+    assert_eq!(last, [Reply::Miss]);
+    assert!(error.is_none() && session.is_idle());
+}
+
+#[test]
+fn a_reply_to_a_later_request_is_no_reply_to_an_earlier_one() {
+    let (key, other) = (&key(), &WireKey::new(b"", b"other").unwrap());
+    let mut session = Session::new();
+    session.request(&Request::Get { key });
+    session.request(&Request::Get { key: other });
+    let (none, error) = replies(&mut session, b"VALUE other 0 1\r\nx\r\nEND\r\n");
+    assert!(none.is_empty());
+    assert!(matches!(
+        error,
+        Some(Error::Garbled("a value of another key"))
+    ));
+    assert!(!session.is_idle(), "it is fit for nothing more");
+}
+
+#[test]
+fn what_follows_the_last_reply_is_noticed() {
+    let key = &key();
+    let mut session = Session::new();
+    session.request(&Request::Get { key });
+    session.request(&Request::Get { key });
+    let (one, error) = replies(&mut session, b"END\r\nEND\r\nEND\r\n");
+    assert_eq!(one, [Reply::Miss]);
+    assert!(matches!(
+        error,
+        Some(Error::Garbled("bytes after the end of the reply"))
+    ));
+    assert!(!session.is_idle());
+}
+
+#[test]
+fn requests_about_a_server_need_no_key() {
+    let answer = |request: Request<'_>, bytes: &[u8]| read(&request, bytes, &[]);
+    let text = |text: &str| ("Ok(Text)".to_owned(), text.as_bytes().to_vec());
+    assert_eq!(
+        answer(Request::Version, b"VERSION 1.6.18\r\n"),
+        text("1.6.18")
+    );
+    let stats = b"STAT pid 7\r\nSTAT uptime 12\r\nEND\r\n";
+    assert_eq!(answer(Request::Stats, stats), text("pid 7\nuptime 12\n"));
+    assert_eq!(answer(Request::Stats, b"END\r\n"), text(""));
+    assert_eq!(answer(Request::FlushAll, b"OK\r\n").0, "Ok(Flushed)");
+    let strange = garbled("no reply of a memcached to this request");
+    for (request, bytes) in [
+        (Request::Version, &b"VERSIONS 1\r\n"[..]),
+        (Request::Version, b"OK\r\n"),
+        (Request::Stats, b"OK\r\n"),
+        (Request::Stats, b"STAT pid 7\r\nOK\r\n"),
+        (Request::FlushAll, b"OK OK\r\n"),
+        (Request::Get { key: &key() }, b"OK\r\n"),
+    ] {
+        assert_eq!(answer(request, bytes).0, strange, "{request:?}");
+    }
+    let endless = b"STAT a b\r\n".repeat(100_000);
+    assert_eq!(
+        answer(Request::Stats, &endless).0,
+        garbled("statistics without end")
+    );
+    let refused = b"SERVER_ERROR not now\r\n";
+    let error = "Err(ServerError(\"not now\"))";
+    assert_eq!(answer(Request::Version, refused).0, error);
+    assert_eq!(answer(Request::Stats, refused).0, error);
 }
 
 /// Replies of all kinds, good and bad.
@@ -341,6 +434,9 @@ fn any_reply() -> impl Strategy<Value = Vec<u8>> {
         "NOT_FOUND",
         "TOUCHED",
         "17",
+        "OK",
+        "VERSION 1",
+        "STAT a b",
         "ERROR",
         "CLIENT_ERROR x",
         "SERVER_ERROR y",
@@ -369,7 +465,7 @@ proptest! {
     fn any_split_of_the_bytes_gives_the_same_reply(
         bytes in any_reply(),
         sizes in prop::collection::vec(1usize..40, 1..20),
-        which in 0usize..5,
+        which in 0usize..8,
     ) {
         let key = key();
         let key = &key;
@@ -379,13 +475,16 @@ proptest! {
             Request::Delete { key },
             Request::Touch { key, lifetime: 0 },
             Request::Count { way: Way::Up, key, by: 1 },
+            Request::Version,
+            Request::Stats,
+            Request::FlushAll,
         ][which];
         let (whole, value) = read(&request, &bytes, &[]);
         let (split, split_value) = read(&request, &bytes, &sizes);
         // Surplus that arrives later than the reply is found at the next use of the connection.
         let surplus = garbled("bytes after the end of the reply");
         prop_assert!(whole == split || whole == surplus, "{whole} but in pieces {split}");
-        if whole == split && whole.starts_with("Ok(Value") {
+        if whole == split && whole.starts_with("Ok(Item") {
             prop_assert_eq!(value, split_value);
         }
     }

@@ -1,20 +1,24 @@
-//! The reply parser on arbitrary bytes: any request, any split, any end.
+//! A session on arbitrary bytes: any requests, any split, any end.
 //!
 //! What must hold: it never panics; a value is made of bytes that arrived; how they were split
-//! changes nothing; a connection counts as in step only when exactly one whole reply was
-//! received; and whatever happened, the next reply is read properly.
+//! changes nothing; no reply is owed any more only when exactly the replies asked for were received;
+//! and then the next reply is read properly.
 //!
 //! `cargo +nightly fuzz run --fuzz-dir tests/fuzz reply -- -dict=tests/fuzz/reply.dict -max_len=6000`
 
 #![no_main]
 
 use arbitrary::Arbitrary;
-use kamailio_memcached::internals::{Down, Error, Input, Reply, Request, Source, Store, Waiting, Way, WireKey, read_reply};
+use kamailio_memcached::internals::{
+    Down, Error, Reply, Request, Session, Store, Waiting, Way, WireKey,
+};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
 struct Exchange<'a> {
-    request: Kind,
+    first: Kind,
+    /// Asked before the first reply has come.
+    others: Vec<Kind>,
     end: End,
     pieces: Vec<u8>,
     bytes: &'a [u8],
@@ -28,6 +32,9 @@ enum Kind {
     Delete,
     Touch,
     Count,
+    Version,
+    Stats,
+    FlushAll,
 }
 
 impl Kind {
@@ -50,6 +57,9 @@ impl Kind {
                 key,
                 by: 1,
             },
+            Kind::Version => Request::Version,
+            Kind::Stats => Request::Stats,
+            Kind::FlushAll => Request::FlushAll,
         }
     }
 }
@@ -72,28 +82,30 @@ struct Pieces<'a> {
     end: End,
 }
 
-impl Source for Pieces<'_> {
-    fn receive(&mut self, into: &mut [u8]) -> Result<usize, Error> {
-        assert!(!into.is_empty(), "no room to receive into");
+impl Pieces<'_> {
+    /// One more piece into the session's room; an error if there is none.
+    fn give(&mut self, session: &mut Session, value: &mut Vec<u8>) -> Result<(), Error> {
+        let room = session.room(value);
+        assert!(!room.is_empty(), "no room to receive into");
         let rest = &self.bytes[self.given..];
-        if rest.is_empty() {
-            return match self.end {
-                End::Closed => Ok(0),
-                End::Lost => Err(Error::Down(Down::Lost(
-                    std::io::ErrorKind::ConnectionReset.into(),
-                ))),
-                End::Silence => Err(Error::Timeout(Waiting::Receive)),
-            };
-        }
         let size = match self.sizes {
             [] => usize::MAX,
             sizes => usize::from(sizes[self.turn % sizes.len()]).max(1),
         };
         self.turn += 1;
-        let size = size.min(into.len()).min(rest.len());
-        into[..size].copy_from_slice(&rest[..size]);
+        let size = size.min(room.len()).min(rest.len());
+        room[..size].copy_from_slice(&rest[..size]);
         self.given += size;
-        Ok(size)
+        session.received(size, value);
+        match (size, self.end) {
+            (1.., _) => Ok(()),
+            (0, End::Closed) => Err(session.closed()),
+            (0, End::Lost) => {
+                let reset = std::io::ErrorKind::ConnectionReset.into();
+                Err(session.lost(Error::Down(Down::Lost(reset))))
+            }
+            (0, End::Silence) => Err(session.lost(Error::Timeout(Waiting::Receive))),
+        }
     }
 }
 
@@ -102,23 +114,55 @@ impl Source for Pieces<'_> {
 struct Outcome {
     reply: String,
     value: Option<Vec<u8>>,
-    in_step: bool,
 }
 
-fn read(kind: Kind, input: &mut Input, source: &mut Pieces<'_>) -> Outcome {
-    let key = WireKey::new(b"", b"k").expect("not empty");
+/// The next reply that is owed.
+fn read(session: &mut Session, source: &mut Pieces<'_>) -> Outcome {
     let mut value = b"old".to_vec();
-    let reply = read_reply(&kind.request(&key), input, source, &mut value);
-    let has_value = matches!(reply, Ok(Reply::Value { .. }));
+    let reply = loop {
+        if session.has_input() {
+            match session.reply(&mut value) {
+                Ok(None) => {}
+                Ok(Some(reply)) => break Ok(reply),
+                Err(error) => break Err(error),
+            }
+        }
+        if let Err(error) = source.give(session, &mut value) {
+            break Err(error);
+        }
+    };
+    let has_value = matches!(reply, Ok(Reply::Item(_) | Reply::Text));
     assert!(value.len() <= source.given.max(3), "more than has arrived");
     Outcome {
-        in_step: reply.as_ref().map_or_else(Error::in_step, |_| true),
         reply: format!("{reply:?}"),
         value: has_value.then_some(value),
     }
 }
 
-fn whole(kind: Kind, bytes: &[u8], end: End) -> Outcome {
+/// All replies until one fails; whether the session is fit for more.
+fn read_all(kinds: &[Kind], session: &mut Session, source: &mut Pieces<'_>) -> (Vec<Outcome>, bool) {
+    let key = WireKey::new(b"", b"k").expect("not empty");
+    for kind in kinds {
+        session.request(&kind.request(&key));
+    }
+    session.note_sent(session.unsent().len());
+    let mut outcomes = Vec::new();
+    for _ in kinds {
+        let before = session.is_idle();
+        assert!(!before, "a reply is owed");
+        let outcome = read(session, source);
+        let failed = outcome.reply.starts_with("Err");
+        outcomes.push(outcome);
+        let refused = ["TooLarge", "NotANumber", "ServerError"];
+        let last = outcomes.last().expect("just pushed");
+        if failed && !refused.iter().any(|word| last.reply.contains(&format!("Err({word}"))) {
+            break;
+        }
+    }
+    (outcomes, session.is_idle())
+}
+
+fn whole(kinds: &[Kind], bytes: &[u8], end: End) -> (Vec<Outcome>, bool) {
     let mut source = Pieces {
         bytes,
         sizes: &[],
@@ -126,17 +170,20 @@ fn whole(kind: Kind, bytes: &[u8], end: End) -> Outcome {
         given: 0,
         end,
     };
-    read(kind, &mut Input::new(), &mut source)
+    read_all(kinds, &mut Session::new(), &mut source)
 }
 
 fuzz_target!(|exchange: Exchange<'_>| {
     let Exchange {
-        request,
+        first,
+        mut others,
         end,
         pieces,
         bytes,
     } = exchange;
-    let mut input = Input::new();
+    others.truncate(7);
+    let kinds = [&[first], &others[..]].concat();
+    let mut session = Session::new();
     let mut source = Pieces {
         bytes,
         sizes: &pieces,
@@ -144,21 +191,22 @@ fuzz_target!(|exchange: Exchange<'_>| {
         given: 0,
         end,
     };
-    let outcome = read(request, &mut input, &mut source);
+    let (outcomes, idle) = read_all(&kinds, &mut session, &mut source);
 
     let received = &bytes[..source.given];
     assert_eq!(
-        whole(request, received, end),
-        outcome,
+        whole(&kinds, received, end),
+        (outcomes, idle),
         "split made a difference"
     );
-    if outcome.in_step {
-        assert!(received.ends_with(b"\r\n"));
-        let shorter = whole(request, &received[..received.len() - 1], end);
-        assert!(!shorter.in_step, "in step before the end of the reply");
-        let longer = [received, b"\n"].concat();
-        assert!(!whole(request, &longer, end).in_step, "surplus not seen");
+    if !idle {
+        return;
     }
+    assert!(received.ends_with(b"\r\n"));
+    let (_, shorter) = whole(&kinds, &received[..received.len() - 1], end);
+    assert!(!shorter, "idle before the end of the last reply");
+    let longer = [received, b"\n"].concat();
+    assert!(!whole(&kinds, &longer, end).1, "surplus not seen");
 
     let mut next = Pieces {
         bytes: b"VALUE k 1 1\r\nx\r\nEND\r\n",
@@ -167,6 +215,7 @@ fuzz_target!(|exchange: Exchange<'_>| {
         given: 0,
         end,
     };
-    let next = read(Kind::Get, &mut input, &mut next);
-    assert_eq!(next.value.as_deref(), Some(&b"x"[..]), "the next reply");
+    let (next, idle) = read_all(&[Kind::Get], &mut session, &mut next);
+    assert!(idle);
+    assert_eq!(next[0].value.as_deref(), Some(&b"x"[..]), "the next reply");
 });

@@ -104,30 +104,38 @@ impl Model {
     }
 }
 
-fn apply(cache: &mut Cache, key: &[u8], operation: &Operation) -> Option<Item> {
+/// What the cache makes of it, and what was read.
+fn apply(cache: &mut Cache, key: &[u8], operation: &Operation) -> (Status, Option<Item>) {
     let key = match cache.key(0, key, b"600") {
         Ok(key) => key,
         Err(refusal) => {
             assert_eq!(refusal, Refusal::EmptyKey);
-            cache.refuse(0, "a test", refusal);
-            return None;
+            let error = cache.refuse(0, "a test", refusal);
+            return (Status::of(&Err::<Status, _>(error)), None);
         }
     };
-    match operation {
+    let status = match operation {
         Operation::Get => {
             let mut text = Vec::new();
-            return match cache.get(&key, &mut text)? {
-                Found::Integer(number) => Some(Item::Number(number)),
-                Found::Text => Some(Item::Text(text)),
-            };
+            let found = cache.get(&key, &mut text);
+            let item = found.as_ref().ok().and_then(|found| match found {
+                Some(Found::Integer(number)) => Some(Item::Number(*number)),
+                Some(Found::Text) => Some(Item::Text(text)),
+                None => None,
+            });
+            return (Status::of(&found), item);
         }
-        Operation::Set(Item::Number(number)) => cache.store(&key, Value::Integer(*number)),
-        Operation::Set(Item::Text(text)) => cache.store(&key, Value::Text(text)),
-        Operation::Delete => cache.delete(&key),
-        Operation::Touch => cache.touch(&key, Value::Integer(500)),
-        Operation::Count(way, by) => cache.count(*way, &key, Value::Integer((*by).into())),
-    }
-    None
+        Operation::Set(Item::Number(number)) => {
+            Status::of(&cache.assign(&key, Value::Integer(*number)))
+        }
+        Operation::Set(Item::Text(text)) => Status::of(&cache.assign(&key, Value::Text(text))),
+        Operation::Delete => Status::of(&cache.delete(&key)),
+        Operation::Touch => Status::of(&cache.touch(&key, Value::Integer(500))),
+        Operation::Count(way, by) => {
+            Status::of(&cache.count(*way, &key, Value::Integer((*by).into())))
+        }
+    };
+    (status, None)
 }
 
 fn memcached() -> &'static Memcached {
@@ -163,8 +171,8 @@ proptest! {
         for (number, operation) in &operations {
             let key = &keys[number % keys.len()];
             let expected = model.apply(key, operation);
-            let found = apply(&mut cache, key, operation);
-            prop_assert_eq!(cache.last(), Some(expected), "{:?}", operation);
+            let (status, found) = apply(&mut cache, key, operation);
+            prop_assert_eq!(status, expected, "{:?}", operation);
             if matches!(operation, Operation::Get) {
                 prop_assert_eq!(found.as_ref(), model.0.get(key));
             }
@@ -176,8 +184,8 @@ proptest! {
         prop_assert_eq!(opened, 2 + u64::from(used));
         for key in &keys {
             let expected = model.apply(key, &Operation::Delete);
-            apply(&mut cache, key, &Operation::Delete);
-            prop_assert_eq!(cache.last(), Some(expected));
+            let (status, _) = apply(&mut cache, key, &Operation::Delete);
+            prop_assert_eq!(status, expected);
         }
         prop_assert_eq!(memcached.len(), others);
         prop_assert_eq!(memcached.flushes(), 0);

@@ -1,0 +1,122 @@
+//! Variable: what stands between the parentheses of `$mct(…)` and its like.
+//!
+//! Parsed once, when the configuration is read (`core/pvapi.c`: `parse_name`), and kept by the host
+//! in the variable's name.
+
+use std::ffi::c_int;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::host::guard::guard;
+use super::host::layout::{PV_NAME_OTHER, PvName, PvParam, PvSpec, Str};
+use super::key_argument::KeyArgument;
+use super::process;
+
+/// A variable with the key argument between its parentheses.
+pub(crate) struct Variable {
+    /// Which variable it is, without `$`.
+    name: &'static str,
+    /// The argument as written, for log lines.
+    text: String,
+    /// The argument, parsed.
+    pub(crate) key: KeyArgument,
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${}({})", self.name, self.text)
+    }
+}
+
+impl Variable {
+    fn parse(name: &'static str, text: &str) -> Option<Self> {
+        let key = KeyArgument::parse(text);
+        let key = key.map_err(|bad| log::error!("bad name of a variable: {bad}"));
+        let variable = Self {
+            name,
+            text: text.to_owned(),
+            key: key.ok()?,
+        };
+        if variable.key.has_lifetime() && name != WITH_LIFETIME {
+            variable.warn_of_lifetime();
+        }
+        Some(variable)
+    }
+
+    /// The C module took such names in silence, so they are no error.
+    fn warn_of_lifetime(&self) {
+        // Names that are made while running may be as many as there are callers.
+        let is_running = process::with(|_| ()).is_some();
+        if !is_running || !WARNED.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "the lifetime in '{self}' has no effect; these have one: \
+                 $mct(key=>seconds) = value, $mctex(key) = seconds"
+            );
+        }
+    }
+
+    /// The variable that a callback was called for.
+    ///
+    /// # Safety
+    /// `param` is the argument of a callback of a variable that has [`parse_name`].
+    pub(crate) unsafe fn of<'a>(param: *mut PvParam) -> &'a Self {
+        // SAFETY: the fence's rule "own data": `parse_name` has put it there.
+        unsafe { &*(*param).pvn.dname.cast::<Self>() }
+    }
+}
+
+/// The variable that stores, and so the one for which a name's lifetime means something.
+const WITH_LIFETIME: &str = "mct";
+
+/// Whether the running host has been told that other variables' lifetimes have no effect.
+static WARNED: AtomicBool = AtomicBool::new(false);
+
+macro_rules! parsers {
+    ($($variable:ident)*) => {
+        /// What parses a name, for the host: one each, as the host does not say which variable
+        /// it is parsing.
+        pub(super) mod parse_name {
+            use super::*;
+            $(
+                pub(crate) unsafe extern "C" fn $variable(spec: *mut PvSpec, inner: *mut Str) -> c_int {
+                    // SAFETY: the host's own arguments.
+                    unsafe { parse(stringify!($variable), spec, inner) }
+                }
+            )*
+        }
+    };
+}
+
+parsers! { mct mcinc mcdec mctex }
+
+/// # Safety
+/// The arguments of a variable's `parse_name`.
+unsafe fn parse(variable: &'static str, spec: *mut PvSpec, inner: *mut Str) -> c_int {
+    guard(-1, || {
+        // SAFETY: the fence's rule "live arguments".
+        let inner = unsafe { (*inner).bytes() };
+        let Ok(text) = std::str::from_utf8(inner) else {
+            log::error!(
+                "bad name of a variable: '{}' is not UTF-8",
+                inner.escape_ascii()
+            );
+            return -1;
+        };
+        let Some(variable) = Variable::parse(variable, text) else {
+            return -1;
+        };
+        // SAFETY: the specification is ours to fill in; the host calls `free_name` for it.
+        let name = unsafe { &mut (*spec).pvp.pvn };
+        name.kind = PV_NAME_OTHER;
+        name.dname = Box::into_raw(Box::new(variable)).cast();
+        name.nfree = Some(free_name);
+        0
+    })
+}
+
+unsafe extern "C" fn free_name(name: *mut PvName) {
+    guard((), || {
+        // SAFETY: the fence's rule "own data": made by `parse_name`, not used again.
+        drop(unsafe { Box::from_raw((*name).dname.cast::<Variable>()) });
+    });
+}

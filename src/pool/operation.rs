@@ -1,0 +1,104 @@
+//! Operation: one operation that is under way at a server, from its beginning to its verdict.
+//!
+//! Whatever ends it ends its count among those in flight, and gives back the mark of the one worker
+//! that may wait beyond the stall limit: an answer, a failure, or the destructor, if there was an
+//! error in between or a panic.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::shared_server::SharedServer;
+use crate::clock::Moment;
+use crate::health::{Asker, Change, Health, Overdue, Rules};
+use crate::status::Status;
+
+/// An operation that is under way.
+pub(super) struct Operation<'a> {
+    server: &'a SharedServer,
+    health: &'static Health,
+    began: Moment,
+    number: u64,
+    /// Whether it is the one that waits beyond the stall limit.
+    has_mark: Cell<bool>,
+}
+
+impl<'a> Operation<'a> {
+    /// It begins.
+    #[inline(always)]
+    pub(super) fn begin(server: &'a SharedServer, began: Moment) -> Self {
+        let health = server.health();
+        Self {
+            server,
+            health,
+            began,
+            number: health.begin(),
+            has_mark: Cell::new(false),
+        }
+    }
+
+    /// Which one it is of all operations at this server, counted over all processes.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// It has been unanswered for the stall limit of `limit`: whether it may wait on. Then the
+    /// server is *trying* until it ends.
+    #[cold]
+    pub(super) fn may_wait_on(&self, limit: Duration) -> bool {
+        match self.health.overdue(Moment::now(), self.asker()) {
+            Overdue::WaitOn(change) => {
+                self.has_mark.set(true);
+                let why = format_args!("no answer for {limit:?}");
+                self.server.note(change, &why);
+                true
+            }
+            Overdue::GiveUp => false,
+        }
+    }
+
+    /// The server has answered.
+    #[inline(always)]
+    pub(super) fn answered(self) {
+        self.has_mark.set(false);
+        if let Some(change) = self.health.answered(Moment::now, std::process::id) {
+            self.server.note(change, &"it has answered");
+        }
+    }
+
+    /// It has failed by the server's fault: the change of the server's state, if that makes one.
+    #[cold]
+    pub(super) fn failed(self, now: Moment, why: Status, rules: Rules) -> Option<Change> {
+        self.has_mark.set(false);
+        self.health.failed(now, self.asker(), why, rules)
+    }
+
+    fn asker(&self) -> Asker {
+        Asker {
+            process: std::process::id(),
+            began: self.began,
+        }
+    }
+}
+
+impl Drop for Operation<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.health.end();
+        if self.has_mark.get() {
+            self.give_back_mark();
+        }
+    }
+}
+
+impl Operation<'_> {
+    #[cold]
+    fn give_back_mark(&self) {
+        let change = self
+            .health
+            .give_back_mark(Moment::now(), std::process::id());
+        if let Some(change) = change {
+            let why = "the operation that waited for it was given up";
+            self.server.note(change, &why);
+        }
+    }
+}
