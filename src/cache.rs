@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use crate::clock::Moment;
-use crate::config::{Settings, Tunable};
+use crate::config::{DeclaredPool, Tunable};
 use crate::error::{Error, Refusal};
 use crate::health::log_limit::Limiter;
 use crate::item::key::WireKey;
@@ -98,12 +98,12 @@ impl Outcome for Option<u64> {
 impl Cache {
     /// A cache of these pools, whose integers are read as `numbers` says. Each pool publishes
     /// its list of servers in the shared memory of the same index, and follows it from then on.
-    pub fn new(settings: Vec<Settings>, numbers: Numbers, shared: &'static [Shared]) -> Self {
+    pub fn new(declared: Vec<DeclaredPool>, numbers: Numbers, shared: &'static [Shared]) -> Self {
         sys::watch_forks();
-        let pools = settings.into_iter().zip(shared);
+        let pools = declared.into_iter().zip(shared);
         Self {
             pools: pools
-                .map(|(settings, shared)| Pool::new(settings, shared))
+                .map(|(declared, shared)| Pool::new(declared, shared))
                 .collect(),
             numbers,
             log_limit: Limiter::default(),
@@ -120,10 +120,10 @@ impl Cache {
         self.pools.iter_mut().for_each(Pool::refresh);
     }
 
-    /// Gives a parameter the value that each pool has in `settings`, for all processes.
-    pub fn tune(&self, tunable: Tunable, settings: &[Settings]) {
-        for (pool, settings) in self.pools.iter().zip(settings) {
-            pool.tune(tunable, settings);
+    /// Gives a parameter a new value, one for each pool, for all processes.
+    pub fn tune(&self, tunable: Tunable, numbers: &[i32]) {
+        for (pool, number) in self.pools.iter().zip(numbers) {
+            pool.tune(tunable, *number);
         }
     }
 

@@ -15,7 +15,7 @@ pub(crate) use given::BadParameter;
 pub use given::Given;
 #[cfg(test)]
 pub(crate) use names::NAMES;
-pub(crate) use settings::{Failover, Rejoin, Settings};
+pub(crate) use settings::{DeclaredPool, Failover, Rejoin, Settings};
 pub(crate) use tunable::Tunable;
 
 use given::Value;
@@ -84,8 +84,8 @@ impl Parameters {
         }
     }
 
-    /// The settings of all pools, the default one first.
-    pub fn settle(&self) -> Vec<Settings> {
+    /// All pools, the default one first.
+    pub fn settle(&self) -> Vec<DeclaredPool> {
         let default = self.plain.settle(DEFAULT_POOL, &Values::default());
         let pools = self
             .pools

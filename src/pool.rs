@@ -5,7 +5,7 @@
 //! operation, following it a new ring. It does not know what an operation means.
 
 use crate::clock::{Deadline, Moment};
-use crate::config::{Failover, Settings, Tunable};
+use crate::config::{DeclaredPool, Failover, Settings, Tunable};
 use crate::error::{Down, Error};
 use crate::item::key::WireKey;
 use crate::placement::Placement;
@@ -58,12 +58,17 @@ struct Owner {
 
 impl Pool {
     /// A pool that has asked nobody anything yet; its servers are published to all processes.
-    pub fn new(settings: Settings, shared: &'static Shared) -> Self {
-        if let Err(why) = shared.publish(&settings.servers, Moment::now()) {
+    pub fn new(declared: DeclaredPool, shared: &'static Shared) -> Self {
+        let DeclaredPool {
+            settings,
+            servers,
+            numbers,
+        } = declared;
+        if let Err(why) = shared.publish(&servers, Moment::now()) {
             log::error!("servers of pool '{}' are not shared: {why}", settings.name);
         }
-        for tunable in Tunable::ALL {
-            shared.tunables().publish(tunable, &settings);
+        for (tunable, number) in Tunable::ALL.into_iter().zip(numbers) {
+            shared.tunables().publish(tunable, number);
         }
         let mut pool = Self {
             settings,
@@ -129,9 +134,9 @@ impl Pool {
         published.map_err(|why| why.to_string())
     }
 
-    /// Gives a parameter the value that it has in `settings`, for all processes.
-    pub fn tune(&self, tunable: Tunable, settings: &Settings) {
-        self.shared.tunables().publish(tunable, settings);
+    /// Gives a parameter a new value, for all processes.
+    pub fn tune(&self, tunable: Tunable, number: i32) {
+        self.shared.tunables().publish(tunable, number);
         self.shared.note_change();
     }
 
@@ -270,8 +275,8 @@ mod tests {
         parameters.set("servers", Given::Text(servers)).unwrap();
         parameters.set("failover", Given::Number(failover)).unwrap();
         parameters.set("rejoin", Given::Text("flush")).unwrap();
-        let settings = parameters.settle().remove(0);
-        Pool::new(settings, &Shared::private(1)[0])
+        let declared = parameters.settle().remove(0);
+        Pool::new(declared, &Shared::private(1)[0])
     }
 
     fn labels(pool: &Pool) -> Vec<String> {

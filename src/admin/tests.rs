@@ -8,9 +8,9 @@ fn cache(settings: &[(&str, &str)]) -> Cache {
     for (name, text) in settings {
         parameters.set(name, Given::Text(text)).unwrap();
     }
-    let settings = parameters.settle();
-    let shared = Shared::private(settings.len());
-    Cache::new(settings, Numbers::Bits64, shared)
+    let pools = parameters.settle();
+    let shared = Shared::private(pools.len());
+    Cache::new(pools, Numbers::Bits64, shared)
 }
 
 #[test]

@@ -9,14 +9,26 @@ use crate::server::ServerSpec;
 use crate::server::file::ServersFile;
 use crate::wire::protocol::Store;
 
+use super::tunable::Tunable;
+
+/// A pool as the configuration declares it.
+#[derive(Debug, Clone)]
+pub struct DeclaredPool {
+    /// How it works.
+    pub settings: Settings,
+    /// The servers it begins with, one or more. From then on the list in shared memory holds.
+    pub servers: Vec<ServerSpec>,
+    /// The parameters that may be changed while running, as numbers in the order of
+    /// [`Tunable::ALL`].
+    pub numbers: [i32; Tunable::ALL.len()],
+}
+
 /// How a pool works: every parameter with a value.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Its name.
     pub name: String,
-    /// Its servers, one or more.
-    pub servers: Vec<ServerSpec>,
-    /// Where that list may be read again.
+    /// Where its list of servers may be read again.
     pub file: Option<ServersFile>,
     /// The lifetime of what is stored without one of its own.
     pub expire: Lifetime,

@@ -13,7 +13,7 @@ fn refused(name: &str, given: Given<'_>) -> String {
         .to_string()
 }
 
-fn with(settings: &[(&str, Given<'_>)]) -> Vec<Settings> {
+fn with(settings: &[(&str, Given<'_>)]) -> Vec<DeclaredPool> {
     let mut parameters = Parameters::default();
     for (name, given) in settings {
         parameters.set(name, *given).unwrap();
@@ -23,11 +23,14 @@ fn with(settings: &[(&str, Given<'_>)]) -> Vec<Settings> {
 
 #[test]
 fn defaults_are_those_of_the_documentation() {
-    let [settings] = &with(&[])[..] else {
+    let [pool] = &with(&[])[..] else {
         panic!("one pool")
     };
+    let DeclaredPool {
+        settings, servers, ..
+    } = pool;
     assert_eq!(settings.name, "default");
-    assert_eq!(settings.servers[0].address.to_string(), "localhost:11211");
+    assert_eq!(servers[0].address.to_string(), "localhost:11211");
     assert_eq!(settings.expire, Lifetime::new(10_800).unwrap());
     assert_eq!(settings.mode, Store::Set);
     assert_eq!(settings.timeout, Duration::from_millis(5000));
@@ -37,7 +40,7 @@ fn defaults_are_those_of_the_documentation() {
 
 #[test]
 fn what_is_set_counts_and_the_last_time_most() {
-    let settings = with(&[
+    let pools = with(&[
         ("servers", Given::Text("[::1]:11212, b:2:3 bee")),
         ("expire", Given::Number(1)),
         ("mode", Given::Number(1)),
@@ -51,12 +54,12 @@ fn what_is_set_counts_and_the_last_time_most() {
         ("hash_prefix", Given::Number(0)),
         ("hash_tag", Given::Text("{}")),
     ]);
-    assert_eq!(settings[0].servers[1].alias.as_deref(), Some("bee"));
-    assert_eq!(settings[0].expire, Lifetime::new(1).unwrap());
-    assert_eq!(settings[0].mode, Store::Add);
-    assert_eq!(settings[0].timeout, Duration::from_millis(8));
-    assert!(settings[0].stringify);
-    let placement = &settings[0].placement;
+    assert_eq!(pools[0].servers[1].alias.as_deref(), Some("bee"));
+    assert_eq!(pools[0].settings.expire, Lifetime::new(1).unwrap());
+    assert_eq!(pools[0].settings.mode, Store::Add);
+    assert_eq!(pools[0].settings.timeout, Duration::from_millis(8));
+    assert!(pools[0].settings.stringify);
+    let placement = &pools[0].settings.placement;
     assert_eq!(placement.distribution, Distribution::Libmc);
     assert_eq!(Ok(placement.hash), Distribution::Libmc.parse_hash("crc32a"));
     assert_eq!(&*placement.prefix, b"kam:");
@@ -65,7 +68,7 @@ fn what_is_set_counts_and_the_last_time_most() {
 
 #[test]
 fn a_pool_takes_what_it_leaves_out_from_the_plain_parameters() {
-    let settings = with(&[
+    let pools = with(&[
         (
             "pool",
             Given::Text("name=calls; servers=a:1,b:2 ;timeout=50;distribution=modula;"),
@@ -75,18 +78,21 @@ fn a_pool_takes_what_it_leaves_out_from_the_plain_parameters() {
         ("key_prefix", Given::Text("x:")),
         ("pool", Given::Text("name=more.1;servers=c;key_prefix=")),
     ]);
-    let names: Vec<_> = settings
+    let names: Vec<_> = pools
         .iter()
-        .map(|settings| settings.name.as_str())
+        .map(|pool| pool.settings.name.as_str())
         .collect();
     assert_eq!(names, ["default", "calls", "more.1"]);
-    assert_eq!(settings[1].servers.len(), 2);
-    assert_eq!(settings[1].timeout, Duration::from_millis(50));
-    assert_eq!(settings[1].expire, settings[0].expire);
-    assert_eq!(settings[1].placement.distribution, Distribution::Modula);
-    assert_eq!(&*settings[1].placement.prefix, b"x:");
-    assert_eq!(settings[2].timeout, Duration::from_millis(100));
-    assert_eq!(&*settings[2].placement.prefix, b"");
+    assert_eq!(pools[1].servers.len(), 2);
+    assert_eq!(pools[1].settings.timeout, Duration::from_millis(50));
+    assert_eq!(pools[1].settings.expire, pools[0].settings.expire);
+    assert_eq!(
+        pools[1].settings.placement.distribution,
+        Distribution::Modula
+    );
+    assert_eq!(&*pools[1].settings.placement.prefix, b"x:");
+    assert_eq!(pools[2].settings.timeout, Duration::from_millis(100));
+    assert_eq!(&*pools[2].settings.placement.prefix, b"");
 }
 
 #[test]

@@ -140,8 +140,8 @@ mod tests {
                 if set.is_err() {
                     continue;
                 }
-                let given = parameters.settle().remove(0);
-                let mut applied = Parameters::default().settle().remove(0);
+                let given = parameters.settle().remove(0).settings;
+                let mut applied = Parameters::default().settle().remove(0).settings;
                 tunable.apply(number, &mut applied);
                 for settings in [&given, &applied] {
                     assert_eq!(tunable.number(settings), number, "{tunable:?}");

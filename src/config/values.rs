@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::given::{BadParameter, Value};
 use super::names::NAMES;
-use super::settings::{Failover, Rejoin, Settings};
+use super::settings::{DeclaredPool, Failover, Rejoin, Settings};
 use super::tunable::{Tunable, connect_timeout, millis, ping_interval, retry_interval};
 use crate::health::Rules;
 use crate::item::key::{self, MAX_PREFIX};
@@ -131,8 +131,8 @@ impl Values {
         self.servers.is_some() || self.file.is_some()
     }
 
-    /// The settings of the pool called `name`; `plain` has what is left out here.
-    pub(super) fn settle(&self, name: &str, plain: &Self) -> Settings {
+    /// The pool called `name`; `plain` has what is left out here.
+    pub(super) fn settle(&self, name: &str, plain: &Self) -> DeclaredPool {
         let localhost = || server::parse_list("localhost:11211").expect("a well-formed default");
         let (servers, file) = match (&self.file, &self.servers) {
             (Some((file, list)), _) => (list.clone(), Some(file.clone())),
@@ -151,9 +151,8 @@ impl Values {
         }
         placement.hash_prefix = self.hash_prefix.or(plain.hash_prefix).unwrap_or(true);
         placement.hash_tag = self.hash_tag.or(plain.hash_tag).flatten();
-        Settings {
+        let settings = Settings {
             name: name.to_owned(),
-            servers,
             file,
             expire: self.expire.or(plain.expire).unwrap_or(Lifetime::DEFAULT),
             mode: self.mode.or(plain.mode).unwrap_or(Store::Set),
@@ -185,6 +184,11 @@ impl Values {
             ping_interval: self.ping_interval.or(plain.ping_interval).flatten(),
             connect_timeout: self.connect_timeout.or(plain.connect_timeout).flatten(),
             rejoin: self.rejoin.or(plain.rejoin).unwrap_or(Rejoin::Keep),
+        };
+        DeclaredPool {
+            numbers: Tunable::ALL.map(|tunable| tunable.number(&settings)),
+            settings,
+            servers,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::host::guard::guard;
 use super::host::layout::{CFG_INT, CfgDef, Str};
 use super::host::symbols::host;
 use super::process::{self, PARAMETERS};
-use crate::config::{Given, Settings, Tunable};
+use crate::config::{Given, Tunable};
 
 /// The numbers as the host hands them to its modules.
 type Numbers = [c_int; Tunable::ALL.len()];
@@ -23,11 +23,11 @@ type Numbers = [c_int; Tunable::ALL.len()];
 /// Where this process finds them; the host keeps it up to date.
 static NUMBERS: AtomicPtr<Numbers> = AtomicPtr::new(ptr::null_mut());
 
-/// Offers the tunable parameters, in `mod_init`, with the values of the plain ones.
+/// Offers the tunable parameters, in `mod_init`, with the values of the default pool.
 ///
 /// # Errors
 /// The host does not take them: the configuration has made a group of this name itself.
-pub(super) fn declare(plain: &Settings) -> Result<(), ()> {
+pub(super) fn declare(numbers: [i32; Tunable::ALL.len()]) -> Result<(), ()> {
     let end = CfgDef {
         name: ptr::null(),
         kind: 0,
@@ -39,14 +39,13 @@ pub(super) fn declare(plain: &Settings) -> Result<(), ()> {
     };
     // The host writes to both, and keeps them for good.
     let rows: Vec<_> = Tunable::ALL.map(row).into_iter().chain([end]).collect();
-    let numbers = Box::new(Tunable::ALL.map(|tunable| tunable.number(plain)));
     // SAFETY: a core function for `mod_init`; a table of integers that ends with an empty row,
     // as many integers, and a pointer, all of which live for good. It does not write to the name.
     let declared = unsafe {
         (host().symbols.cfg_declare)(
             NAME.as_ptr().cast_mut(),
             rows.leak().as_mut_ptr(),
-            Box::into_raw(numbers).cast(),
+            Box::into_raw(Box::new(numbers)).cast(),
             size_of::<Numbers>() as c_int,
             NUMBERS.as_ptr().cast(),
         )
@@ -92,14 +91,16 @@ unsafe extern "C" fn on_set(_group: *const Str, name: *const Str) {
         // SAFETY: where the host keeps them until this callback returns.
         let number = unsafe { (*numbers)[tunable as usize] };
         // As if the configuration had said so: each pool with a value of its own keeps that.
-        let settings = PARAMETERS.with(|parameters| {
+        let pools = PARAMETERS.with(|parameters| {
             let parameters = parameters.get_or_insert_default();
             let set = parameters.set(tunable.name(), Given::Number(number));
             set.map(|()| parameters.settle())
         });
-        match settings {
-            Some(Ok(settings)) => {
-                process::with(|process| process.cache.tune(tunable, &settings));
+        match pools {
+            Some(Ok(pools)) => {
+                let numbers = pools.iter().map(|pool| pool.numbers[tunable as usize]);
+                let numbers: Vec<_> = numbers.collect();
+                process::with(|process| process.cache.tune(tunable, &numbers));
             }
             Some(Err(bad)) => log::error!("{bad}"),
             None => {}
@@ -144,9 +145,9 @@ mod tests {
             parameters
         };
         let parameters = parameters("name=own;servers=127.0.0.1:2;timeout=7");
-        let settings = parameters.settle();
-        declare(&settings[0]).unwrap();
-        turn.start(settings);
+        let pools = parameters.settle();
+        declare(pools[0].numbers).unwrap();
+        turn.start(pools);
         PARAMETERS.with(|slot| *slot = Some(parameters));
         assert_eq!(timeouts(), [2000, 7]);
         turn.tune("timeout", 100);

@@ -17,7 +17,7 @@ use super::host::family::Family;
 use super::host::layout::{CfgDef, Str};
 use super::host::symbols::{self, Host, Symbols};
 use super::process;
-use crate::config::{Given, Parameters, Settings};
+use crate::config::{DeclaredPool, Given, Parameters};
 use crate::item::value::Numbers;
 use crate::shared::Shared;
 
@@ -71,9 +71,9 @@ impl Turn {
     }
 
     /// Starts the module anew with these pools.
-    pub(super) fn start(&self, settings: Vec<Settings>) {
-        let shared = Shared::private(settings.len());
-        process::start(settings, Numbers::Bits64, shared);
+    pub(super) fn start(&self, pools: Vec<DeclaredPool>) {
+        let shared = Shared::private(pools.len());
+        process::start(pools, Numbers::Bits64, shared);
     }
 
     /// A turn without a server: nothing listens on this port.

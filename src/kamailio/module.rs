@@ -69,10 +69,10 @@ unsafe extern "C" fn mod_init() -> c_int {
             let callback = parameters.event_callback().map(str::to_owned);
             (parameters.settle(), callback)
         });
-        let Some((settings, callback)) = given else {
+        let Some((pools, callback)) = given else {
             return -1;
         };
-        let shared = match memory::share(settings.len()) {
+        let shared = match memory::share(pools.len()) {
             Ok(shared) => shared,
             Err(error) => {
                 log::error!(target: "mod_init", "no shared memory: {error}");
@@ -85,7 +85,7 @@ unsafe extern "C" fn mod_init() -> c_int {
         } else {
             Numbers::Bits32
         };
-        if cfg::declare(&settings[0]).is_err() {
+        if cfg::declare(pools[0].numbers).is_err() {
             log::error!(
                 target: "mod_init",
                 "the parameters are not taken by the core; accepted: modparam() in place of \
@@ -93,7 +93,7 @@ unsafe extern "C" fn mod_init() -> c_int {
             );
             return -1;
         }
-        process::start(settings, numbers, shared);
+        process::start(pools, numbers, shared);
         if let Err(name) = statistics::register() {
             log::error!(target: "mod_init", "statistic {name:?} is not taken by the core");
             return -1;

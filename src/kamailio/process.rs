@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use crate::cache::Cache;
-use crate::config::{Parameters, Settings};
+use crate::config::{DeclaredPool, Parameters};
 use crate::item::value::Numbers;
 use crate::shared::Shared;
 use crate::status::Status;
@@ -49,9 +49,9 @@ pub(super) static PARAMETERS: ProcessCell<Option<Parameters>> = ProcessCell::new
 static PROCESS: ProcessCell<Option<Process>> = ProcessCell::new(None);
 
 /// Makes this process's cache, in place of one that it had.
-pub(super) fn start(settings: Vec<Settings>, numbers: Numbers, shared: &'static [Shared]) {
+pub(super) fn start(declared: Vec<DeclaredPool>, numbers: Numbers, shared: &'static [Shared]) {
     let process = Process {
-        cache: Cache::new(settings, numbers, shared),
+        cache: Cache::new(declared, numbers, shared),
         results: Results::default(),
         last: None,
     };

@@ -128,7 +128,7 @@ mod tests {
         for (name, number) in [("retry_interval", 500), ("ping_interval", ping_interval)] {
             parameters.set(name, Given::Number(number)).unwrap();
         }
-        parameters.settle().remove(0)
+        parameters.settle().remove(0).settings
     }
 
     /// A server that has been active since 0.

@@ -16,9 +16,9 @@ pub struct Tunables {
 }
 
 impl Tunables {
-    /// Takes over one value from `settings`.
-    pub fn publish(&self, tunable: Tunable, settings: &Settings) {
-        self.numbers[tunable as usize].store(tunable.number(settings), Ordering::Relaxed);
+    /// Takes over one value.
+    pub fn publish(&self, tunable: Tunable, number: i32) {
+        self.numbers[tunable as usize].store(number, Ordering::Relaxed);
     }
 
     /// Gives all values to `settings`.
@@ -33,9 +33,9 @@ impl Tunables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Given, Parameters};
+    use crate::config::{DeclaredPool, Given, Parameters};
 
-    fn settings(timeout: i32, expire: i32) -> Settings {
+    fn pool(timeout: i32, expire: i32) -> DeclaredPool {
         let mut parameters = Parameters::default();
         for (name, number) in [("timeout", timeout), ("expire", expire)] {
             parameters.set(name, Given::Number(number)).unwrap();
@@ -45,11 +45,12 @@ mod tests {
 
     #[test]
     fn what_was_published_last_holds() {
-        let (tunables, first, second) = (Tunables::default(), settings(1, 2), settings(3, 4));
-        for tunable in Tunable::ALL {
-            tunables.publish(tunable, &first);
+        let (tunables, first, second) = (Tunables::default(), pool(1, 2), pool(3, 4));
+        for (tunable, number) in Tunable::ALL.into_iter().zip(first.numbers) {
+            tunables.publish(tunable, number);
         }
-        tunables.publish(Tunable::Timeout, &second);
+        tunables.publish(Tunable::Timeout, 3);
+        let (first, second) = (first.settings, second.settings);
         let mut settings = second.clone();
         tunables.apply(&mut settings);
         assert_eq!(settings.timeout, second.timeout);

@@ -108,7 +108,7 @@ pub fn hash_only() -> bool {
     let mut parameters = Parameters::default();
     let servers = parameters.set("servers", Given::Text("a, b"));
     servers.expect("a list of servers");
-    let placement = parameters.settle().remove(0).placement;
+    let placement = parameters.settle().remove(0).settings.placement;
     for _ in 0..times.parse::<u32>().expect("a number") {
         black_box(placement.hash(black_box(key.as_bytes())));
     }
