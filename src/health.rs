@@ -59,7 +59,7 @@ pub enum State {
 }
 
 /// How many events in a row change a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rules {
     /// Failures until a server is inactive.
     pub inactive_threshold: u16,

@@ -162,6 +162,12 @@ impl Placement {
     }
 }
 
+impl Default for Placement {
+    fn default() -> Self {
+        Self::new(Distribution::default())
+    }
+}
+
 /// twemproxy's hash tag: the two bytes that enclose the part to be hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashTag {

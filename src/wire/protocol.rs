@@ -43,9 +43,10 @@ pub enum Request<'a> {
 }
 
 /// When a value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Store {
     /// Always.
+    #[default]
     Set,
     /// Only where nothing is stored.
     Add,

@@ -7,10 +7,11 @@ use std::str::FromStr;
 use crate::placement::hash::{KeyHash, System, UnknownHash};
 
 /// How keys are spread over servers, named as in the `distribution` parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Distribution {
     /// libmemcached's weighted ketama: a share of 160 MD5 points per server.
     /// An alias, if given, stands for host and port, as in twemproxy.
+    #[default]
     Ketama,
     /// libmemcached's consistent distribution: 100 points of the key hash.
     KetamaUnweighted,
