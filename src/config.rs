@@ -1,24 +1,26 @@
 //! Parameters: what an operator may set, with defaults, units and refusals.
 //!
-//! The one place that knows a default, a range or a unit. Values are checked where they are
-//! given, so that `kamailio -c` reports them; [`Parameters::settle`] then makes the [`Settings`]
-//! that the rest works with. A pool takes from the plain parameters what it leaves out,
-//! whichever of them comes first in the configuration.
+//! [`Parameter::ALL`] is the one place that knows a name, a default, a range or a unit. Values are
+//! checked where they are given, so that `kamailio -c` reports them; [`Parameters::settle`] then
+//! makes the pools with their [`Settings`]. A pool takes from the plain parameters what it leaves
+//! out, whichever of them comes first in the configuration.
 
 mod given;
-mod names;
+mod parameter;
+mod parameter_table;
 mod settings;
+mod text;
 mod tunable;
 mod values;
 
 pub(crate) use given::BadParameter;
 pub use given::Given;
-#[cfg(test)]
-pub(crate) use names::NAMES;
+pub(crate) use parameter::Parameter;
 pub(crate) use settings::{DeclaredPool, Failover, Rejoin, Settings};
 pub(crate) use tunable::Tunable;
 
-use given::Value;
+use given::Assignment;
+use parameter::{Form, Scope};
 use values::Values;
 
 /// The name of the pool that is made of the plain parameters.
@@ -27,15 +29,27 @@ pub(crate) const DEFAULT_POOL: &str = "default";
 /// The most pools there may be, the default one included.
 pub(crate) const MAX_POOLS: usize = 64;
 
+/// The accepted form of a pool.
+const POOL_FORM: &str = "name=NAME;servers=LIST or servers_file=PATH, and further PARAMETER=VALUE";
+
 /// What was set so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parameters {
     plain: Values,
     pools: Vec<(String, Values)>,
-    memory: bool,
-    event_callback: Option<String>,
     /// What stood in front of `=>` in variables' names and was no pool then.
     keys: Vec<String>,
+}
+
+impl Default for Parameters {
+    /// The defaults, and no pool but the default one.
+    fn default() -> Self {
+        Self {
+            plain: Values::defaults(),
+            pools: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
 }
 
 impl Parameters {
@@ -44,31 +58,46 @@ impl Parameters {
     /// # Errors
     /// [`BadParameter`] for an unknown name, the wrong type, or a value out of range.
     pub fn set(&mut self, name: &str, given: Given<'_>) -> Result<(), BadParameter> {
-        let value = Value {
+        let assignment = Assignment {
             pool: None,
             name,
             given,
         };
-        match name {
-            "memory" => self.memory = value.choice("0 or 1; it has no effect")?,
-            "event_callback" => self.event_callback = Some(function_name(&value)?),
-            "pool" => {
-                let pool = self.pool(&value)?;
-                self.pools.push(pool);
-            }
-            _ => self.plain.set(&value)?,
+        let row = row_of(&assignment, |_| true)?;
+        self.set_row(row, given)
+    }
+
+    /// Sets the parameter of a row of [`Parameter::ALL`].
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_row(&mut self, row: usize, given: Given<'_>) -> Result<(), BadParameter> {
+        let parameter = &Parameter::ALL[row];
+        let assignment = Assignment {
+            pool: None,
+            name: parameter.name(),
+            given,
+        };
+        if let Form::Pool = parameter.form {
+            let pool = self.pool(&assignment)?;
+            self.pools.push(pool);
+            return Ok(());
         }
-        Ok(())
+        self.plain.set(row, &assignment)
     }
 
-    /// True when the old parameter `memory` asks for something that no longer exists.
-    pub fn wants_memory(&self) -> bool {
-        self.memory
-    }
-
-    /// The script function that is called for events.
-    pub fn event_callback(&self) -> Option<&str> {
-        self.event_callback.as_deref()
+    /// Sets a parameter as if the configuration had said so, and returns what it is for each pool:
+    /// one with a value of its own keeps that.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn tune(&mut self, tunable: Tunable, number: i32) -> Result<Vec<i32>, BadParameter> {
+        self.set_row(tunable.row(), Given::Number(number))?;
+        let pools = self.pools.iter().map(|(_, values)| values);
+        let all = std::iter::once(&self.plain).chain(pools);
+        Ok(all
+            .map(|values| values.number(tunable, &self.plain))
+            .collect())
     }
 
     /// The index of the pool called `name` among [`Self::settle`]'s.
@@ -86,7 +115,7 @@ impl Parameters {
 
     /// All pools, the default one first.
     pub fn settle(&self) -> Vec<DeclaredPool> {
-        let default = self.plain.settle(DEFAULT_POOL, &Values::default());
+        let default = self.plain.settle(DEFAULT_POOL, &self.plain);
         let pools = self
             .pools
             .iter()
@@ -95,19 +124,18 @@ impl Parameters {
     }
 
     /// `name=calls;servers=…;…`
-    fn pool(&self, value: &Value<'_>) -> Result<(String, Values), BadParameter> {
-        const FORM: &str =
-            "name=NAME;servers=LIST or servers_file=PATH, and further PARAMETER=VALUE";
-        let items = value
-            .text(FORM)?
+    fn pool(&self, value: &Assignment<'_>) -> Result<(String, Values), BadParameter> {
+        let text = value.given.text().ok_or_else(|| value.refuse(POOL_FORM))?;
+        let items = text
             .split(';')
             .map(str::trim)
             .filter(|item| !item.is_empty());
-        let mut items = items.map(|item| item.split_once('=').ok_or_else(|| value.refuse(FORM)));
+        let mut items =
+            items.map(|item| item.split_once('=').ok_or_else(|| value.refuse(POOL_FORM)));
         let name = match items.next().transpose()? {
             Some(("name", name)) if is_pool_name(name) => name,
             _ => {
-                let accepted = format!("{FORM}; a NAME has letters, digits, '_', '.', '-'");
+                let accepted = format!("{POOL_FORM}; a NAME has letters, digits, '_', '.', '-'");
                 return Err(value.refuse(&accepted));
             }
         };
@@ -128,35 +156,46 @@ impl Parameters {
                  declared before variables use them"
             ));
         }
-        let mut values = Values::default();
+        let mut values = Values::empty();
         for item in items {
             let (parameter, word) = item?;
-            let (parameter, given) = (parameter.trim_end(), Given::Word(word.trim_start()));
-            values.set(&Value {
+            let assignment = Assignment {
                 pool: Some(name),
-                name: parameter,
-                given,
-            })?;
+                name: parameter.trim_end(),
+                given: Given::Word(word.trim_start()),
+            };
+            let row = row_of(&assignment, |known| known.scope != Scope::Plain)?;
+            values.set(row, &assignment)?;
         }
-        if !values.has_servers() {
-            return refuse(format!("pool '{name}' has no servers; accepted: {FORM}"));
+        if values.settle(name, &self.plain).servers.is_empty() {
+            return refuse(format!(
+                "pool '{name}' has no servers; accepted: {POOL_FORM}"
+            ));
         }
         Ok((name.to_owned(), values))
     }
 }
 
+/// The row of the parameter that is assigned, one of those that `takes` says.
+fn row_of(
+    assignment: &Assignment<'_>,
+    takes: fn(&Parameter) -> bool,
+) -> Result<usize, BadParameter> {
+    let row = Parameter::position(assignment.name).filter(|row| takes(&Parameter::ALL[*row]));
+    row.ok_or_else(|| {
+        let known = Parameter::ALL.iter().filter(|known| takes(known));
+        let known: Vec<_> = known.map(Parameter::name).collect();
+        assignment.refuse_because(format_args!(
+            "there is no parameter '{}'; accepted: {}",
+            assignment.name,
+            known.join(", ")
+        ))
+    })
+}
+
 fn is_pool_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     !name.is_empty() && name.len() <= 64 && name.bytes().all(legal)
-}
-
-fn function_name(value: &Value<'_>) -> Result<String, BadParameter> {
-    let accepted = "the name of a function of the KEMI script";
-    let name = value.text(accepted)?;
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(value.refuse(accepted));
-    }
-    Ok(name.to_owned())
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! A value on its way from the configuration to being accepted or refused.
 
 use std::fmt;
-use std::ops::RangeInclusive;
-
-use super::tunable::Tunable;
 
 /// A value as the configuration gave it.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +11,25 @@ pub enum Given<'a> {
     Number(i32),
     /// A word of a pool's specification: a string or the digits of an integer.
     Word(&'a str),
+}
+
+impl<'a> Given<'a> {
+    /// The text, if it may be one.
+    pub(super) fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) | Self::Word(text) => Some(text),
+            Self::Number(_) => None,
+        }
+    }
+
+    /// The integer, if it may be one.
+    pub(super) fn number(self) -> Option<i32> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Word(digits) => digits.parse().ok().filter(|_| !digits.starts_with('+')),
+            Self::Text(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Given<'_> {
@@ -36,14 +52,14 @@ impl fmt::Display for BadParameter {
 }
 
 /// A value with the name it was given for.
-pub(super) struct Value<'a> {
+pub(super) struct Assignment<'a> {
     /// The pool whose specification it stands in, if it does.
     pub pool: Option<&'a str>,
     pub name: &'a str,
     pub given: Given<'a>,
 }
 
-impl<'a> Value<'a> {
+impl Assignment<'_> {
     /// Refuses it for the reason `why`, which says what is accepted.
     pub(super) fn refuse_because(&self, why: impl fmt::Display) -> BadParameter {
         let name = self.name;
@@ -58,41 +74,5 @@ impl<'a> Value<'a> {
             "{} is refused; accepted: {accepted}",
             self.given
         ))
-    }
-
-    pub(super) fn text(&self, accepted: &str) -> Result<&'a str, BadParameter> {
-        match self.given {
-            Given::Text(text) | Given::Word(text) => Ok(text),
-            Given::Number(_) => Err(self.refuse(accepted)),
-        }
-    }
-
-    pub(super) fn number(
-        &self,
-        range: RangeInclusive<i32>,
-        accepted: &str,
-    ) -> Result<i32, BadParameter> {
-        let number = match self.given {
-            Given::Number(number) => Some(number),
-            Given::Word(digits) => digits.parse().ok().filter(|_| !digits.starts_with('+')),
-            Given::Text(_) => None,
-        };
-        number
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| self.refuse(accepted))
-    }
-
-    pub(super) fn choice(&self, accepted: &str) -> Result<bool, BadParameter> {
-        self.number(0..=1, accepted).map(|number| number == 1)
-    }
-
-    /// A number that `tunable` accepts.
-    pub(super) fn tunable(&self, tunable: Tunable) -> Result<i32, BadParameter> {
-        self.number(tunable.range(), tunable.accepted())
-    }
-
-    pub(super) fn threshold(&self) -> Result<u16, BadParameter> {
-        self.number(1..=1000, "1 to 1000")
-            .map(|number| number as u16)
     }
 }

@@ -24,7 +24,9 @@ pub struct DeclaredPool {
 }
 
 /// How a pool works: every parameter with a value.
-#[derive(Debug, Clone)]
+///
+/// `Default` is a blank form, not what an operator gets: the table fills it in.
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Its name.
     pub name: String,
@@ -54,21 +56,28 @@ pub struct Settings {
     pub connect_timeout: Option<Duration>,
     /// What a server keeps over an outage.
     pub rejoin: Rejoin,
+    /// Whether the old parameter `memory` asks for something that no longer exists; told by the
+    /// default pool.
+    pub memory: bool,
+    /// The script function that is called for events; the default pool has it.
+    pub event_callback: Option<String>,
 }
 
 /// What a server keeps over an outage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rejoin {
     /// Everything.
+    #[default]
     Keep,
     /// Nothing: it is emptied before it is used again.
     Flush,
 }
 
 /// Who serves the keys of a server that is out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Failover {
     /// Nobody: they fail at once.
+    #[default]
     Off,
     /// The next live server on the ring, which stays as it is.
     NextServer,

@@ -192,10 +192,11 @@ fn bad_pools_are_refused() {
 #[test]
 fn an_event_callback_is_the_name_of_a_function() {
     let mut parameters = Parameters::default();
-    assert_eq!(parameters.event_callback(), None);
+    let callback = |parameters: &Parameters| parameters.settle().remove(0).settings.event_callback;
+    assert_eq!(callback(&parameters), None);
     let name = Given::Text("on_cache_event");
     parameters.set("event_callback", name).unwrap();
-    assert_eq!(parameters.event_callback(), Some("on_cache_event"));
+    assert_eq!(callback(&parameters).as_deref(), Some("on_cache_event"));
     for bad in [
         Given::Text(""),
         Given::Text("on event"),
@@ -210,4 +211,127 @@ fn an_event_callback_is_the_name_of_a_function() {
         line.contains("there is no parameter 'event_callback'"),
         "{line}"
     );
+}
+
+#[test]
+fn names_are_unique_and_each_is_about_something() {
+    let mut names: Vec<_> = Parameter::ALL.iter().map(Parameter::name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Parameter::ALL.len());
+    for parameter in Parameter::ALL {
+        assert!(!parameter.name().is_empty());
+        assert!(!parameter.about.is_empty(), "{}", parameter.name());
+        assert!(!parameter.accepted().is_empty(), "{}", parameter.name());
+    }
+}
+
+#[test]
+fn a_default_is_accepted_and_is_what_was_there() {
+    let defaults = format!("{:?}", with(&[]));
+    let mut without = Vec::new();
+    for parameter in Parameter::ALL {
+        let Some(default) = parameter.default() else {
+            without.push(parameter.name());
+            continue;
+        };
+        let given = with(&[(parameter.name(), default)]);
+        assert_eq!(format!("{given:?}"), defaults, "{}", parameter.name());
+    }
+    assert_eq!(without, ["servers_file", "pool", "hash", "event_callback"]);
+}
+
+#[test]
+fn a_pool_takes_the_parameters_whose_rows_say_so() {
+    for parameter in Parameter::ALL {
+        let name = parameter.name();
+        let value = match parameter.default() {
+            Some(Given::Number(number)) => number.to_string(),
+            Some(Given::Text(text) | Given::Word(text)) => text.to_owned(),
+            None if name == "hash" => "md5".to_owned(),
+            None => "x".to_owned(),
+        };
+        let pool = format!("name=p;servers=a;{name}={value}");
+        let set = Parameters::default().set("pool", Given::Text(&pool));
+        let refusal = set.err().map(|bad| bad.to_string()).unwrap_or_default();
+        let unknown = refusal.contains("there is no parameter");
+        assert_eq!(
+            unknown,
+            parameter.scope == Scope::Plain,
+            "{pool}: {refusal}"
+        );
+        // No file of that name is there, but the parameter is one of a pool's.
+        let refused = unknown || name == "servers_file";
+        assert_eq!(!refusal.is_empty(), refused, "{pool}: {refusal}");
+    }
+}
+
+#[test]
+fn an_unknown_parameter_is_answered_with_the_known_ones() {
+    let all = Parameter::ALL.iter();
+    let names = |scopes: &[Scope]| {
+        let known = all.clone().filter(|known| scopes.contains(&known.scope));
+        known.map(Parameter::name).collect::<Vec<_>>().join(", ")
+    };
+    let line = refused("pool", Given::Text("name=p;servers=a;nonsense=1"));
+    let pools = names(&[Scope::Inherited, Scope::Own]);
+    assert!(
+        line.ends_with(&format!("'nonsense'; accepted: {pools}")),
+        "{line}"
+    );
+    let line = refused("nonsense", Given::Number(1));
+    let everywhere = names(&[Scope::Inherited, Scope::Own, Scope::Plain]);
+    assert!(
+        line.ends_with(&format!("'nonsense'; accepted: {everywhere}")),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_pool_takes_no_servers_from_the_plain_parameters() {
+    let path = std::env::temp_dir().join(format!("plain-{}.list", std::process::id()));
+    std::fs::write(&path, "f:1\ng:2\n").unwrap();
+    let pools = with(&[
+        ("servers_file", Given::Text(path.to_str().unwrap())),
+        ("servers", Given::Text("a:1")),
+        ("pool", Given::Text("name=p;servers=b:2")),
+    ]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(pools[0].servers[0].to_string(), "f:1:1");
+    assert!(pools[0].settings.file.is_some());
+    assert_eq!(pools[1].servers[0].to_string(), "b:2:1");
+    assert!(pools[1].settings.file.is_none());
+}
+
+#[test]
+fn a_hash_means_what_the_distribution_means_in_whichever_order() {
+    for text in [
+        "name=p;servers=a;distribution=libmc;hash=crc32a",
+        "name=p;servers=a;hash=crc32a;distribution=libmc",
+    ] {
+        let pools = with(&[("pool", Given::Text(text))]);
+        let hash = pools[1].settings.placement.hash;
+        assert_eq!(Ok(hash), Distribution::Libmc.parse_hash("crc32a"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_accepted_is_told_by_the_check_itself() {
+    for parameter in Parameter::ALL {
+        let Some(number) = parameter.number() else {
+            continue;
+        };
+        let (least, most) = number.range().into_inner();
+        let accepted = parameter.accepted();
+        for edge in [least, most] {
+            assert!(accepted.contains(&edge.to_string()), "{accepted}");
+            with(&[(parameter.name(), Given::Number(edge))]);
+        }
+        for beyond in [least.checked_sub(1), most.checked_add(1)] {
+            let Some(beyond) = beyond else { continue };
+            let line = refused(parameter.name(), Given::Number(beyond));
+            let told = format!(": {beyond} is refused; accepted: {accepted}");
+            assert!(line.ends_with(&told), "{line}");
+        }
+    }
 }

@@ -16,13 +16,10 @@ pub(crate) const MAX_RELATIVE: u64 = 60 * 60 * 24 * 30;
 const LAST_MOMENT: u64 = i32::MAX as u64;
 
 /// A lifetime as the operator or the script gave it: seconds, or a Unix time; 0 = never expires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lifetime(u64);
 
 impl Lifetime {
-    /// Three hours: what the C module's documentation promised and its code did not keep.
-    pub const DEFAULT: Self = Self(10_800);
-
     /// A lifetime from an integer.
     ///
     /// # Errors

@@ -15,19 +15,19 @@ use super::host::guard::guard;
 use super::host::layout::{CFG_INT, CfgDef, Str};
 use super::host::symbols::host;
 use super::process::{self, PARAMETERS};
-use crate::config::{Given, Tunable};
+use crate::config::Tunable;
 
-/// The numbers as the host hands them to its modules.
-type Numbers = [c_int; Tunable::ALL.len()];
+/// The group's numbers as the host hands them to its modules, in the order of [`Tunable::ALL`].
+type CfgGroup = [c_int; Tunable::ALL.len()];
 
 /// Where this process finds them; the host keeps it up to date.
-static NUMBERS: AtomicPtr<Numbers> = AtomicPtr::new(ptr::null_mut());
+static NUMBERS: AtomicPtr<CfgGroup> = AtomicPtr::new(ptr::null_mut());
 
 /// Offers the tunable parameters, in `mod_init`, with the values of the default pool.
 ///
 /// # Errors
 /// The host does not take them: the configuration has made a group of this name itself.
-pub(super) fn declare(numbers: [i32; Tunable::ALL.len()]) -> Result<(), ()> {
+pub(super) fn declare(numbers: CfgGroup) -> Result<(), ()> {
     let end = CfgDef {
         name: ptr::null(),
         kind: 0,
@@ -46,7 +46,7 @@ pub(super) fn declare(numbers: [i32; Tunable::ALL.len()]) -> Result<(), ()> {
             NAME.as_ptr().cast_mut(),
             rows.leak().as_mut_ptr(),
             Box::into_raw(Box::new(numbers)).cast(),
-            size_of::<Numbers>() as c_int,
+            size_of::<CfgGroup>() as c_int,
             NUMBERS.as_ptr().cast(),
         )
     };
@@ -54,28 +54,16 @@ pub(super) fn declare(numbers: [i32; Tunable::ALL.len()]) -> Result<(), ()> {
 }
 
 fn row(tunable: Tunable) -> CfgDef {
-    let range = tunable.range();
-    let text = |text: String| CString::new(text).unwrap_or_default().into_raw();
-    let (name, accepted) = (tunable.name(), tunable.accepted());
+    let (parameter, range) = (tunable.parameter(), tunable.number().range());
+    let about = format!("{}; accepted: {}", parameter.about, parameter.accepted());
     CfgDef {
-        name: text(name.into()),
+        name: parameter.name.as_ptr(),
         kind: CFG_INT,
         min: *range.start(),
         max: *range.end(),
         on_change: ptr::null(),
         on_set: Some(on_set),
-        about: text(format!("{}; accepted: {accepted}", about(tunable))),
-    }
-}
-
-fn about(tunable: Tunable) -> &'static str {
-    match tunable {
-        Tunable::Timeout => "deadline of a whole operation",
-        Tunable::ConnectTimeout => "part of the timeout that connecting may use",
-        Tunable::Expire => "default lifetime of items",
-        Tunable::StallLimit => "time without an answer until one process alone waits on",
-        Tunable::RetryInterval => "time between probes of a server out of service",
-        Tunable::PingInterval => "time between probes of an active server",
+        about: CString::new(about).unwrap_or_default().into_raw(),
     }
 }
 
@@ -89,17 +77,11 @@ unsafe extern "C" fn on_set(_group: *const Str, name: *const Str) {
             return;
         };
         // SAFETY: where the host keeps them until this callback returns.
-        let number = unsafe { (*numbers)[tunable as usize] };
-        // As if the configuration had said so: each pool with a value of its own keeps that.
-        let pools = PARAMETERS.with(|parameters| {
-            let parameters = parameters.get_or_insert_default();
-            let set = parameters.set(tunable.name(), Given::Number(number));
-            set.map(|()| parameters.settle())
-        });
+        let number = unsafe { (*numbers)[tunable.slot()] };
+        let pools =
+            PARAMETERS.with(|parameters| parameters.get_or_insert_default().tune(tunable, number));
         match pools {
-            Some(Ok(pools)) => {
-                let numbers = pools.iter().map(|pool| pool.numbers[tunable as usize]);
-                let numbers: Vec<_> = numbers.collect();
+            Some(Ok(numbers)) => {
                 process::with(|process| process.cache.tune(tunable, &numbers));
             }
             Some(Err(bad)) => log::error!("{bad}"),
@@ -119,17 +101,31 @@ unsafe fn named(name: *const Str) -> Option<Tunable> {
 mod tests {
     use super::super::fake::Turn;
     use super::*;
-    use crate::config::Parameters;
+    use crate::config::{Given, Parameter, Parameters};
 
-    fn timeouts() -> Vec<i32> {
+    fn timeouts() -> Vec<u128> {
         let read = |process: &mut process::Process| {
             process.cache.refresh();
             let pools = process.cache.pools().iter();
             pools
-                .map(|pool| Tunable::Timeout.number(pool.settings()))
+                .map(|pool| pool.settings().timeout.as_millis())
                 .collect()
         };
         process::with(read).unwrap()
+    }
+
+    #[test]
+    fn what_the_table_calls_changeable_is_declared() {
+        let turn = Turn::without_server();
+        let pools = Parameters::default().settle();
+        declare(pools[0].numbers).unwrap();
+        let changeable = |parameter: &Parameter| {
+            let number = parameter.number().filter(|number| number.is_changeable())?;
+            let (least, most) = number.range().into_inner();
+            Some((parameter.name().to_owned(), least, most))
+        };
+        let expected: Vec<_> = Parameter::ALL.iter().filter_map(changeable).collect();
+        assert_eq!(turn.declared(), expected);
     }
 
     #[test]

@@ -96,6 +96,21 @@ impl Turn {
         values.collect()
     }
 
+    /// The names and ranges of the values that were declared last.
+    pub(super) fn declared(&self) -> Vec<(String, c_int, c_int)> {
+        let (mut row, _) = DECLARED.get();
+        let mut declared = Vec::new();
+        // SAFETY: what was declared: rows up to the empty one, with C strings as names.
+        unsafe {
+            while !(*row).name.is_null() {
+                let name = CStr::from_ptr((*row).name).to_string_lossy();
+                declared.push((name.into_owned(), (*row).min, (*row).max));
+                row = row.add(1);
+            }
+        }
+        declared
+    }
+
     /// Changes a declared value as the host would.
     pub(super) fn tune(&self, name: &str, number: c_int) {
         let (rows, values) = DECLARED.get();

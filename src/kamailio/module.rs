@@ -61,17 +61,15 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 
 unsafe extern "C" fn mod_init() -> c_int {
     guard(-1, || {
-        let given = PARAMETERS.with(|parameters| {
-            let parameters = parameters.get_or_insert_default();
-            if parameters.wants_memory() {
-                log::warn!(target: "mod_init", "parameter 'memory' has no effect any more");
-            }
-            let callback = parameters.event_callback().map(str::to_owned);
-            (parameters.settle(), callback)
-        });
-        let Some((pools, callback)) = given else {
+        let given = PARAMETERS.with(|parameters| parameters.get_or_insert_default().settle());
+        let Some(pools) = given else {
             return -1;
         };
+        let plain = &pools[0].settings;
+        if plain.memory {
+            log::warn!(target: "mod_init", "parameter 'memory' has no effect any more");
+        }
+        let callback = plain.event_callback.clone();
         let shared = match memory::share(pools.len()) {
             Ok(shared) => shared,
             Err(error) => {

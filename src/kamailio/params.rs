@@ -1,84 +1,82 @@
 //! The parameter table for `modparam`, and the callbacks that hand values to the core.
 //!
-//! Every name has a row for each type, so that a value of the wrong type is refused in words of
-//! ours. All are checked here, while the configuration is read: `kamailio -c` gets no further.
+//! Both are made of the core's table. Every name has a row for each type, so that a value of the
+//! wrong type is refused in words of ours. All are checked here, while the configuration is read:
+//! `kamailio -c` gets no further.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
 use super::host::guard::guard;
 use super::host::layout::{PARAM_INT, PARAM_STRING, PARAM_USE_FUNC, ParamExport};
 use super::process::PARAMETERS;
-use crate::config::Given;
+use crate::config::{Given, Parameter};
 
-type Callback = unsafe extern "C" fn(u32, *mut c_void) -> c_int;
+type ParamCallback = unsafe extern "C" fn(u32, *mut c_void) -> c_int;
 
-/// The table that the module exports.
-pub(super) struct Table([ParamExport; 2 * NAMES.len() + 1]);
+const COUNT: usize = Parameter::ALL.len();
+
+/// The table that the module exports: two rows for each parameter, and one that ends it.
+pub(super) struct ParamTable([ParamExport; 2 * COUNT + 1]);
 
 // SAFETY: the pointers in it are to constant text.
-unsafe impl Sync for Table {}
+unsafe impl Sync for ParamTable {}
 
-impl Table {
+impl ParamTable {
     /// For the module's exports.
     pub(super) const fn rows(&self) -> *const ParamExport {
         self.0.as_ptr()
     }
 }
 
-macro_rules! table {
-    ($($name:ident)*) => {
-        /// The parameters' names.
-        const NAMES: &[&str] = &[$(stringify!($name)),*];
+/// The parameters.
+pub(super) static TABLE: ParamTable = {
+    let mut table = [const { export(ptr::null(), 0, None) }; 2 * COUNT + 1];
+    let mut row = 0;
+    while row < COUNT {
+        let (name, callback) = (Parameter::ALL[row].name.as_ptr(), Some(CALLBACKS[row]));
+        table[2 * row] = export(name, PARAM_STRING | PARAM_USE_FUNC, callback);
+        table[2 * row + 1] = export(name, PARAM_INT | PARAM_USE_FUNC, callback);
+        row += 1;
+    }
+    ParamTable(table)
+};
 
-        /// The parameters.
-        pub(super) static TABLE: Table = Table([
-            $(
-                row(concat!(stringify!($name), "\0"), PARAM_STRING, callbacks::$name),
-                row(concat!(stringify!($name), "\0"), PARAM_INT, callbacks::$name),
-            )*
-            ParamExport { name: ptr::null(), kind: 0, callback: None },
-        ]);
-
-        /// One callback each: the host does not say which parameter it is setting.
-        mod callbacks {
-            use super::*;
-            $(
-                pub(super) unsafe extern "C" fn $name(kind: u32, value: *mut c_void) -> c_int {
-                    // SAFETY: the host's own arguments.
-                    unsafe { take(stringify!($name), kind, value) }
-                }
-            )*
-        }
-    };
-}
-
-table! {
-    servers servers_file expire mode timeout memory stringify
-    pool distribution hash key_prefix hash_prefix hash_tag
-    failover stall_limit inactive_threshold probing_threshold retry_interval ping_interval
-    connect_timeout rejoin event_callback
-}
-
-const fn row(name: &'static str, kind: u32, callback: Callback) -> ParamExport {
-    let name: *const c_char = name.as_ptr().cast();
+const fn export(
+    name: *const std::ffi::c_char,
+    kind: u32,
+    callback: Option<ParamCallback>,
+) -> ParamExport {
     ParamExport {
         name,
-        kind: kind | PARAM_USE_FUNC,
-        callback: Some(callback),
+        kind,
+        callback,
     }
 }
+
+macro_rules! callbacks {
+    ($($row:literal)*) => { [$(take::<$row>),*] };
+}
+
+/// One callback for each row of the core's table: the host does not say which parameter it is
+/// setting.
+const CALLBACKS: [ParamCallback; 64] = callbacks! {
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+    32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
+};
+const _: () = assert!(COUNT <= CALLBACKS.len(), "too few callbacks");
 
 /// # Safety
 /// The arguments of a parameter's callback (`core/modparam.c`): with [`PARAM_STRING`] the value
 /// is a C string, with [`PARAM_INT`] it is the integer itself.
-unsafe fn take(name: &str, kind: u32, value: *mut c_void) -> c_int {
+unsafe extern "C" fn take<const ROW: usize>(kind: u32, value: *mut c_void) -> c_int {
     guard(-1, || {
         let given = if kind & PARAM_STRING != 0 {
             // SAFETY: by this function's contract.
             match unsafe { CStr::from_ptr(value.cast()) }.to_str() {
                 Ok(text) => Given::Text(text),
                 Err(_) => {
+                    let name = Parameter::ALL[ROW].name();
                     log::error!("parameter '{name}': the value is refused; accepted: UTF-8 text");
                     return -1;
                 }
@@ -86,37 +84,61 @@ unsafe fn take(name: &str, kind: u32, value: *mut c_void) -> c_int {
         } else {
             Given::Number(value as isize as i32)
         };
-        let set = PARAMETERS.with(|parameters| parameters.get_or_insert_default().set(name, given));
-        match set {
-            Some(Ok(())) => 0,
-            Some(Err(bad)) => {
-                log::error!("{bad}");
-                -1
-            }
-            None => -1,
-        }
+        set(ROW, given)
     })
+}
+
+fn set(row: usize, given: Given<'_>) -> c_int {
+    let set = PARAMETERS.with(|parameters| parameters.get_or_insert_default().set_row(row, given));
+    match set {
+        Some(Ok(())) => 0,
+        Some(Err(bad)) => {
+            log::error!("{bad}");
+            -1
+        }
+        None => -1,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake::Turn;
     use super::*;
 
     #[test]
     fn the_table_has_the_core_s_parameters() {
-        let ours = crate::config::NAMES;
-        assert_eq!(NAMES, ours);
         let rows = TABLE.0.iter().filter(|row| !row.name.is_null());
         let names: Vec<_> = rows
             // SAFETY: the names of the table are C strings.
             .map(|row| unsafe { CStr::from_ptr(row.name) }.to_str())
             .collect();
-        assert_eq!(names.len(), 2 * ours.len());
+        assert_eq!(names.len(), 2 * COUNT);
         assert!(
             names
                 .chunks(2)
-                .zip(ours)
-                .all(|(pair, name)| pair == [Ok(name), Ok(name)])
+                .zip(Parameter::ALL)
+                .all(|(pair, parameter)| pair == [Ok(parameter.name()), Ok(parameter.name())])
         );
+        let kinds: Vec<_> = TABLE.0.iter().map(|row| row.kind).collect();
+        let both = [PARAM_STRING | PARAM_USE_FUNC, PARAM_INT | PARAM_USE_FUNC];
+        assert!(kinds[..2 * COUNT].chunks(2).all(|pair| pair == both));
+    }
+
+    #[test]
+    fn each_callback_sets_the_parameter_of_its_row() {
+        let turn = Turn::without_server();
+        for pair in TABLE.0.chunks_exact(2) {
+            let number = &pair[1];
+            // SAFETY: the names of the table are C strings.
+            let name = unsafe { CStr::from_ptr(number.name) }.to_str().unwrap();
+            // No parameter takes this number.
+            let value = i32::MIN as isize as *mut c_void;
+            // SAFETY: an integer for a row of integers.
+            let answer = unsafe { number.callback.unwrap()(PARAM_INT, value) };
+            let lines = turn.lines().concat();
+            assert_eq!(answer, -1, "{name}");
+            let told = format!("parameter '{name}': -2147483648 is refused; accepted: ");
+            assert!(lines.contains(&told), "{lines}");
+        }
     }
 }

@@ -18,14 +18,14 @@ pub struct Tunables {
 impl Tunables {
     /// Takes over one value.
     pub fn publish(&self, tunable: Tunable, number: i32) {
-        self.numbers[tunable as usize].store(number, Ordering::Relaxed);
+        self.numbers[tunable.slot()].store(number, Ordering::Relaxed);
     }
 
     /// Gives all values to `settings`.
     pub fn apply(&self, settings: &mut Settings) {
         for tunable in Tunable::ALL {
-            let number = self.numbers[tunable as usize].load(Ordering::Relaxed);
-            tunable.apply(number, settings);
+            let number = self.numbers[tunable.slot()].load(Ordering::Relaxed);
+            tunable.number().apply(number, settings);
         }
     }
 }
@@ -49,7 +49,7 @@ mod tests {
         for (tunable, number) in Tunable::ALL.into_iter().zip(first.numbers) {
             tunables.publish(tunable, number);
         }
-        tunables.publish(Tunable::Timeout, 3);
+        tunables.publish(Tunable::named(b"timeout").unwrap(), 3);
         let (first, second) = (first.settings, second.settings);
         let mut settings = second.clone();
         tunables.apply(&mut settings);

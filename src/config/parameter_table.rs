@@ -1,0 +1,159 @@
+//! The table of parameters: one row each.
+//!
+//! A new parameter is a field of [`Settings`](super::Settings), a row here, and the place that uses
+//! the field. Values are put into the settings in the order of the rows.
+
+use std::time::Duration;
+
+use super::parameter::{Parameter, Scope, row};
+use super::settings::{Failover, Rejoin};
+use super::text;
+use crate::item::lifetime::Lifetime;
+use crate::wire::protocol::Store;
+
+const MAX: i32 = i32::MAX;
+const MS: &str = "milliseconds";
+const SECONDS: &str = "seconds";
+
+impl Parameter {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        row(c"servers")
+            .about("servers of the pool")
+            .text("a list of servers", Some("localhost:11211"), text::servers)
+            .scope(Scope::Own),
+        // Below `servers`, which it takes the place of.
+        row(c"servers_file")
+            .about("file with the servers of the pool")
+            .text("a path", None, text::servers_file)
+            .scope(Scope::Own),
+        // Three hours: what the C module's documentation promised and its code did not keep.
+        row(c"expire")
+            .about("default lifetime of items")
+            .number(0..=MAX, 10_800, |to, n| to.expire = lifetime(n))
+            .unit(SECONDS)
+            .names(&[(0, "never")])
+            .changeable(),
+        row(c"mode")
+            .about("how an assignment stores")
+            .number(0..=1, 0, |to, n| {
+                to.mode = if n == 1 { Store::Add } else { Store::Set };
+            })
+            .names(&[(0, "set"), (1, "add")]),
+        row(c"timeout")
+            .about("deadline of a whole operation")
+            .number(1..=MAX, 5000, |to, n| to.timeout = millis(n))
+            .unit(MS)
+            .changeable(),
+        row(c"memory")
+            .about("accepted for old configurations, without effect")
+            .number(0..=1, 0, |to, n| to.memory = n == 1)
+            .scope(Scope::Plain),
+        row(c"stringify")
+            .about("whether numbers are read as strings")
+            .number(0..=1, 0, |to, n| to.stringify = n == 1),
+        row(c"pool").about("a further pool").pool(),
+        row(c"distribution")
+            .about("how keys are spread over the servers")
+            .text("a name", Some("ketama"), text::distribution),
+        // Below `distribution`, which decides what the name means.
+        row(c"hash")
+            .about("hash function of keys")
+            .text("a name", None, text::hash),
+        row(c"key_prefix").about("text before every key").text(
+            text::PREFIX_FORM,
+            Some(""),
+            text::key_prefix,
+        ),
+        row(c"hash_prefix")
+            .about("whether the prefix helps to choose the server")
+            .number(0..=1, 1, |to, n| to.placement.hash_prefix = n == 1),
+        row(c"hash_tag")
+            .about("characters around the part of a key that is hashed")
+            .text("two characters", Some(""), text::hash_tag),
+        row(c"failover")
+            .about("who serves the keys of a server that is out")
+            .number(0..=2, 0, |to, n| {
+                to.failover = match n {
+                    0 => Failover::Off,
+                    1 => Failover::NextServer,
+                    _ => Failover::NewRing,
+                };
+            })
+            .names(&[(0, "off"), (1, "next server"), (2, "new ring")]),
+        row(c"stall_limit")
+            .about("time without an answer until one process alone waits on")
+            .number(1..=MAX, 200, |to, n| to.stall_limit = millis(n))
+            .unit(MS)
+            .changeable(),
+        row(c"inactive_threshold")
+            .about("failures in a row until a server is inactive")
+            .number(1..=1000, 1, |to, n| {
+                to.rules.inactive_threshold = threshold(n)
+            }),
+        row(c"probing_threshold")
+            .about("good probes until a server is active again")
+            .number(1..=1000, 1, |to, n| {
+                to.rules.probing_threshold = threshold(n)
+            }),
+        row(c"retry_interval")
+            .about("time between probes of a server out of service")
+            .number(-1..=MAX, 1000, |to, n| {
+                to.retry_interval = (n != -1).then(|| millis(n))
+            })
+            .unit(MS)
+            .names(&[(-1, "never")])
+            .changeable(),
+        row(c"ping_interval")
+            .about("time between probes of an active server")
+            .number(0..=MAX, 0, |to, n| {
+                to.ping_interval = (n != 0).then(|| seconds(n))
+            })
+            .unit(SECONDS)
+            .names(&[(0, "never")])
+            .changeable(),
+        row(c"connect_timeout")
+            .about("part of the timeout that connecting may use")
+            .number(0..=MAX, 0, |to, n| {
+                to.connect_timeout = (n != 0).then(|| millis(n))
+            })
+            .unit(MS)
+            .names(&[(0, "all of the timeout")])
+            .changeable(),
+        row(c"rejoin")
+            .about("what a server keeps over an outage")
+            .word(&[
+                ("keep", |to| to.rejoin = Rejoin::Keep),
+                ("flush", |to| to.rejoin = Rejoin::Flush),
+            ]),
+        row(c"event_callback")
+            .about("KEMI function that is called for events")
+            .text(
+                "the name of a function of the KEMI script",
+                None,
+                text::event_callback,
+            )
+            .scope(Scope::Plain),
+    ];
+
+    /// The place of the one called `name` among them.
+    pub(super) fn position(name: &str) -> Option<usize> {
+        Self::ALL.iter().position(|known| known.name() == name)
+    }
+}
+
+fn lifetime(number: i32) -> Lifetime {
+    Lifetime::from(number.unsigned_abs())
+}
+
+fn millis(number: i32) -> Duration {
+    Duration::from_millis(number.unsigned_abs().into())
+}
+
+fn seconds(number: i32) -> Duration {
+    Duration::from_secs(number.unsigned_abs().into())
+}
+
+fn threshold(number: i32) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}

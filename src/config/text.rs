@@ -1,0 +1,84 @@
+//! Text: the checks of those parameters that are texts with rules of their own.
+//!
+//! A check reads everything once, a file included. It returns what puts the result into a pool, so
+//! nothing can fail any more when the pools are made.
+
+use std::fmt::Display;
+
+use super::parameter::{BadText, Put};
+use crate::item::key::{self, MAX_PREFIX};
+use crate::placement::HashTag;
+use crate::placement::ring::Distribution;
+use crate::server;
+use crate::server::file::ServersFile;
+
+/// The accepted form of `key_prefix`.
+pub(super) const PREFIX_FORM: &str = "up to 200 bytes without blanks and control characters";
+const _: () = assert!(MAX_PREFIX == 200, "PREFIX_FORM tells another number");
+
+pub(super) fn servers(list: &str) -> Result<Put, BadText> {
+    let servers = server::parse_list(list).map_err(because)?;
+    Ok(Box::new(move |pool| pool.servers.clone_from(&servers)))
+}
+
+pub(super) fn servers_file(path: &str) -> Result<Put, BadText> {
+    let file = ServersFile::new(path);
+    let servers = file.read().map_err(because)?;
+    Ok(Box::new(move |pool| {
+        pool.servers.clone_from(&servers);
+        pool.settings.file = Some(file.clone());
+    }))
+}
+
+pub(super) fn distribution(name: &str) -> Result<Put, BadText> {
+    let distribution: Distribution = name.parse().map_err(because)?;
+    Ok(Box::new(move |pool| {
+        let placement = &mut pool.settings.placement;
+        placement.distribution = distribution;
+        placement.hash = distribution.default_hash();
+    }))
+}
+
+pub(super) fn hash(name: &str) -> Result<Put, BadText> {
+    // Known to any distribution, known to all: only the meaning may differ.
+    Distribution::Ketama.parse_hash(name).map_err(because)?;
+    let name = name.to_owned();
+    Ok(Box::new(move |pool| {
+        let placement = &mut pool.settings.placement;
+        if let Ok(hash) = placement.distribution.parse_hash(&name) {
+            placement.hash = hash;
+        }
+    }))
+}
+
+pub(super) fn key_prefix(text: &str) -> Result<Put, BadText> {
+    if text.len() > MAX_PREFIX || !key::is_legal(text.as_bytes()) {
+        return Err(BadText::NotAccepted);
+    }
+    let prefix: Box<[u8]> = text.as_bytes().into();
+    Ok(Box::new(move |pool| {
+        pool.settings.placement.prefix.clone_from(&prefix);
+    }))
+}
+
+pub(super) fn hash_tag(text: &str) -> Result<Put, BadText> {
+    let tag: Option<HashTag> = match text {
+        "" => None,
+        tag => Some(tag.parse().map_err(because)?),
+    };
+    Ok(Box::new(move |pool| pool.settings.placement.hash_tag = tag))
+}
+
+pub(super) fn event_callback(name: &str) -> Result<Put, BadText> {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(BadText::NotAccepted);
+    }
+    let name = name.to_owned();
+    Ok(Box::new(move |pool| {
+        pool.settings.event_callback = Some(name.clone());
+    }))
+}
+
+fn because(why: impl Display) -> BadText {
+    BadText::Because(why.to_string())
+}
