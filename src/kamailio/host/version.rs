@@ -24,14 +24,14 @@ pub(crate) static module_version: ExportedText = VERSION.exported();
 #[allow(non_upper_case_globals)]
 pub(crate) static module_flags: ExportedText = FLAGS.exported();
 
-static VERSION: Room = Room::new();
-static FLAGS: Room = Room::new();
+static VERSION: TextBuffer = TextBuffer::new();
+static FLAGS: TextBuffer = TextBuffer::new();
 
 /// Room for one of the two strings. The exported pointers lead here from the start: by their
 /// names we might reach those of another module that was loaded with `RTLD_GLOBAL`, as app_lua is.
-struct Room([AtomicU8; 2048]);
+struct TextBuffer([AtomicU8; 2048]);
 
-impl Room {
+impl TextBuffer {
     const fn new() -> Self {
         Self([const { AtomicU8::new(0) }; 2048])
     }
@@ -42,8 +42,8 @@ impl Room {
 
     /// Puts `text` there; a longer one is cut, and the last byte stays NUL.
     fn set(&self, text: &CStr) {
-        let (_, room) = self.0.split_last().expect("it is not empty");
-        for (to, &byte) in room.iter().zip(text.to_bytes()) {
+        let (_, bytes) = self.0.split_last().expect("it is not empty");
+        for (to, &byte) in bytes.iter().zip(text.to_bytes()) {
             to.store(byte, Ordering::Relaxed);
         }
     }
@@ -64,16 +64,25 @@ extern "C" fn construct() {
             return;
         }
         // SAFETY: these are a Kamailio core's symbols.
-        let (version, flags) = match unsafe { recognise(find) } {
-            Ok((host, identity)) => {
+        let expected = match unsafe { recognise(find) } {
+            Ok((host, expected)) => {
                 symbols::install(host);
-                identity
+                expected
             }
-            Err(refusal) => (refusal.clone(), refusal),
+            Err(refusal) => Expected {
+                version: refusal.clone(),
+                flags: refusal,
+            },
         };
-        VERSION.set(&version);
-        FLAGS.set(&flags);
+        VERSION.set(&expected.version);
+        FLAGS.set(&expected.flags);
     });
+}
+
+/// The two strings that the loader compares with its own.
+struct Expected {
+    version: CString,
+    flags: CString,
 }
 
 /// What a refusal says is known.
@@ -84,9 +93,7 @@ const KNOWN: &str = "Kamailio 5.3 to 6.1";
 ///
 /// # Safety
 /// As for [`Symbols::find`].
-unsafe fn recognise(
-    find: impl Fn(&CStr) -> *mut c_void,
-) -> Result<(Host, (CString, CString)), CString> {
+unsafe fn recognise(find: impl Fn(&CStr) -> *mut c_void) -> Result<(Host, Expected), CString> {
     let text = |name: &CStr| {
         let address: *const c_char = find(name).cast_const().cast();
         // SAFETY: the core's `ver_*` are NUL-terminated arrays (`core/ver.c`).
@@ -135,8 +142,11 @@ unsafe fn recognise(
         dprint_crit: optional(c"dprint_crit").map(|address| address.cast()),
         family,
     };
-    let version = CString::new(version).unwrap_or_default();
-    Ok((host, (version, CString::new(flags).unwrap_or_default())))
+    let expected = Expected {
+        version: CString::new(version).unwrap_or_default(),
+        flags: CString::new(flags).unwrap_or_default(),
+    };
+    Ok((host, expected))
 }
 
 fn same_arch(arch: &str) -> bool {

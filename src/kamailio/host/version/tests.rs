@@ -41,10 +41,10 @@ impl Core {
         };
         // SAFETY: texts, and functions and variables of the right types.
         match unsafe { recognise(find) } {
-            Ok((host, (version, flags))) => Ok((
+            Ok((host, expected)) => Ok((
                 host.family,
-                version.into_string().unwrap(),
-                flags.into_string().unwrap(),
+                expected.version.into_string().unwrap(),
+                expected.flags.into_string().unwrap(),
             )),
             Err(refusal) => Err(refusal.into_string().unwrap()),
         }
