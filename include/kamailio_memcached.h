@@ -23,12 +23,12 @@ extern "C" {
 extern const struct kamailio_module_exports exports;
 
 /**
- * What the loader compares with its own version.
+ * The string that the loader compares with the core's version.
  */
 extern const char * module_version;
 
 /**
- * What the loader compares with its own compile flags.
+ * The string that the loader compares with the core's compile flags.
  */
 extern const char * module_flags;
 

@@ -1,5 +1,6 @@
-//! The host as it is: its structures, its functions, its version, its log, memory that all of its
-//! processes share. Nothing here knows what the module does with them.
+//! The host, which is the Kamailio that loads us: its structures, its functions, its version, its
+//! log, and memory that all of its processes share. Nothing here knows what the module does with
+//! them.
 
 pub(super) mod family;
 pub(super) mod guard;

@@ -14,27 +14,27 @@
 #include <stdint.h>
 
 /**
- * A parameter given as string: the callback's value is a `char *`.
+ * The parameter is a string: the callback's value is a `char *`.
  */
 #define KAMAILIO_PARAM_STRING 1
 
 /**
- * A parameter given as integer: the callback's value is the integer itself.
+ * The parameter is an integer: the callback's value is the integer itself.
  */
 #define KAMAILIO_PARAM_INT 2
 
 /**
- * The row has a callback, not a variable.
+ * The row has a callback and not the address of a variable.
  */
 #define KAMAILIO_PARAM_USE_FUNC 2147483648
 
 /**
- * The value of the core's `route_type` while an event's route is run.
+ * The value of the core's `route_type` while the route of an event runs.
  */
 #define KAMAILIO_EVENT_ROUTE 513
 
 /**
- * The name's data is the parser's own.
+ * The name's data is whatever its parser has stored.
  */
 #define KAMAILIO_PV_NAME_OTHER 2
 
@@ -54,12 +54,12 @@
 #define KAMAILIO_PV_INT 8
 
 /**
- * The value is an integer first.
+ * The value counts as an integer, even if it also has a string.
  */
 #define KAMAILIO_PV_TYPE_INT 16
 
 /**
- * The command's reply is a list.
+ * The reply of the command is a list.
  */
 #define KAMAILIO_RPC_RET_ARRAY 1
 
@@ -69,78 +69,79 @@
 #define KAMAILIO_CFG_INT 1
 
 /**
- * `struct action`: a statement of the script, handed through, never looked into.
+ * `struct action`: a statement of the script. The module only passes its address on.
  */
 typedef struct kamailio_action kamailio_action;
 
 /**
- * `struct sr_kemi_eng`: a KEMI script's engine, handed through, never looked into.
+ * `struct sr_kemi_eng`: a KEMI script's engine. The module only passes its address on.
  */
 typedef struct kamailio_kemi_engine kamailio_kemi_engine;
 
 /**
- * `struct sip_msg`: handed through, never looked into.
+ * `struct sip_msg`: a SIP message. The module only passes its address on.
  */
 typedef struct kamailio_sip_msg kamailio_sip_msg;
 
 /**
- * `str` (`core/str.h`): a counted string, not NUL-terminated.
+ * `str` (`core/str.h`): a counted string. It need not end with NUL.
  */
 typedef struct kamailio_str {
     /**
-     * First byte.
+     * The first byte.
      */
     char *s;
     /**
-     * Number of bytes.
+     * The number of bytes.
      */
     int len;
 } kamailio_str;
 
 /**
- * `param_export_t`: a row of the parameter table; the last one has no name.
+ * `param_export_t`: a row of the table of parameters. The last row has no name.
  */
 typedef struct kamailio_param_export {
     /**
-     * Name.
+     * The parameter's name.
      */
     const char *name;
     /**
-     * `KAMAILIO_PARAM_STRING` or `KAMAILIO_PARAM_INT`, with `KAMAILIO_PARAM_USE_FUNC`.
+     * `KAMAILIO_PARAM_STRING` or `KAMAILIO_PARAM_INT`, together with `KAMAILIO_PARAM_USE_FUNC`.
      */
     uint32_t kind;
     /**
-     * The callback.
+     * Called for each `modparam` with that name.
      */
     int (*callback)(uint32_t kind, void *value);
 } kamailio_param_export;
 
 /**
- * `rpc_t` (`core/rpc.h`): how a command reads its arguments and replies. Each returns less than
- * 0 on failure; formats are a letter an argument: `d` int, `u` unsigned, `S` `kamailio_str` pointer,
- * `{` and `[` pointer to the handle of a new structure or list, `*` what follows may be missing.
+ * `rpc_t` (`core/rpc.h`): the functions with which a command reads its arguments and replies. They
+ * return less than 0 on failure. A format has one letter for each argument: `d` is an int, `u` an
+ * unsigned, `S` a pointer to a `kamailio_str`, `{` and `[` a pointer to the handle of a new structure or
+ * list. Behind `*` all arguments are optional.
  */
 typedef struct kamailio_rpc {
     /**
-     * Replies with an error code and its reason.
+     * Replies with an error code and a reason.
      */
     void (*fault)(void*, int code, const char *format, ...);
     const void *_send;
     /**
-     * Adds to the reply.
+     * Adds values to the reply.
      */
     int (*add)(void*, const char *format, ...);
     /**
-     * Reads arguments; returns how many.
+     * Reads arguments, and returns how many it has read.
      */
     int (*scan)(void*, const char *format, ...);
     const void *_rpl_printf;
     /**
-     * Adds members, each a name and a value, to a structure.
+     * Adds members to a structure, each a name and a value.
      */
     int (*struct_add)(void*, const char *format, ...);
     /**
-     * Adds to a list.
+     * Adds values to a list.
      */
     int (*array_add)(void*, const char *format, ...);
     const void *_struct_scan;
@@ -151,24 +152,24 @@ typedef struct kamailio_rpc {
 } kamailio_rpc;
 
 /**
- * An RPC command; `context` is handed back to the functions of `kamailio_rpc`.
+ * An RPC command. It passes `context` to the functions of `kamailio_rpc`.
  */
 typedef void (*kamailio_rpc_function)(const struct kamailio_rpc *rpc, void *context);
 
 /**
- * `rpc_export_t` (`core/rpc.h`): a row of the table of RPC commands; the last has no name.
+ * `rpc_export_t` (`core/rpc.h`): a row of the table of RPC commands. The last row has no name.
  */
 typedef struct kamailio_rpc_export {
     /**
-     * Name with the module's in front.
+     * The command's name, which begins with the module's.
      */
     const char *name;
     /**
-     * The command.
+     * Runs the command.
      */
     kamailio_rpc_function function;
     /**
-     * What it does: two C strings, of which the second may be NULL.
+     * The description: two C strings, of which the second may be NULL.
      */
     const char *const (*doc_str)[2];
     /**
@@ -182,7 +183,7 @@ typedef struct kamailio_rpc_export {
  */
 typedef struct kamailio_pv_name {
     /**
-     * `KAMAILIO_PV_NAME_OTHER` for names with data of ours.
+     * `KAMAILIO_PV_NAME_OTHER` for names whose data is the module's own.
      */
     int kind;
     /**
@@ -190,7 +191,7 @@ typedef struct kamailio_pv_name {
      */
     void (*nfree)(struct kamailio_pv_name *name);
     /**
-     * The data; what follows belongs to other kinds of names.
+     * The data. The members behind it belong to other kinds of names.
      */
     void *dname;
     uint64_t _other[2];
@@ -208,14 +209,14 @@ typedef struct kamailio_pv_param {
 } kamailio_pv_param;
 
 /**
- * A variable's getter; `value` is a `kamailio_pv_value32` or `kamailio_pv_value64`, zeroed.
+ * A variable's getter. `value` is a zeroed `kamailio_pv_value32` or `kamailio_pv_value64`.
  */
 typedef int (*kamailio_pv_getter)(struct kamailio_sip_msg *msg,
                                   struct kamailio_pv_param *param,
                                   void *value);
 
 /**
- * A variable's setter; `value` is NULL, a `kamailio_pv_value32` or a `kamailio_pv_value64`.
+ * A variable's setter. `value` is NULL, a `kamailio_pv_value32` or a `kamailio_pv_value64`.
  */
 typedef int (*kamailio_pv_setter)(struct kamailio_sip_msg *msg,
                                   struct kamailio_pv_param *param,
@@ -227,34 +228,34 @@ typedef int (*kamailio_pv_setter)(struct kamailio_sip_msg *msg,
  */
 typedef struct kamailio_pv_spec {
     /**
-     * Kind of variable.
+     * The kind of variable.
      */
     int kind;
     /**
-     * Its getter.
+     * The variable's getter.
      */
     kamailio_pv_getter getf;
     /**
-     * Its setter.
+     * The variable's setter.
      */
     kamailio_pv_setter setf;
     /**
-     * Name and index.
+     * The name and the index.
      */
     struct kamailio_pv_param pvp;
     void *_trans;
 } kamailio_pv_spec;
 
 /**
- * `pv_export_t` (`core/pvar.h`): a row of the table of pseudo-variables; the last has no name.
+ * `pv_export_t` (`core/pvar.h`): a row of the table of pseudo-variables. The last row has no name.
  */
 typedef struct kamailio_pv_export {
     /**
-     * Name without `$`.
+     * The name without `$`.
      */
     struct kamailio_str name;
     /**
-     * `PVT_OTHER`; its number differs by version, so it is written when the module is loaded.
+     * `PVT_OTHER`. Its value depends on the version, so it is written when the module is loaded.
      */
     int kind;
     /**
@@ -262,11 +263,11 @@ typedef struct kamailio_pv_export {
      */
     kamailio_pv_getter getf;
     /**
-     * Assigns to it; without one it is read-only.
+     * Assigns to the variable. A variable without it is read-only.
      */
     kamailio_pv_setter setf;
     /**
-     * Parses what stands in parentheses.
+     * Parses the name in parentheses.
      */
     int (*parse_name)(struct kamailio_pv_spec *spec, struct kamailio_str *inner);
     /**
@@ -278,7 +279,7 @@ typedef struct kamailio_pv_export {
      */
     const void *init_param;
     /**
-     * Argument of `init_param`.
+     * The argument of `init_param`.
      */
     int iparam;
 } kamailio_pv_export;
@@ -288,11 +289,11 @@ typedef struct kamailio_pv_export {
  */
 typedef struct kamailio_module_exports {
     /**
-     * Name that `modparam` uses.
+     * The name that `modparam` uses.
      */
     const char *name;
     /**
-     * Flags for `dlopen`; 0 = the loader's own.
+     * Flags for `dlopen`; 0 = the loader's default.
      */
     uint32_t dlflags;
     /**
@@ -316,7 +317,7 @@ typedef struct kamailio_module_exports {
      */
     const void *response_f;
     /**
-     * Called once before the fork; 0 = ok.
+     * Called once before the fork; returns 0 for success.
      */
     int (*init_mod_f)(void);
     /**
@@ -334,14 +335,14 @@ typedef struct kamailio_module_exports {
  */
 typedef struct kamailio_route_list {
     /**
-     * The first statement of each, NULL for a route that is only referred to.
+     * The first statement of each; NULL for a route that the script names but does not define.
      */
     struct kamailio_action *const *rlist;
     uint64_t _names[3];
 } kamailio_route_list;
 
 /**
- * `pv_elem_t`: a piece of a format string, text before a variable.
+ * `pv_elem_t`: a piece of a format string, which is a text and the variable behind it.
  */
 typedef struct kamailio_pv_elem {
     /**
@@ -371,8 +372,8 @@ typedef struct kamailio_pv_value32 {
      */
     int32_t ri;
     /**
-     * Which of them holds: any of `KAMAILIO_PV_STR`, `KAMAILIO_PV_INT`, `KAMAILIO_PV_TYPE_INT`,
-     * or `KAMAILIO_PV_NULL`.
+     * Which of the two are set: any of `KAMAILIO_PV_STR`, `KAMAILIO_PV_INT`, `KAMAILIO_PV_TYPE_INT`, or
+     * `KAMAILIO_PV_NULL`.
      */
     int flags;
 } kamailio_pv_value32;
@@ -390,8 +391,8 @@ typedef struct kamailio_pv_value64 {
      */
     int64_t ri;
     /**
-     * Which of them holds: any of `KAMAILIO_PV_STR`, `KAMAILIO_PV_INT`, `KAMAILIO_PV_TYPE_INT`,
-     * or `KAMAILIO_PV_NULL`.
+     * Which of the two are set: any of `KAMAILIO_PV_STR`, `KAMAILIO_PV_INT`, `KAMAILIO_PV_TYPE_INT`, or
+     * `KAMAILIO_PV_NULL`.
      */
     int flags;
 } kamailio_pv_value64;
@@ -415,11 +416,11 @@ typedef struct kamailio_log_level_info {
  */
 typedef struct kamailio_ksr_log_data {
     /**
-     * Syslog level and facility.
+     * The syslog level and facility.
      */
     int facility;
     /**
-     * Level.
+     * The level.
      */
     int level;
     /**
@@ -427,19 +428,19 @@ typedef struct kamailio_ksr_log_data {
      */
     const char *lname;
     /**
-     * File name.
+     * The name of the source file.
      */
     const char *file;
     /**
-     * Line in it.
+     * The line in it.
      */
     int line;
     /**
-     * Module.
+     * The module's name.
      */
     const char *module;
     /**
-     * Function.
+     * The function's name.
      */
     const char *func;
     /**
@@ -447,11 +448,11 @@ typedef struct kamailio_ksr_log_data {
      */
     const char *locinfo;
     /**
-     * 0.
+     * Always 0.
      */
     int pid;
     /**
-     * 0.
+     * Always 0.
      */
     int idx;
 } kamailio_ksr_log_data;
@@ -463,12 +464,12 @@ typedef void (*kamailio_cfg_on_set)(const struct kamailio_str *group,
                                     const struct kamailio_str *name);
 
 /**
- * `cfg_def_t` (`core/cfg/cfg.h`): a row of the table of values that can be changed while running;
- * the last one has no name. The host writes to it.
+ * `cfg_def_t` (`core/cfg/cfg.h`): a row of the table of values that operators can change while
+ * Kamailio runs. The last row has no name. The host writes to the table.
  */
 typedef struct kamailio_cfg_def {
     /**
-     * Name.
+     * The value's name.
      */
     const char *name;
     /**
@@ -476,34 +477,36 @@ typedef struct kamailio_cfg_def {
      */
     uint32_t kind;
     /**
-     * Least value; both 0 = any.
+     * The smallest value. If both limits are 0, there is no limit.
      */
     int min;
     /**
-     * Largest value.
+     * The largest value.
      */
     int max;
     /**
-     * Asked before a change, or NULL; a value that has it is not shown.
+     * Called before a change and may refuse it, or NULL. The host does not show values that have
+     * such a function.
      */
     const void *on_change;
     /**
-     * Called in a process once it sees a change, or NULL.
+     * Called in each process when it takes over a change, or NULL.
      */
     kamailio_cfg_on_set on_set;
     /**
-     * What it is.
+     * The description.
      */
     const char *about;
 } kamailio_cfg_def;
 
 /**
- * A node of the list of loaded modules (`core/sr_module.h`), as far as it is the same everywhere.
+ * `struct sr_module` (`core/sr_module.h`): an element of the list of loaded modules, as far as it
+ * is the same in all versions.
  */
 typedef struct kamailio_loaded_module {
     const void *_exports;
     /**
-     * What `dlopen` returned for it, NULL for one that is built in.
+     * What `dlopen` returned for the module; NULL for a module that is built in.
      */
     void *handle;
 } kamailio_loaded_module;

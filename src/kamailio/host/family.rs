@@ -1,20 +1,20 @@
-//! Family: which hosts are alike, and in what they differ from others.
+//! A `Family` is a range of Kamailio versions that are alike in everything that we use.
 
-/// The hosts that differ in nothing that we use.
+/// The known families. Later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Family {
     /// 5.3
     F53,
     /// 5.4, 5.5, 5.6
     F54,
-    /// 5.7, 5.8, 6.0: 64-bit integers
+    /// 5.7, 5.8, 6.0: integers have 64 bits
     F57,
-    /// 6.1: `ver_flags` has words that the loader's string has not
+    /// 6.1: `ver_flags` has words that are missing in the loader's string
     F61,
 }
 
 impl Family {
-    /// The family of a version; `None` when it is not known.
+    /// The family of a version, or `None` for an unknown version.
     pub(crate) fn of(version: &str) -> Option<Self> {
         let mut numbers = version.split('.').map(leading_number);
         match (numbers.next()??, numbers.next()??) {
@@ -26,12 +26,12 @@ impl Family {
         }
     }
 
-    /// Whether an integer of a script has 64 bits.
+    /// Whether integers of scripts have 64 bits.
     pub(crate) fn has_long_integers(self) -> bool {
         self >= Self::F57
     }
 
-    /// The number of `PVT_OTHER` in `enum _pv_type` (`core/pvar.h`).
+    /// The value of `PVT_OTHER` in `enum _pv_type` (`core/pvar.h`).
     pub(crate) fn pvt_other(self) -> i32 {
         if self == Self::F53 { 20 } else { 22 }
     }

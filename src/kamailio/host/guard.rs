@@ -1,17 +1,18 @@
-//! Guard: no panic crosses into C.
+//! `guard` is the outermost function of every callback: it stops panics before they reach C.
 //!
-//! A panic is a bug of ours; it costs the caller one answer, not the worker its life.
+//! A panic is a bug of ours. It costs the caller one answer, and the process lives on.
 
 use std::panic::{self, AssertUnwindSafe};
 
-/// Runs a callback's body; after a panic it returns `failed`, the host's word for failure there.
+/// Runs a callback's body. After a panic it returns `failed`, the value that tells the host of a
+/// failure.
 pub(crate) fn guard<T>(failed: T, body: impl FnOnce() -> T) -> T {
-    // What a panic leaves half done is behind `RefCell`s whose borrows end with it, and a
-    // connection in use is closed, so nothing is seen in a broken state.
+    // Nobody sees what a panic leaves half done: the borrows of all `RefCell`s end with it, and a
+    // connection that was in use is closed.
     panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or(failed)
 }
 
-/// From now on a panic is one line in the host's log, with its place.
+/// From now on each panic writes one line to the host's log, with the place where it happened.
 pub(crate) fn log_panics() {
     panic::set_hook(Box::new(|panic| log::error!("bug, please report: {panic}")));
 }

@@ -1,30 +1,30 @@
-//! The host's structures, as far as a module has to know them; no behaviour.
+//! The host's structures, as far as a module reads or writes them. Nothing here has behaviour.
 //!
-//! One layout each serves every Kamailio from 5.3 to 6.1 on 64-bit machines, except
-//! [`PvValue32`] and [`PvValue64`]. Sizes and offsets are asserted when this is compiled, and compared with
-//! the figures of the host's headers by the test of the C header, which `build.rs` makes of the
-//! public items here.
+//! One layout of each serves every Kamailio from 5.3 to 6.1 on 64-bit machines, except for
+//! [`PvValue32`] and [`PvValue64`]. The compiler asserts sizes and offsets. `build.rs` makes a C
+//! header of the public items, `tests/layout/kamailio_layout.h`, and the test `layout` compares it
+//! with figures of the host's own headers.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicI32, AtomicPtr};
 
-/// `str` (`core/str.h`): a counted string, not NUL-terminated.
+/// `str` (`core/str.h`): a counted string. It need not end with NUL.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Str {
-    /// First byte.
+    /// The first byte.
     pub s: *mut c_char,
-    /// Number of bytes.
+    /// The number of bytes.
     pub len: c_int,
 }
 
 /// `struct module_exports` (`core/sr_module.h`): what a module offers.
 #[repr(C)]
 pub(crate) struct ModuleExports {
-    /// Name that `modparam` uses.
+    /// The name that `modparam` uses.
     pub name: *const c_char,
-    /// Flags for `dlopen`; 0 = the loader's own.
+    /// Flags for `dlopen`; 0 = the loader's default.
     pub dlflags: u32,
     /// Script functions, or NULL.
     pub cmds: *const c_void,
@@ -36,7 +36,7 @@ pub(crate) struct ModuleExports {
     pub pv_items: *const PvExport,
     /// Called for SIP replies, or NULL.
     pub response_f: *const c_void,
-    /// Called once before the fork; 0 = ok.
+    /// Called once before the fork; returns 0 for success.
     pub init_mod_f: Option<unsafe extern "C" fn() -> c_int>,
     /// Called in every process, or NULL.
     pub init_child_f: Option<unsafe extern "C" fn(c_int) -> c_int>,
@@ -44,50 +44,50 @@ pub(crate) struct ModuleExports {
     pub destroy_mod_f: Option<unsafe extern "C" fn()>,
 }
 
-/// `param_export_t`: a row of the parameter table; the last one has no name.
+/// `param_export_t`: a row of the table of parameters. The last row has no name.
 #[repr(C)]
 pub(crate) struct ParamExport {
-    /// Name.
+    /// The parameter's name.
     pub name: *const c_char,
-    /// [`PARAM_STRING`] or [`PARAM_INT`], with [`PARAM_USE_FUNC`].
+    /// [`PARAM_STRING`] or [`PARAM_INT`], together with [`PARAM_USE_FUNC`].
     pub kind: u32,
-    /// The callback.
+    /// Called for each `modparam` with that name.
     pub callback: Option<unsafe extern "C" fn(kind: u32, value: *mut c_void) -> c_int>,
 }
 
-/// A parameter given as string: the callback's value is a `char *`.
+/// The parameter is a string: the callback's value is a `char *`.
 pub(crate) const PARAM_STRING: u32 = 1;
-/// A parameter given as integer: the callback's value is the integer itself.
+/// The parameter is an integer: the callback's value is the integer itself.
 pub(crate) const PARAM_INT: u32 = 2;
-/// The row has a callback, not a variable.
+/// The row has a callback and not the address of a variable.
 pub(crate) const PARAM_USE_FUNC: u32 = 0x8000_0000;
 
-/// `pv_export_t` (`core/pvar.h`): a row of the table of pseudo-variables; the last has no name.
+/// `pv_export_t` (`core/pvar.h`): a row of the table of pseudo-variables. The last row has no name.
 #[repr(C)]
 pub(crate) struct PvExport {
-    /// Name without `$`.
+    /// The name without `$`.
     pub name: Str,
-    /// `PVT_OTHER`; its number differs by version, so it is written when the module is loaded.
+    /// `PVT_OTHER`. Its value depends on the version, so it is written when the module is loaded.
     pub kind: AtomicI32,
     /// Reads the variable.
     pub getf: Option<PvGetter>,
-    /// Assigns to it; without one it is read-only.
+    /// Assigns to the variable. A variable without it is read-only.
     pub setf: Option<PvSetter>,
-    /// Parses what stands in parentheses.
+    /// Parses the name in parentheses.
     pub parse_name: Option<unsafe extern "C" fn(spec: *mut PvSpec, inner: *mut Str) -> c_int>,
     /// Parses an index in brackets, or NULL.
     pub parse_index: *const c_void,
     /// Called after parsing, or NULL.
     pub init_param: *const c_void,
-    /// Argument of `init_param`.
+    /// The argument of `init_param`.
     pub iparam: c_int,
 }
 
-/// A variable's getter; `value` is a [`PvValue32`] or [`PvValue64`], zeroed.
+/// A variable's getter. `value` is a zeroed [`PvValue32`] or [`PvValue64`].
 pub(crate) type PvGetter =
     unsafe extern "C" fn(msg: *mut SipMsg, param: *mut PvParam, value: *mut c_void) -> c_int;
 
-/// A variable's setter; `value` is NULL, a [`PvValue32`] or a [`PvValue64`].
+/// A variable's setter. `value` is NULL, a [`PvValue32`] or a [`PvValue64`].
 pub(crate) type PvSetter = unsafe extern "C" fn(
     msg: *mut SipMsg,
     param: *mut PvParam,
@@ -95,17 +95,17 @@ pub(crate) type PvSetter = unsafe extern "C" fn(
     value: *mut c_void,
 ) -> c_int;
 
-/// `struct sip_msg`: handed through, never looked into.
+/// `struct sip_msg`: a SIP message. The module only passes its address on.
 pub(crate) struct SipMsg {
     _opaque: [u8; 0],
 }
 
-/// `struct action`: a statement of the script, handed through, never looked into.
+/// `struct action`: a statement of the script. The module only passes its address on.
 pub(crate) struct Action {
     _opaque: [u8; 0],
 }
 
-/// `struct sr_kemi_eng`: a KEMI script's engine, handed through, never looked into.
+/// `struct sr_kemi_eng`: a KEMI script's engine. The module only passes its address on.
 pub(crate) struct KemiEngine {
     _opaque: [u8; 0],
 }
@@ -113,14 +113,14 @@ pub(crate) struct KemiEngine {
 /// `struct route_list` (`core/route.h`): the routes of one kind, by number.
 #[repr(C)]
 pub(crate) struct RouteList {
-    /// The first statement of each, NULL for a route that is only referred to.
+    /// The first statement of each; NULL for a route that the script names but does not define.
     pub rlist: *const *mut Action,
     _names: [u64; 3],
 }
 
 #[cfg(test)]
 impl RouteList {
-    /// A list for a host of the tests' own.
+    /// A list for the fake host of the tests.
     pub(crate) const fn new(rlist: *const *mut Action) -> Self {
         Self {
             rlist,
@@ -129,22 +129,22 @@ impl RouteList {
     }
 }
 
-/// The value of the core's `route_type` while an event's route is run.
+/// The value of the core's `route_type` while the route of an event runs.
 pub(crate) const EVENT_ROUTE: c_int = 513;
 
 /// `pv_name_t`: a variable's name.
 #[repr(C)]
 pub(crate) struct PvName {
-    /// [`PV_NAME_OTHER`] for names with data of ours.
+    /// [`PV_NAME_OTHER`] for names whose data is the module's own.
     pub kind: c_int,
     /// Frees the name's data.
     pub nfree: Option<unsafe extern "C" fn(name: *mut PvName)>,
-    /// The data; what follows belongs to other kinds of names.
+    /// The data. The members behind it belong to other kinds of names.
     pub dname: *mut c_void,
     _other: [u64; 2],
 }
 
-/// The name's data is the parser's own.
+/// The name's data is whatever its parser has stored.
 pub(crate) const PV_NAME_OTHER: c_int = 2;
 
 /// `pv_param_t`: name and index of a variable.
@@ -158,18 +158,18 @@ pub(crate) struct PvParam {
 /// `pv_spec_t`: a parsed variable.
 #[repr(C)]
 pub(crate) struct PvSpec {
-    /// Kind of variable.
+    /// The kind of variable.
     pub kind: c_int,
-    /// Its getter.
+    /// The variable's getter.
     pub getf: Option<PvGetter>,
-    /// Its setter.
+    /// The variable's setter.
     pub setf: Option<PvSetter>,
-    /// Name and index.
+    /// The name and the index.
     pub pvp: PvParam,
     _trans: *mut c_void,
 }
 
-/// `pv_elem_t`: a piece of a format string, text before a variable.
+/// `pv_elem_t`: a piece of a format string, which is a text and the variable behind it.
 #[repr(C)]
 pub(crate) struct PvElem {
     /// The text.
@@ -187,8 +187,8 @@ pub(crate) struct PvValue32 {
     pub rs: Str,
     /// The integer.
     pub ri: i32,
-    /// Which of them holds: any of [`PV_STR`], [`PV_INT`], [`PV_TYPE_INT`],
-    /// or [`PV_NULL`].
+    /// Which of the two are set: any of [`PV_STR`], [`PV_INT`], [`PV_TYPE_INT`], or
+    /// [`PV_NULL`].
     pub flags: c_int,
 }
 
@@ -199,8 +199,8 @@ pub(crate) struct PvValue64 {
     pub rs: Str,
     /// The integer.
     pub ri: i64,
-    /// Which of them holds: any of [`PV_STR`], [`PV_INT`], [`PV_TYPE_INT`],
-    /// or [`PV_NULL`].
+    /// Which of the two are set: any of [`PV_STR`], [`PV_INT`], [`PV_TYPE_INT`], or
+    /// [`PV_NULL`].
     pub flags: c_int,
 }
 
@@ -210,7 +210,7 @@ pub(crate) const PV_NULL: c_int = 1;
 pub(crate) const PV_STR: c_int = 4;
 /// The value has an integer.
 pub(crate) const PV_INT: c_int = 8;
-/// The value is an integer first.
+/// The value counts as an integer, even if it also has a string.
 pub(crate) const PV_TYPE_INT: c_int = 16;
 
 /// A row of `log_level_info` (`core/dprint.h`).
@@ -225,63 +225,64 @@ pub(crate) struct LogLevelInfo {
 /// `ksr_logdata_t` (`core/dprint.h`, from 5.4): what a structured log engine gets.
 #[repr(C)]
 pub(crate) struct KsrLogData {
-    /// Syslog level and facility.
+    /// The syslog level and facility.
     pub facility: c_int,
-    /// Level.
+    /// The level.
     pub level: c_int,
     /// The level's name.
     pub lname: *const c_char,
-    /// File name.
+    /// The name of the source file.
     pub file: *const c_char,
-    /// Line in it.
+    /// The line in it.
     pub line: c_int,
-    /// Module.
+    /// The module's name.
     pub module: *const c_char,
-    /// Function.
+    /// The function's name.
     pub func: *const c_char,
     /// `module [file:line]: `
     pub locinfo: *const c_char,
-    /// 0.
+    /// Always 0.
     pub pid: c_int,
-    /// 0.
+    /// Always 0.
     pub idx: c_int,
 }
 
-/// `rpc_export_t` (`core/rpc.h`): a row of the table of RPC commands; the last has no name.
+/// `rpc_export_t` (`core/rpc.h`): a row of the table of RPC commands. The last row has no name.
 #[repr(C)]
 pub(crate) struct RpcExport {
-    /// Name with the module's in front.
+    /// The command's name, which begins with the module's.
     pub name: *const c_char,
-    /// The command.
+    /// Runs the command.
     pub function: Option<RpcFunction>,
-    /// What it does: two C strings, of which the second may be NULL.
+    /// The description: two C strings, of which the second may be NULL.
     pub doc_str: *const [*const c_char; 2],
     /// [`RPC_RET_ARRAY`] or 0.
     pub flags: u32,
 }
 
-/// An RPC command; `context` is handed back to the functions of [`Rpc`].
+/// An RPC command. It passes `context` to the functions of [`Rpc`].
 pub(crate) type RpcFunction = unsafe extern "C" fn(rpc: *const Rpc, context: *mut c_void);
 
-/// The command's reply is a list.
+/// The reply of the command is a list.
 pub(crate) const RPC_RET_ARRAY: u32 = 1;
 
-/// `rpc_t` (`core/rpc.h`): how a command reads its arguments and replies. Each returns less than
-/// 0 on failure; formats are a letter an argument: `d` int, `u` unsigned, `S` [`Str`] pointer,
-/// `{` and `[` pointer to the handle of a new structure or list, `*` what follows may be missing.
+/// `rpc_t` (`core/rpc.h`): the functions with which a command reads its arguments and replies. They
+/// return less than 0 on failure. A format has one letter for each argument: `d` is an int, `u` an
+/// unsigned, `S` a pointer to a [`Str`], `{` and `[` a pointer to the handle of a new structure or
+/// list. Behind `*` all arguments are optional.
 #[repr(C)]
 pub(crate) struct Rpc {
-    /// Replies with an error code and its reason.
+    /// Replies with an error code and a reason.
     pub fault: unsafe extern "C" fn(*mut c_void, code: c_int, format: *const c_char, ...),
     _send: *const c_void,
-    /// Adds to the reply.
+    /// Adds values to the reply.
     pub add: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
-    /// Reads arguments; returns how many.
+    /// Reads arguments, and returns how many it has read.
     pub scan: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
     _rpl_printf: *const c_void,
-    /// Adds members, each a name and a value, to a structure.
+    /// Adds members to a structure, each a name and a value.
     pub struct_add: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
-    /// Adds to a list.
+    /// Adds values to a list.
     pub array_add: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
     _struct_scan: *const c_void,
     _struct_printf: *const c_void,
@@ -290,23 +291,24 @@ pub(crate) struct Rpc {
     _delayed_ctx_close: *const c_void,
 }
 
-/// `cfg_def_t` (`core/cfg/cfg.h`): a row of the table of values that can be changed while running;
-/// the last one has no name. The host writes to it.
+/// `cfg_def_t` (`core/cfg/cfg.h`): a row of the table of values that operators can change while
+/// Kamailio runs. The last row has no name. The host writes to the table.
 #[repr(C)]
 pub(crate) struct CfgDef {
-    /// Name.
+    /// The value's name.
     pub name: *const c_char,
     /// [`CFG_INT`].
     pub kind: u32,
-    /// Least value; both 0 = any.
+    /// The smallest value. If both limits are 0, there is no limit.
     pub min: c_int,
-    /// Largest value.
+    /// The largest value.
     pub max: c_int,
-    /// Asked before a change, or NULL; a value that has it is not shown.
+    /// Called before a change and may refuse it, or NULL. The host does not show values that have
+    /// such a function.
     pub on_change: *const c_void,
-    /// Called in a process once it sees a change, or NULL.
+    /// Called in each process when it takes over a change, or NULL.
     pub on_set: Option<CfgOnSet>,
-    /// What it is.
+    /// The description.
     pub about: *const c_char,
 }
 
@@ -316,11 +318,12 @@ pub(crate) type CfgOnSet = unsafe extern "C" fn(group: *const Str, name: *const 
 /// The value is an `int`.
 pub(crate) const CFG_INT: u32 = 1;
 
-/// A node of the list of loaded modules (`core/sr_module.h`), as far as it is the same everywhere.
+/// `struct sr_module` (`core/sr_module.h`): an element of the list of loaded modules, as far as it
+/// is the same in all versions.
 #[repr(C)]
 pub(crate) struct LoadedModule {
     _exports: *const c_void,
-    /// What `dlopen` returned for it, NULL for one that is built in.
+    /// What `dlopen` returned for the module; NULL for a module that is built in.
     pub handle: *mut c_void,
 }
 

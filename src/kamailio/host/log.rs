@@ -1,7 +1,8 @@
-//! Log: the `log` facade on the host's log, in the form of the core's own lines.
+//! `HostLog` writes the lines of the `log` facade to the host's log, in the form of the core's own
+//! lines.
 //!
-//! Levels, colours, prefix, facility and engine are the host's and may change while it runs, so
-//! they are read for each line (`core/dprint.h`: `LOG_FX`).
+//! Level, colours, prefix, facility and log engine belong to the host and may change while it runs.
+//! So they are read again for each line (`core/dprint.h`: `LOG_FX`).
 
 use std::ffi::{CStr, CString, c_int};
 use std::fmt::Write as _;
@@ -15,9 +16,9 @@ use super::symbols::{Host, try_host};
 
 struct HostLog;
 
-/// Sends what is logged from now on to the host.
+/// From now on, what is logged goes to the host's log.
 pub(crate) fn install() {
-    // Fails when it was installed before, which is as good.
+    // This fails if it was installed before. Then nothing has to be done.
     let _ = log::set_logger(&HostLog);
     log::set_max_level(LevelFilter::Debug);
 }
@@ -51,12 +52,12 @@ fn host_level(level: Level) -> c_int {
 
 fn is_printable(host: &Host, level: c_int) -> bool {
     let len = NAME.count_bytes() as c_int;
-    // SAFETY: a core function that reads a name and its length.
+    // SAFETY: the core's function reads a name and its length.
     let limit = unsafe { (host.symbols.get_debug_level)(NAME.as_ptr(), len) };
     limit >= level
 }
 
-/// Where a line comes from, in the core's words.
+/// The place in the source that a line comes from, in the core's form.
 struct Place {
     file: CString,
     line: c_int,
@@ -81,7 +82,7 @@ impl Place {
     }
 }
 
-/// Printable text for C: no NUL, no line end within the line.
+/// A text for C, in which blanks stand for control characters: it has no NUL and no line end.
 fn c(text: &str) -> CString {
     let clean: String = text
         .chars()
@@ -90,13 +91,13 @@ fn c(text: &str) -> CString {
     CString::new(clean).unwrap_or_default()
 }
 
-/// Writes a line, unless the core is in the middle of one.
+/// Writes a line, unless the core is just writing one.
 fn write(host: &Host, level: c_int, record: &Record<'_>) {
     let Some(depth) = host.dprint_crit else {
         return send(host, level, record);
     };
-    // SAFETY: the core's own counter, used by this thread only; a signal handler that interrupts
-    // us finds it raised and stays silent.
+    // SAFETY: it is the core's own counter, which only this thread uses. A signal handler that
+    // interrupts us sees that it is not 0 and writes nothing.
     unsafe {
         if depth.read_volatile() == 0 {
             depth.write_volatile(1);
@@ -106,22 +107,22 @@ fn write(host: &Host, level: c_int, record: &Record<'_>) {
     }
 }
 
-/// Sends a line to where the host wants it: its structured log, stderr or syslog.
+/// Sends a line where the host sends its own: to its structured log, stderr or syslog.
 fn send(host: &Host, level: c_int, record: &Record<'_>) {
     let place = Place::of(record);
     let message = c(&record.args().to_string());
-    // SAFETY: the table has a row for each level from -5 to 3, with static names.
+    // SAFETY: the table has a row for each level from -5 to 3. The names are constants.
     let (name, syslog_level) = unsafe {
         let row = &*host.symbols.log_level_info.offset(level as isize + 5);
         (CStr::from_ptr(row.name), row.syslog_level)
     };
-    // SAFETY: a core function that reads a name and its length.
+    // SAFETY: the core's function reads a name and its length.
     let facility =
         unsafe { (host.symbols.get_debug_facility)(NAME.as_ptr(), NAME.count_bytes() as c_int) };
     let facility = syslog_level | facility;
-    // SAFETY: the variable, when there is one, holds a function pointer or NULL.
+    // SAFETY: if the variable exists, it holds a function pointer or NULL.
     let slog = host.slog_func.and_then(|variable| unsafe { *variable });
-    // SAFETY: a variable of the core, read by its one thread.
+    // SAFETY: it is a variable of the core, and its one thread reads it.
     let to_stderr = unsafe { *host.symbols.log_stderr } != 0;
     if let Some(slog) = slog {
         let mut data = KsrLogData {
@@ -136,21 +137,21 @@ fn send(host: &Host, level: c_int, record: &Record<'_>) {
             pid: 0,
             idx: 0,
         };
-        // SAFETY: the engine reads the data and formats one string argument; all outlive the call.
+        // SAFETY: the engine reads the data and formats one string. Both outlive the call.
         unsafe { slog(&raw mut data, c"%s\n".as_ptr(), message.as_ptr()) };
     } else if to_stderr {
         let line = line(host, name, &place, &message);
         write_stderr(host, level, &line);
     } else {
         let body = c(&body(host, name, &place, &message));
-        // SAFETY: the variable always holds a function; it formats one string argument.
+        // SAFETY: the variable always holds a function, which formats one string.
         unsafe { (*host.symbols.km_log_func)(facility, c"%s\n".as_ptr(), body.as_ptr()) };
     }
 }
 
 /// `ERROR: {prefix}memcached [pool.rs:83]: pool(): message`
 fn body(host: &Host, name: &CStr, place: &Place, message: &CStr) -> String {
-    // SAFETY: NULL or a string of the core that holds until the script's next message.
+    // SAFETY: it is NULL or a string of the core that stays until the next SIP message.
     let prefix = unsafe {
         (*host.symbols.log_prefix_val)
             .as_ref()
@@ -166,9 +167,9 @@ fn body(host: &Host, name: &CStr, place: &Place, message: &CStr) -> String {
     )
 }
 
-/// The same with process number and id in front.
+/// The same after process number and process id.
 fn line(host: &Host, name: &CStr, place: &Place, message: &CStr) -> String {
-    // SAFETY: a variable of the core, and a function without arguments.
+    // SAFETY: they are a variable of the core, and a function without arguments.
     let (number, pid) = unsafe { (*host.symbols.process_no, (host.symbols.my_pid)()) };
     let mut line = format!("{number:2}({pid}) ");
     let _ = writeln!(line, "{}", body(host, name, place, message));
@@ -176,13 +177,13 @@ fn line(host: &Host, name: &CStr, place: &Place, message: &CStr) -> String {
 }
 
 fn write_stderr(host: &Host, level: c_int, line: &str) {
-    // SAFETY: a variable of the core; functions that write to stderr.
+    // SAFETY: they are a variable of the core, and functions that write to stderr.
     unsafe {
         let coloured = *host.symbols.log_color != 0;
         if coloured {
             (host.symbols.dprint_color)(level);
         }
-        // A log that cannot be written has nobody to tell.
+        // If this fails, there is nowhere to report it.
         let _ = std::io::stderr().write_all(line.as_bytes());
         if coloured {
             (host.symbols.dprint_color_reset)();

@@ -1,11 +1,12 @@
-//! Shared memory: one value that all processes of the host see.
+//! Shared memory: values that all processes of the host see.
 //!
-//! A mapping made before the fork and inherited by every process, so it has the same address
-//! everywhere and no name that could outlive us. It is not the host's own shared memory: that has
-//! an allocator and a lock of its own, which a dying process could keep.
+//! It is a mapping that is made before the host forks, so every process inherits it at the same
+//! address, and it has no name that could outlive us. It is not the host's own shared memory: a
+//! process that dies could leave that allocator's lock taken.
 //!
-//! Sound between processes because only [`ShmSafe`] types go in: atomics of at most eight bytes,
-//! which are lock-free and work on the memory itself, whatever process touches it.
+//! This is sound between processes because only [`ShmSafe`] types go in. They consist of atomics of
+//! at most eight bytes. Such atomics take no lock and work on the memory itself, whichever process
+//! uses them.
 
 use std::io;
 use std::ptr;
@@ -15,15 +16,16 @@ use crate::shared::Shared;
 /// Types whose values may be shared between processes.
 ///
 /// # Safety
-/// Plain data that changes only through lock-free atomics: no pointers, no heap, nothing to drop;
-/// and all bits zero is a value.
+/// The type is plain data that changes only through lock-free atomics. It holds no pointer and owns
+/// no heap memory, and nothing happens when it is dropped. All bits zero is a valid value.
 pub(crate) unsafe trait ShmSafe: Sync + 'static {}
 
-// SAFETY: structs of 8-, 32- and 64-bit atomics; zero is an empty list, active servers,
-// nothing counted, and nothing tuned.
+// SAFETY: it consists of 8-, 32- and 64-bit atomics. All bits zero means an empty list, active
+// servers, nothing counted, and no parameter changed.
 unsafe impl ShmSafe for Shared {}
 
-/// Memory for `count` values, all bits zero, shared with every process forked from now on.
+/// Makes memory for `count` values, all bits zero. Every process that is forked from now on shares
+/// it.
 ///
 /// # Errors
 /// The system has no memory left.
@@ -31,12 +33,13 @@ pub(crate) fn share<T: ShmSafe>(count: usize) -> io::Result<&'static [T]> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
     let bytes = (count * size_of::<T>()).max(1);
-    // SAFETY: a new mapping, of which nobody else knows.
+    // SAFETY: this makes a new mapping and touches no other memory.
     let address = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
     if address == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: mapped for good, page-aligned, zeroed, and large enough; zero is a value of `T`.
+    // SAFETY: the mapping is never removed. It is page-aligned, zeroed and large enough, and by the
+    // contract of `ShmSafe` zero is a value of `T`.
     Ok(unsafe { &*ptr::slice_from_raw_parts(address.cast(), count) })
 }
 
@@ -53,16 +56,16 @@ mod tests {
         let shared = &share::<Shared>(1).unwrap()[0];
         let now = Moment::now();
         shared.publish(&parse_list("a:1").unwrap(), now).unwrap();
-        // SAFETY: the child only touches the shared memory and leaves.
+        // SAFETY: the child only uses the shared memory, then it exits.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let seen = shared.list().is_some_and(|(_, list)| list.len() == 1);
             let changed = shared.slot(0).health.set(now, State::Disabled).is_some();
-            // SAFETY: ends the child.
+            // SAFETY: this ends the child.
             unsafe { libc::_exit(i32::from(!(seen && changed))) };
         }
         let mut status = -1;
-        // SAFETY: our own child.
+        // SAFETY: it is our own child.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert_eq!(status, 0);
         assert_eq!(shared.slot(0).health.state(), State::Disabled);

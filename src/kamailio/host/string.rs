@@ -1,4 +1,4 @@
-//! Str: the host's counted strings, as bytes and back.
+//! `Str` is the host's counted string; here it becomes bytes, and bytes become a `Str`.
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
@@ -6,7 +6,8 @@ use std::ptr;
 use super::layout::Str;
 
 impl Str {
-    /// A string over `bytes`, which the host must not write to and not use longer than they live.
+    /// A string that points to `bytes`. The host must not write to it, and must not use it longer
+    /// than `bytes` live.
     pub(crate) fn borrowed(bytes: &[u8]) -> Self {
         Self {
             s: bytes.as_ptr().cast_mut().cast(),
@@ -14,7 +15,7 @@ impl Str {
         }
     }
 
-    /// The same over a text whose NUL the host may read, too.
+    /// The same for a text that ends with NUL, which the host may read, too.
     pub(crate) fn terminated(text: &CStr) -> Self {
         Self {
             s: text.as_ptr().cast_mut(),
@@ -22,10 +23,11 @@ impl Str {
         }
     }
 
-    /// The bytes; empty for a NULL pointer or a length that makes no sense.
+    /// The bytes. They are empty for a NULL pointer and for a negative length.
     ///
     /// # Safety
-    /// A non-NULL pointer must point to `len` readable bytes that stay as they are for `'a`.
+    /// A pointer other than NULL points to `len` readable bytes, and these do not change during
+    /// `'a`.
     pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
         match usize::try_from(self.len) {
             // SAFETY: by this function's contract.
@@ -37,7 +39,7 @@ impl Str {
     }
 }
 
-/// A length as the host counts it; what is longer than it can count does not occur.
+/// A length in the host's type. Texts that are too long for it do not occur.
 pub(crate) fn length(bytes: &[u8]) -> c_int {
     c_int::try_from(bytes.len()).expect("no text is longer than 2 GiB")
 }

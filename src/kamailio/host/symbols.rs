@@ -1,7 +1,8 @@
-//! Host: the core's functions and variables, found by name when the module is loaded.
+//! `Symbols` are the core's functions and variables, found by name when the module is loaded.
 //!
-//! Looked up with `dlsym` instead of being linked: a core without one of them is then refused in
-//! words of ours, the file loads into a test program, and tests put a host of their own here.
+//! They are looked up with `dlsym`, not linked. This has three reasons: we can refuse a core that
+//! lacks one of them with a message of our own, a test program can load the shared object, and unit
+//! tests can install a host of their own.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem;
@@ -13,7 +14,7 @@ use super::layout::{
     Action, CfgDef, KemiEngine, KsrLogData, LogLevelInfo, PvElem, RouteList, SipMsg, Str,
 };
 
-/// A symbol that the core does not have.
+/// The name of a symbol that the core does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Missing(pub &'static CStr);
 
@@ -25,11 +26,11 @@ macro_rules! symbols {
         }
 
         impl Symbols {
-            /// Finds them all with `find`, which returns NULL for what is not there.
+            /// Finds all of them with `find`, which returns NULL for a symbol that is missing.
             ///
             /// # Safety
-            /// What `find` returns for a name must be the address of a Kamailio core's symbol of
-            /// that name, or of one of the same type.
+            /// `find` returns the address of the Kamailio core's symbol of that name, or of
+            /// something of the same type.
             pub(crate) unsafe fn find(find: impl Fn(&CStr) -> *mut c_void) -> Result<Self, Missing> {
                 Ok(Self {$(
                     $field: {
@@ -37,8 +38,8 @@ macro_rules! symbols {
                         if address.is_null() {
                             return Err(Missing($name));
                         }
-                        // SAFETY: by this function's contract; all fields are of pointer size,
-                        // which `transmute` checks.
+                        // SAFETY: by this function's contract it has this type. `transmute` checks
+                        // that the type has the size of a pointer.
                         unsafe { mem::transmute::<*mut c_void, $type>(address) }
                     },
                 )*})
@@ -48,7 +49,7 @@ macro_rules! symbols {
 }
 
 symbols! {
-    /// Parses a format string; keeps pointers into it.
+    /// Parses a format string. The result points into that string.
     pv_parse_format = c"pv_parse_format":
         unsafe extern "C" fn(text: *mut Str, elements: *mut *mut PvElem) -> c_int;
     /// Prints a format string into a buffer.
@@ -58,7 +59,7 @@ symbols! {
     pv_elem_free_all = c"pv_elem_free_all": unsafe extern "C" fn(*mut PvElem) -> c_int;
     /// Reserves timer processes.
     register_basic_timers = c"register_basic_timers": unsafe extern "C" fn(count: c_int) -> c_int;
-    /// Forks a timer process, which calls a function again and again.
+    /// Forks a timer process, which calls a function at intervals.
     fork_basic_utimer = c"fork_basic_utimer": unsafe extern "C" fn(
         rank: c_int,
         description: *mut c_char,
@@ -67,7 +68,7 @@ symbols! {
         param: *mut c_void,
         interval: c_int,
     ) -> c_int;
-    /// Makes a statistic known, whose value is asked for by callback.
+    /// Registers a statistic. The core calls `read` whenever it needs the value.
     counter_register = c"counter_register": unsafe extern "C" fn(
         handle: *mut u16,
         group: *const c_char,
@@ -78,7 +79,7 @@ symbols! {
         about: *const c_char,
         register_flags: c_int,
     ) -> c_int;
-    /// Offers values that can be changed while running.
+    /// Declares values that operators can change while Kamailio runs.
     cfg_declare = c"cfg_declare": unsafe extern "C" fn(
         group: *mut c_char,
         rows: *mut CfgDef,
@@ -88,21 +89,21 @@ symbols! {
     ) -> c_int;
     /// The event routes of the script.
     event_rt = c"event_rt": *const RouteList;
-    /// The kind of route that is being run.
+    /// The kind of the route that is running.
     route_type = c"route_type": *mut c_int;
-    /// The number of a route, or -1; does not write to the name.
+    /// Returns the number of a route, or -1. It does not write to the name.
     route_lookup = c"route_lookup":
         unsafe extern "C" fn(*const RouteList, name: *mut c_char) -> c_int;
-    /// Runs a route; the context may be NULL.
+    /// Runs a route. The context may be NULL.
     run_top_route = c"run_top_route":
         unsafe extern "C" fn(*mut Action, *mut SipMsg, context: *mut c_void) -> c_int;
-    /// This process's request for scripts that are run without one.
+    /// Returns a SIP message for scripts that run without one; each process has its own.
     faked_msg_get_next = c"faked_msg_get_next": unsafe extern "C" fn() -> *mut SipMsg;
-    /// Forgets what a script has set for a request.
+    /// Removes what a script has set for a SIP message.
     ksr_msg_env_reset = c"ksr_msg_env_reset": unsafe extern "C" fn();
-    /// The engine of the KEMI script, or NULL.
+    /// Returns the engine of the KEMI script, or NULL.
     sr_kemi_eng_get = c"sr_kemi_eng_get": unsafe extern "C" fn() -> *mut KemiEngine;
-    /// Calls a function of the KEMI script; less than 0 on failure.
+    /// Calls a function of the KEMI script. Returns less than 0 on failure.
     sr_kemi_route = c"sr_kemi_route": unsafe extern "C" fn(
         *mut KemiEngine,
         *mut SipMsg,
@@ -110,65 +111,67 @@ symbols! {
         function: *mut Str,
         data: *mut Str,
     ) -> c_int;
-    /// The log level that holds for a module.
+    /// Returns the log level of a module.
     get_debug_level = c"get_debug_level": unsafe extern "C" fn(*const c_char, c_int) -> c_int;
-    /// The log facility that holds for a module.
+    /// Returns the log facility of a module.
     get_debug_facility = c"get_debug_facility": unsafe extern "C" fn(*const c_char, c_int) -> c_int;
-    /// This process's id.
+    /// Returns this process's id.
     my_pid = c"my_pid": unsafe extern "C" fn() -> c_int;
-    /// Switches the terminal's colour to that of a level.
+    /// Sets the terminal's colour to that of a log level.
     dprint_color = c"dprint_color": unsafe extern "C" fn(level: c_int);
-    /// Switches it back.
+    /// Resets the terminal's colour.
     dprint_color_reset = c"dprint_color_reset": unsafe extern "C" fn();
-    /// This process's number.
+    /// This process's number in the core's table.
     process_no = c"process_no": *const c_int;
     /// Whether the log goes to stderr.
     log_stderr = c"log_stderr": *const c_int;
-    /// Whether it is coloured there.
+    /// Whether the log on stderr has colours.
     log_color = c"log_color": *const c_int;
-    /// What the script has put before each line, or NULL.
+    /// The prefix that the script has set for each log line, or NULL.
     log_prefix_val = c"log_prefix_val": *const *const Str;
-    /// The levels, from -5 on.
+    /// The log levels, from -5 on.
     log_level_info = c"log_level_info": *const LogLevelInfo;
-    /// Writes to syslog, or where a module has turned it to.
+    /// Writes to syslog, or to what a module has put in its place.
     km_log_func = c"_km_log_func": *const unsafe extern "C" fn(c_int, *const c_char, ...);
 }
 
-/// The structured log function; a module or an option sets it.
+/// The structured log function, which a module or an option of the core sets.
 pub(crate) type SlogFunction = Option<unsafe extern "C" fn(*mut KsrLogData, *const c_char, ...)>;
 
-/// The core that loaded us.
+/// The host that loaded us.
 pub(crate) struct Host {
-    /// What every core has.
+    /// The symbols that every core has.
     pub symbols: Symbols,
-    /// `_ksr_slog_func`, from 5.4 on.
+    /// The variable `_ksr_slog_func`, which exists from 5.4 on.
     pub slog_func: Option<*const SlogFunction>,
-    /// `dprint_crit`, the guard against log lines from within a log line; some builds have none.
+    /// The variable `dprint_crit`, with which the core prevents a log line from within a log line.
+    /// Some builds do not have it.
     pub dprint_crit: Option<*mut c_int>,
-    /// Its layouts.
+    /// The family of its version, which decides on layouts.
     pub family: Family,
 }
 
-// SAFETY: the pointers are to functions and variables of the program itself, which stay where they
-// are; the variables are used by one thread (the fence's rule "one thread").
+// SAFETY: the pointers lead to functions and variables of the program itself, which never move. One
+// thread uses the variables (the fence's rule "one thread").
 unsafe impl Send for Host {}
 // SAFETY: as above.
 unsafe impl Sync for Host {}
 
 static HOST: OnceCell<Host> = OnceCell::new();
 
-/// The host; there is one from the load-time constructor on, in tests from [`install`] on.
+/// The host. It is known once the load-time constructor has run, in tests once [`install`] was
+/// called.
 pub(crate) fn host() -> &'static Host {
     HOST.get()
-        .expect("callbacks are called by a host that was recognised")
+        .expect("only a host that we have recognised calls us")
 }
 
-/// The host, if there is one yet.
+/// The host, or `None` before it is known.
 pub(crate) fn try_host() -> Option<&'static Host> {
     HOST.get()
 }
 
-/// Makes `host` the one for the rest of the program's life; a second one is ignored.
+/// Makes `host` the host until the program ends. A second call changes nothing.
 pub(crate) fn install(host: Host) {
     let _ = HOST.set(host);
 }

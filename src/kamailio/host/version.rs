@@ -1,10 +1,10 @@
-//! Version: which host is this, before it asks us the same.
+//! The constructor that finds out which Kamailio is loading us.
 //!
-//! Kamailio loads a module only if two strings, compiled into the core, are equal to two that the
-//! module exports. A constructor runs inside `dlopen`, before that check: it reads the
-//! core's version from the core itself, chooses the layouts, and writes the two strings
-//! (`core/sr_module.c`: `version_control`). A host that it does not know gets a text instead,
-//! which the loader prints when it refuses the module.
+//! Kamailio loads a module only if two strings that the module exports are equal to two strings
+//! compiled into the core (`core/sr_module.c`: `version_control`). Our constructor runs inside
+//! `dlopen`, before that check. It reads the core's version from the core itself, chooses the
+//! layouts, and writes the two strings. If it does not know the version, it writes a refusal
+//! instead; the loader prints it when it rejects the module.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,12 +14,12 @@ use super::guard::guard;
 use super::layout::{ExportedText, LoadedModule};
 use super::symbols::{self, Host, Missing, Symbols};
 
-/// What the loader compares with its own version.
+/// The string that the loader compares with the core's version.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub(crate) static module_version: ExportedText = VERSION.exported();
 
-/// What the loader compares with its own compile flags.
+/// The string that the loader compares with the core's compile flags.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub(crate) static module_flags: ExportedText = FLAGS.exported();
@@ -27,8 +27,9 @@ pub(crate) static module_flags: ExportedText = FLAGS.exported();
 static VERSION: TextBuffer = TextBuffer::new();
 static FLAGS: TextBuffer = TextBuffer::new();
 
-/// Room for one of the two strings. The exported pointers lead here from the start: by their
-/// names we might reach those of another module that was loaded with `RTLD_GLOBAL`, as app_lua is.
+/// Memory for one of the two strings. The exported pointers lead here from the start, so that the
+/// constructor need not use them. By their names it might reach those of another module: app_lua,
+/// for one, is loaded with `RTLD_GLOBAL`.
 struct TextBuffer([AtomicU8; 2048]);
 
 impl TextBuffer {
@@ -40,7 +41,7 @@ impl TextBuffer {
         ExportedText::new((&raw const self.0).cast::<c_char>().cast_mut())
     }
 
-    /// Puts `text` there; a longer one is cut, and the last byte stays NUL.
+    /// Writes `text`. A text that is too long is cut, and the last byte stays NUL.
     fn set(&self, text: &CStr) {
         let (_, bytes) = self.0.split_last().expect("it is not empty");
         for (to, &byte) in bytes.iter().zip(text.to_bytes()) {
@@ -57,13 +58,13 @@ static CONSTRUCTOR: extern "C" fn() = construct;
 #[cfg_attr(miri, allow(dead_code))] // Miri has no `dlsym`
 extern "C" fn construct() {
     guard((), || {
-        // SAFETY: RTLD_DEFAULT and a C string; dlsym only looks up.
+        // SAFETY: `dlsym` only searches; it gets RTLD_DEFAULT and a C string.
         let find = |name: &CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
         if find(c"ver_name").is_null() {
-            // Not a Kamailio: one of our own test programs.
+            // This program is not Kamailio but one of our tests.
             return;
         }
-        // SAFETY: these are a Kamailio core's symbols.
+        // SAFETY: the program has `ver_name`, so these are symbols of Kamailio's core.
         let expected = match unsafe { recognise(find) } {
             Ok((host, expected)) => {
                 symbols::install(host);
@@ -85,18 +86,18 @@ struct Expected {
     flags: CString,
 }
 
-/// What a refusal says is known.
+/// The known versions, as a refusal names them.
 const KNOWN: &str = "Kamailio 5.3 to 6.1";
 
-/// Recognises the core whose symbols `find` finds: the host, and the two strings that its loader
-/// wants to see. The error is the text to show in their place.
+/// Recognises the core whose symbols `find` finds. Returns the host, and the two strings that its
+/// loader expects. The error is the text to show in their place.
 ///
 /// # Safety
 /// As for [`Symbols::find`].
 unsafe fn recognise(find: impl Fn(&CStr) -> *mut c_void) -> Result<(Host, Expected), CString> {
     let text = |name: &CStr| {
         let address: *const c_char = find(name).cast_const().cast();
-        // SAFETY: the core's `ver_*` are NUL-terminated arrays (`core/ver.c`).
+        // SAFETY: the core's `ver_*` are arrays that end with NUL (`core/ver.c`).
         let found = (!address.is_null()).then(|| unsafe { CStr::from_ptr(address) });
         found.map_or_else(String::new, |found| found.to_string_lossy().into_owned())
     };
@@ -125,14 +126,15 @@ unsafe fn recognise(find: impl Fn(&CStr) -> *mut c_void) -> Result<(Host, Expect
             "host '{version}' is not known to this module"
         )));
     };
-    // SAFETY: by this function's contract.
+    // SAFETY: by this function's contract, which is that of `Symbols::find`.
     let symbols = unsafe { Symbols::find(&find) }.map_err(|Missing(symbol)| {
         refuse(format!(
             "host '{version}' has no symbol '{}'",
             symbol.to_string_lossy()
         ))
     })?;
-    // SAFETY: as above; the function's signature is the same in all known versions.
+    // SAFETY: by this function's contract it is NULL or the core's function. Its signature is the
+    // same in all known versions.
     let flags = unsafe { flags_of_a_loaded_module(find(c"get_loaded_modules")) }
         .unwrap_or_else(|| flags_for_loader(family, &text(c"ver_flags")));
     let optional = |name: &CStr| Some(find(name)).filter(|address| !address.is_null());
@@ -157,7 +159,8 @@ fn same_arch(arch: &str) -> bool {
     }
 }
 
-/// The flags of a module that has passed the loader's check already: exactly what it wants.
+/// The flags of a module that has already passed the loader's check, so they are what the loader
+/// expects.
 ///
 /// # Safety
 /// `get_loaded_modules` is NULL or the core's function of that name.
@@ -165,7 +168,8 @@ unsafe fn flags_of_a_loaded_module(get_loaded_modules: *mut c_void) -> Option<St
     if get_loaded_modules.is_null() {
         return None;
     }
-    // SAFETY: by this function's contract; it takes nothing and returns the list's head.
+    // SAFETY: by this function's contract. The function takes no arguments and returns the first
+    // element of a list, or NULL.
     let first = unsafe {
         let function: extern "C" fn() -> *const LoadedModule =
             std::mem::transmute(get_loaded_modules);
@@ -174,8 +178,8 @@ unsafe fn flags_of_a_loaded_module(get_loaded_modules: *mut c_void) -> Option<St
     if first.handle.is_null() {
         return None;
     }
-    // SAFETY: the handle of a module that stays loaded; its `module_flags` is a `char *` variable
-    // that the loader has compared, so it points to a NUL-terminated string.
+    // SAFETY: it is the handle of a module that stays loaded. The loader has compared the module's
+    // variable `module_flags`, a `char *`, so that points to a string that ends with NUL.
     unsafe {
         let variable: *const *const c_char =
             libc::dlsym(first.handle, c"module_flags".as_ptr()).cast();
@@ -184,8 +188,8 @@ unsafe fn flags_of_a_loaded_module(get_loaded_modules: *mut c_void) -> Option<St
     }
 }
 
-/// The flags as the loader's source file sees them: from 6.1 on the core's version file sees
-/// macros of the memory managers too.
+/// The flags as they are compiled into the loader. From 6.1 on, the core's `ver_flags` also have
+/// macros of the memory managers, which are not defined where the loader is compiled.
 fn flags_for_loader(family: Family, ver_flags: &str) -> String {
     const NOT_SEEN_BY_LOADER: [&str; 5] = [
         "DBG_QM_MALLOC",
