@@ -1,10 +1,10 @@
-//! The script's event routes and its KEMI callback, and `$mcev` for both.
+//! The script's event routes and its KEMI callback, and the variable `$mcev` for both.
 //!
-//! Which event there is says [`crate::prober::announcer`]; here the prober's process runs what the script has
-//! for it: `event_route[memcached:server-down]` and its like, then the function that the parameter
-//! `event_callback` names. Nothing of ours is borrowed meanwhile, so that scripts may use all
-//! variables. Each run has a request of the core's own, as events of other modules have
-//! (`core/fmsg.c`), and what it has set is forgotten afterwards.
+//! [`crate::prober::announcer`] finds out what has happened. The prober's process then runs what
+//! the script has for it: `event_route[memcached:server-down]` or `[memcached:server-up]`, then the
+//! function that the parameter `event_callback` names. No cell of ours is borrowed meanwhile, so the
+//! script may use all variables. Each run gets one of the core's own SIP messages (`core/fmsg.c`),
+//! as events of other modules do, and what the script sets for it is removed afterwards.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;
@@ -19,7 +19,7 @@ use crate::clock::Moment;
 use crate::item::value::Value;
 use crate::prober::announcer::{Announcer, Event, Field, Kind};
 
-/// An event's name: that of its route, and the argument of the KEMI function.
+/// An event's name. Its route has this name, and the KEMI function gets it as argument.
 fn event_name(kind: Kind) -> &'static CStr {
     match kind {
         Kind::Down => c"memcached:server-down",
@@ -27,7 +27,7 @@ fn event_name(kind: Kind) -> &'static CStr {
     }
 }
 
-/// The pieces of an event's data, with their names in `$mcev(name)`.
+/// The pieces of an event's data and their names in `$mcev(name)`.
 static FIELDS: [(&str, Field); 6] = [
     ("server", Field::Server),
     ("alias", Field::Alias),
@@ -37,7 +37,7 @@ static FIELDS: [(&str, Field); 6] = [
     ("downtime", Field::Downtime),
 ];
 
-/// What the script has for events.
+/// What the script has for events: the numbers of its routes, and the name of its function.
 #[derive(Debug)]
 struct Listeners {
     down: Option<usize>,
@@ -55,12 +55,13 @@ static LISTENERS: ProcessCell<Option<Rc<Listeners>>> = ProcessCell::new(None);
 
 static ANNOUNCER: ProcessCell<Option<Announcer>> = ProcessCell::new(None);
 
-/// The event whose route is being run.
+/// The event whose route is running.
 static CURRENT: ProcessCell<Option<Event>> = ProcessCell::new(None);
 
-/// Looks up the script's routes, once the configuration was read; `callback` is the KEMI function.
+/// Looks up the script's routes after the configuration has been read. `callback` is the name of
+/// the KEMI function.
 pub(super) fn find_listeners(callback: Option<String>) {
-    // SAFETY: a core function without arguments.
+    // SAFETY: it is a core function without arguments.
     if callback.is_some() && unsafe { (host().symbols.sr_kemi_eng_get)() }.is_null() {
         log::warn!(
             target: "mod_init",
@@ -78,13 +79,14 @@ pub(super) fn find_listeners(callback: Option<String>) {
 
 fn route(kind: Kind) -> Option<usize> {
     let symbols = &host().symbols;
-    // SAFETY: a core function for `mod_init`; the core only reads the name.
+    // SAFETY: this runs in `mod_init`, for which the core function is made. It only reads the name.
     let number =
         unsafe { (symbols.route_lookup)(symbols.event_rt, event_name(kind).as_ptr().cast_mut()) };
     usize::try_from(number).ok()
 }
 
-/// Runs the script for each server that has gone down or come up; in the prober's process.
+/// Runs the script for each server that has gone down or come up. Only the prober's process calls
+/// this.
 pub(super) fn announce() {
     let listeners = LISTENERS.with(|listeners| listeners.clone()).flatten();
     let Some(listeners) = listeners.filter(|listeners| listeners.any()) else {
@@ -101,7 +103,7 @@ pub(super) fn announce() {
     }
 }
 
-/// Runs what listens to the event, with the event's data in `$mcev`.
+/// Runs the route of the event and the KEMI function, with the event's data in `$mcev`.
 fn run(listeners: &Listeners, event: Event) {
     let kind = event.kind;
     let route = match kind {
@@ -118,11 +120,12 @@ fn run(listeners: &Listeners, event: Event) {
     CURRENT.with(|current| *current = None);
 }
 
-/// Calls `body` with a request that belongs to nobody, as a route of events is run.
+/// Calls `body` with a SIP message for scripts that run without one, in the core's state for event
+/// routes.
 fn with_message(body: impl FnOnce(*mut SipMsg)) {
     let symbols = &host().symbols;
-    // SAFETY: core functions for a process that has had its `child_init`; the variable belongs to
-    // this process, whose one thread this is.
+    // SAFETY: these core functions are for processes that have had their `child_init`, as this one
+    // has. The variable belongs to this process, and this is its one thread.
     unsafe {
         let message = (symbols.faked_msg_get_next)();
         if message.is_null() {
@@ -139,8 +142,8 @@ fn with_message(body: impl FnOnce(*mut SipMsg)) {
 
 fn run_route(number: usize, message: *mut SipMsg) {
     let symbols = &host().symbols;
-    // SAFETY: a number that `route_lookup` gave for this list; the routes stay where they are once
-    // the configuration was read. The core makes a context of its own for NULL.
+    // SAFETY: `route_lookup` gave the number for this list. The routes do not move after the
+    // configuration has been read. For NULL the core makes a context of its own.
     unsafe {
         let statements = *(*symbols.event_rt).rlist.add(number);
         if !statements.is_null() {
@@ -153,8 +156,8 @@ fn call(function: &CStr, kind: Kind, message: *mut SipMsg) {
     let (symbols, event) = (&host().symbols, event_name(kind));
     let mut name = Str::terminated(function);
     let mut data = Str::terminated(event);
-    // SAFETY: core functions for a process that has had its `child_init`. Engines read both texts
-    // as C strings, which they are, and do not keep them.
+    // SAFETY: these core functions are for processes that have had their `child_init`, as this one
+    // has. KEMI engines read both texts as C strings, which they are, and do not keep them.
     let done = unsafe {
         let engine = (symbols.sr_kemi_eng_get)();
         if engine.is_null() {
@@ -185,8 +188,8 @@ pub(super) unsafe extern "C" fn parse_field(spec: *mut PvSpec, inner: *mut Str) 
             );
             return -1;
         };
-        // SAFETY: the specification is ours to fill in. The data is constant, there is nothing to
-        // free.
+        // SAFETY: the core wants us to fill in the specification. The data is constant, so there is
+        // nothing to free.
         let name = unsafe { &mut (*spec).pvp.pvn };
         name.kind = PV_NAME_OTHER;
         name.dname = ptr::from_ref(field).cast_mut().cast();
@@ -195,7 +198,7 @@ pub(super) unsafe extern "C" fn parse_field(spec: *mut PvSpec, inner: *mut Str) 
     })
 }
 
-/// Reads `$mcev(name)`: null but while an event's route is run.
+/// Reads `$mcev(name)`, which is null unless an event's route is running.
 ///
 /// # Safety
 /// Called by the core, as getter of a variable that has [`parse_field`].
@@ -208,7 +211,7 @@ pub(super) unsafe extern "C" fn get_field(
     let mut answer = unsafe { HostValue::new(host().family, value) };
     answer.set_null();
     guard(0, || {
-        // SAFETY: the fence's rule "own data": `parse_field` has put it there.
+        // SAFETY: the fence's rule "own data": `parse_field` has stored it there.
         let field = unsafe { *(*param).pvn.dname.cast::<Field>() };
         CURRENT.with(|current| {
             let event = current.as_ref()?;

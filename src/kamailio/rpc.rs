@@ -1,7 +1,8 @@
-//! The RPC commands: `memcached.list`, `.hash`, `.reload`, `.ping`, `.set_state`.
+//! The table of RPC commands, `memcached.list`, `.hash`, `.reload`, `.ping` and `.set_state`, and
+//! their callbacks.
 //!
-//! A table and thin callbacks: read the arguments, ask the core, reply. They run in whichever
-//! process serves the command, on that process's own cache.
+//! A callback reads the arguments, has `admin` answer, and writes the reply. It runs in the process
+//! that serves the command, on the cache of that process.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -13,10 +14,10 @@ use super::process;
 use crate::admin::{self, Cause, Listed, Refused, Selection};
 use crate::cache::Cache;
 
-/// The table that the module exports.
+/// The type of the table that the module exports.
 pub(super) struct RpcTable([RpcExport; 6]);
 
-// SAFETY: the pointers in it are to constant text.
+// SAFETY: the pointers in it lead to constant text.
 unsafe impl Sync for RpcTable {}
 
 /// The commands.
@@ -40,16 +41,16 @@ pub(super) static TABLE: RpcTable = RpcTable([
 ]);
 
 impl RpcTable {
-    /// For the module's exports.
+    /// The first row, for the module's exports.
     pub(super) const fn rows(&self) -> *const RpcExport {
         self.0.as_ptr()
     }
 }
 
-/// A command's description, as the host wants it.
+/// A command's description in the host's form.
 struct Doc([*const c_char; 2]);
 
-// SAFETY: constant text.
+// SAFETY: the pointers in it lead to constant text.
 unsafe impl Sync for Doc {}
 
 static LIST_DOC: Doc = doc(c"The servers of all pools, or of [pool], or [server] of it");
@@ -78,7 +79,7 @@ const fn row(
 }
 
 unsafe extern "C" fn list(rpc: *const Rpc, context: *mut c_void) {
-    // SAFETY: the host's own arguments.
+    // SAFETY: the host calls this as a command, with its own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
         let (pool, server) = (call.argument()?, call.argument()?);
         let selection = Selection {
@@ -93,7 +94,7 @@ unsafe extern "C" fn list(rpc: *const Rpc, context: *mut c_void) {
 }
 
 unsafe extern "C" fn ping(rpc: *const Rpc, context: *mut c_void) {
-    // SAFETY: the host's own arguments.
+    // SAFETY: the host calls this as a command, with its own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
         for pinged in admin::ping(cache, call.argument()?.as_deref())? {
             let reply = call.structure();
@@ -107,7 +108,7 @@ unsafe extern "C" fn ping(rpc: *const Rpc, context: *mut c_void) {
 }
 
 unsafe extern "C" fn set_state(rpc: *const Rpc, context: *mut c_void) {
-    // SAFETY: the host's own arguments.
+    // SAFETY: the host calls this as a command, with its own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
         let state = call.required("active|disabled")?;
         let server = call.required("server")?;
@@ -119,14 +120,14 @@ unsafe extern "C" fn set_state(rpc: *const Rpc, context: *mut c_void) {
 }
 
 unsafe extern "C" fn hash(rpc: *const Rpc, context: *mut c_void) {
-    // SAFETY: the host's own arguments.
+    // SAFETY: the host calls this as a command, with its own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
         let key = call.required("key")?;
         let placed = admin::hash(cache, key.as_bytes(), call.argument()?.as_deref())?;
         let reply = call.structure();
         reply.text(c"pool", &placed.pool);
         reply.text(c"key", &placed.wire);
-        // As text: kamcmd shows numbers from 2^31 on as negative ones.
+        // They are texts because kamcmd shows numbers from 2^31 on as negative ones.
         reply.text(c"hash", &placed.hash.to_string());
         reply.text(c"point", &placed.point.to_string());
         reply.text(c"owner", &placed.owner);
@@ -136,7 +137,7 @@ unsafe extern "C" fn hash(rpc: *const Rpc, context: *mut c_void) {
 }
 
 unsafe extern "C" fn reload(rpc: *const Rpc, context: *mut c_void) {
-    // SAFETY: the host's own arguments.
+    // SAFETY: the host calls this as a command, with its own arguments.
     unsafe { Call::new(rpc, context) }.answer(|call, cache| {
         for pool in admin::reload(cache, call.argument()?.as_deref())? {
             let reply = call.structure();
@@ -147,12 +148,11 @@ unsafe extern "C" fn reload(rpc: *const Rpc, context: *mut c_void) {
     });
 }
 
-/// The longest text of a fault that every way takes: jsonrpcs cuts it after 127 bytes
-/// (`modules/jsonrpcs`), and from 255 on kamcmd gets no answer at all (`modules/ctl`,
-/// `FAULT_START_BUF`).
+/// The longest text of a fault that reaches every client whole. Module jsonrpcs cuts a text after
+/// 127 bytes; from 255 bytes on, kamcmd gets no answer at all (`modules/ctl`: `FAULT_START_BUF`).
 const MAX_FAULT: usize = 127;
 
-/// A fault's text: all of `reason`, or its beginning, with the rest in the log.
+/// The text of a fault: `reason`, or its beginning if it is too long. The log then has all of it.
 fn within_a_fault(reason: &str) -> Cow<'_, str> {
     const MORE: &str = "... (see the log)";
     if reason.len() <= MAX_FAULT {
@@ -164,16 +164,16 @@ fn within_a_fault(reason: &str) -> Cow<'_, str> {
     Cow::Owned([&reason[..end.unwrap_or(0)], MORE].concat())
 }
 
-/// Why a command has no reply, in the host's form.
+/// The reply of a command that failed.
 struct Fault {
-    /// As in HTTP and SIP.
+    /// The code, as in HTTP and SIP.
     code: c_int,
-    /// One line, what matters most first.
+    /// One line that begins with what matters most.
     reason: Cow<'static, str>,
 }
 
 impl Fault {
-    /// An argument that is not there.
+    /// An argument is missing.
     fn missing(what: &str) -> Self {
         Self {
             code: 400,
@@ -181,13 +181,13 @@ impl Fault {
         }
     }
 
-    /// An argument that is not UTF-8.
+    /// An argument is not UTF-8.
     const NOT_TEXT: Self = Self {
         code: 400,
         reason: Cow::Borrowed("an argument is refused; accepted: UTF-8 text"),
     };
 
-    /// A panic.
+    /// The command panicked.
     const INTERNAL: Self = Self {
         code: 500,
         reason: Cow::Borrowed("internal error, see the log"),
@@ -206,13 +206,13 @@ impl From<Refused> for Fault {
     }
 }
 
-/// One command on its way: its arguments and its reply.
+/// A command that the host has called: its arguments and its reply.
 struct Call {
     rpc: *const Rpc,
     context: *mut c_void,
 }
 
-/// A structure of a reply.
+/// A structure in a reply.
 struct Structure<'a> {
     call: &'a Call,
     handle: *mut c_void,
@@ -220,12 +220,13 @@ struct Structure<'a> {
 
 impl Call {
     /// # Safety
-    /// What the host has called a command with; used before that command returns.
+    /// The host has called a command with these arguments, and the result is not used after that
+    /// command has returned.
     unsafe fn new(rpc: *const Rpc, context: *mut c_void) -> Self {
         Self { rpc, context }
     }
 
-    /// Runs `command`; its refusal, and a panic, become the reply's fault.
+    /// Runs `command`. If it fails or panics, the reply is a fault.
     fn answer(&self, command: impl FnOnce(&Self, &mut Cache) -> Result<(), Fault>) {
         let done = guard(Err(Fault::INTERNAL), || {
             process::with(|process| command(self, &mut process.cache))
@@ -234,7 +235,7 @@ impl Call {
         if let Err(Fault { code, reason }) = done {
             let reason = within_a_fault(&reason);
             let reason = Str::borrowed(reason.as_bytes());
-            // SAFETY: by the contract of `new`; the format takes a length and a text.
+            // SAFETY: by the contract of `new`. The format takes a length and a text.
             unsafe {
                 let fault = (*self.rpc).fault;
                 fault(self.context, code, c"%.*s".as_ptr(), reason.len, reason.s);
@@ -242,23 +243,23 @@ impl Call {
         }
     }
 
-    /// The next argument, which must be there; `what` names it.
+    /// The next argument, which `what` names. It is an error if it is missing.
     fn required(&self, what: &str) -> Result<String, Fault> {
         self.argument()?.ok_or_else(|| Fault::missing(what))
     }
 
-    /// The next argument, if there is one.
+    /// The next argument, or `None` if there are no more.
     fn argument(&self) -> Result<Option<String>, Fault> {
         let mut text = Str {
             s: ptr::null_mut(),
             len: 0,
         };
-        // SAFETY: by the contract of `new`; the format fills one `Str`.
+        // SAFETY: by the contract of `new`. The format fills one `Str`.
         let count = unsafe { ((*self.rpc).scan)(self.context, c"*.S".as_ptr(), &raw mut text) };
         if count < 1 || text.s.is_null() {
             return Ok(None);
         }
-        // SAFETY: the host's text, which holds until the command returns.
+        // SAFETY: it is the host's text, which stays until the command returns.
         let bytes = unsafe { text.bytes() }.to_vec();
         String::from_utf8(bytes)
             .map(Some)
@@ -287,7 +288,7 @@ impl Call {
     /// Adds a structure to the reply.
     fn structure(&self) -> Structure<'_> {
         let mut handle = ptr::null_mut::<c_void>();
-        // SAFETY: by the contract of `new`; the format fills one pointer.
+        // SAFETY: by the contract of `new`. The format fills one pointer.
         unsafe { ((*self.rpc).add)(self.context, c"{".as_ptr(), &raw mut handle) };
         Structure { call: self, handle }
     }
@@ -301,7 +302,7 @@ impl Structure<'_> {
 
     fn number(&self, name: &CStr, number: u32) {
         if !self.handle.is_null() {
-            // SAFETY: a handle of this reply; the format takes a name and an unsigned.
+            // SAFETY: the handle belongs to this reply. The format takes a name and an unsigned.
             unsafe {
                 ((*self.call.rpc).struct_add)(self.handle, c"u".as_ptr(), name.as_ptr(), number);
             }
@@ -313,16 +314,17 @@ impl Structure<'_> {
         self.add(c"[", name, (&raw mut list).cast());
         for text in texts.iter().filter(|_| !list.is_null()) {
             let mut value = Str::borrowed(text.as_bytes());
-            // SAFETY: a handle of this reply; the format takes one `Str`, which is copied.
+            // SAFETY: the handle belongs to this reply. The format takes one `Str`, which the host
+            // copies.
             unsafe { ((*self.call.rpc).array_add)(list, c"S".as_ptr(), &raw mut value) };
         }
     }
 
-    /// Adds a member whose value the format takes by pointer.
+    /// Adds a member. `value` points to what `format` says.
     fn add(&self, format: &CStr, name: &CStr, value: *mut c_void) {
         if !self.handle.is_null() {
-            // SAFETY: a handle of this reply; the callers' formats take a name and a pointer to
-            // what they say, which is copied or filled before this returns.
+            // SAFETY: the handle belongs to this reply. The callers' formats take a name and a
+            // pointer to what they say, which the host copies or fills before this returns.
             unsafe {
                 ((*self.call.rpc).struct_add)(self.handle, format.as_ptr(), name.as_ptr(), value);
             }

@@ -1,7 +1,7 @@
-//! The statistics: the group `memcached` of the host's counters.
+//! The statistics, registered with the host as the group `memcached`.
 //!
-//! Their values are in memory of ours; the host asks for them by callback, in whichever process is
-//! asked (`core/counters.c`). So they are read the same by every way that the host has.
+//! Their values are in the module's own shared memory. The host calls us for a value, in the process
+//! that needs it (`core/counters.c`), so every way to read statistics shows the same values.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -12,18 +12,18 @@ use super::host::symbols::host;
 use super::process;
 use crate::stats::{Statistic, TABLE};
 
-/// `CNT_F_NO_RESET`: the host cannot set it to 0.
+/// `CNT_F_NO_RESET`: the host cannot set the statistic to 0.
 const NO_RESET: c_int = 1;
 
-/// Makes them known to the host, in `mod_init`.
+/// Registers all statistics with the host, in `mod_init`.
 ///
 /// # Errors
-/// The name of one that the host does not take.
+/// The host does not accept the statistic of this name.
 pub(super) fn register() -> Result<(), &'static CStr> {
     for statistic in TABLE {
         let mut handle = 0;
-        // SAFETY: a core function for `mod_init`; it copies the texts, and gives the row, which
-        // lives for good, back to `read`.
+        // SAFETY: this runs in `mod_init`, for which the core function is made. It copies the texts,
+        // and passes the row, which is constant, to `read`.
         let registered = unsafe {
             (host().symbols.counter_register)(
                 &raw mut handle,
@@ -45,7 +45,7 @@ pub(super) fn register() -> Result<(), &'static CStr> {
 
 unsafe extern "C" fn read(_handle: u16, row: *mut c_void) -> i64 {
     guard(0, || {
-        // SAFETY: the row of the table that `register` gave.
+        // SAFETY: it is the row of the table that `register` has passed on.
         let statistic = unsafe { &*row.cast_const().cast::<Statistic>() };
         let value = process::with(|process| {
             process.cache.refresh();
