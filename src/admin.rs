@@ -1,6 +1,7 @@
-//! What operators ask a running cache: its servers, where a key lives, new lists of servers.
+//! The commands of operators to a running cache: show or ping its servers, set their state, show
+//! where a key lies, read lists of servers again.
 //!
-//! The answers are plain data; how they are asked for and shown is somebody else's.
+//! The answers are plain data. The caller knows how operators ask, and how an answer is shown.
 
 use std::time::Duration;
 
@@ -14,21 +15,21 @@ use crate::server::ServerSpec;
 use crate::status::Status;
 use crate::wire::net::Target;
 
-/// Why a question has no answer.
+/// Why a command was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// What has to change before the question can be answered.
+    /// What has to change before it can be done.
     pub cause: Cause,
-    /// One line, what matters most first: not every way to the caller takes all of it.
+    /// One line that begins with what matters most, since some clients show only its beginning.
     pub reason: String,
 }
 
-/// What keeps a question from being answered.
+/// What prevents a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The question itself: it names something that is not there or not accepted.
+    /// The command itself: it names something that does not exist or is not accepted.
     Question,
-    /// The state of the servers: the same question may be answered later.
+    /// The state of the servers: the same command may succeed later.
     Servers,
 }
 
@@ -41,41 +42,41 @@ impl Refused {
     }
 }
 
-/// Which servers a question is about: those of all pools, unless it names some.
+/// The servers that a command is about: all servers of all pools, unless it names some.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Selection<'a> {
-    /// Only those of the pool of this name.
+    /// If given, only servers of the pool of this name.
     pub pool: Option<&'a str>,
-    /// Only those of this alias or address.
+    /// If given, only servers of this alias or address.
     pub server: Option<&'a str>,
 }
 
-/// A server of a pool, and how it is.
+/// A server of a pool, and its state.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
-    /// The pool's name.
+    /// The name of the pool.
     pub pool: String,
     /// `host:port`, `[IPv6]:port` or the path.
     pub address: String,
-    /// Its alias, empty for none.
+    /// The server's alias, or an empty text.
     pub alias: String,
-    /// Its weight.
+    /// The server's weight.
     pub weight: u16,
-    /// The word for its state.
+    /// The word for the server's state.
     pub state: &'static str,
-    /// For how many seconds it has been in it.
+    /// For how many seconds the server has been in this state.
     pub since: u64,
-    /// The word for the failure that led to it, empty for none.
+    /// The word for the failure that led to this state, or an empty text.
     pub reason: &'static str,
-    /// The addresses that its name has, the one in use first; empty for none.
+    /// The addresses that the server's name resolves to, beginning with the one in use.
     pub resolved: String,
-    /// How quick it has been in the last minutes.
+    /// How long answers took in the last minutes.
     pub latency: Summary,
-    /// Operations under way in all processes.
+    /// How many operations are in progress, in all processes.
     pub in_flight: u32,
-    /// Operations since the start.
+    /// How many operations there were since the start.
     pub operations: u64,
-    /// Those of them that failed by the server's fault.
+    /// How many of these operations the server is to blame for failing.
     pub failures: u64,
 }
 
@@ -109,36 +110,36 @@ fn resolved(member: &Member) -> String {
     sites.join(" ")
 }
 
-/// Where a key lives.
+/// Where a key lies.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
-    /// The pool's name.
+    /// The name of the pool.
     pub pool: String,
     /// The key as it is sent.
     pub wire: String,
-    /// Its hash.
+    /// The key's hash.
     pub hash: u32,
-    /// The ring point, or the slot, that it falls on.
+    /// The point of the ring, or the slot, that the hash belongs to.
     pub point: u32,
-    /// The server that has it: alias or address.
+    /// The alias or address of the server that the key lies on.
     pub owner: String,
-    /// The servers that would stand in for the owner, in their order.
+    /// The servers that stand in for the owner, in the order in which they are asked.
     pub failover: Vec<String>,
 }
 
-/// A pool whose list of servers was read again.
+/// A pool whose list of servers has been read again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Reloaded {
-    /// The pool's name.
+    /// The name of the pool.
     pub name: String,
-    /// How many servers it has now.
+    /// How many servers the pool has now.
     pub servers: usize,
 }
 
-/// The servers of all pools, or of one, or one of these.
+/// Lists the selected servers.
 ///
 /// # Errors
-/// There is no pool of that name, or no server of that alias or address in it.
+/// No pool has that name, or no server in it has that alias or address.
 pub(crate) fn list(cache: &mut Cache, selection: Selection<'_>) -> Result<Vec<Listed>, Refused> {
     cache.refresh();
     let listed = members(select(cache.pools(), selection.pool)?, selection.server)?;
@@ -148,13 +149,13 @@ pub(crate) fn list(cache: &mut Cache, selection: Selection<'_>) -> Result<Vec<Li
     Ok(rows.collect())
 }
 
-/// Where `key` lives in a pool, the default one if none is named.
+/// Tells where `key` lies in the pool of that name, or in the default pool.
 ///
 /// # Errors
-/// There is no pool of that name; the key is empty.
+/// No pool has that name, the key is empty, or no server is live.
 pub(crate) fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<Placed, Refused> {
     cache.refresh();
-    // Never empty: every cache has its default pool.
+    // There is at least one: every cache has a default pool.
     let pool = &select(cache.pools(), pool)?[0];
     let wire = pool.placement().wire_key(key);
     let wire = wire.map_err(|refusal| Refused::because(refusal.to_string()))?;
@@ -174,12 +175,12 @@ pub(crate) fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<
     })
 }
 
-/// Reads the `servers_file` of all pools that have one, or of one pool, again. Every process uses
-/// the new list from its next operation on.
+/// Reads the `servers_file` of one pool again, or of all pools that have one. Every process uses the
+/// new list from its next operation on.
 ///
 /// # Errors
-/// There is no such pool or no such file; a file cannot be read or has a mistake. Nothing has then
-/// changed.
+/// The pool or its file does not exist, or a file cannot be read or has a mistake. In these cases
+/// nothing has changed.
 pub(crate) fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Refused> {
     let mut lists = Vec::new();
     for pool_of_file in select(cache.pools(), pool)? {
@@ -212,26 +213,26 @@ pub(crate) fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reload
     Ok(reloaded.collect())
 }
 
-/// What a probe of a server came to.
+/// A server's answer to a ping.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Pinged {
-    /// The pool's name.
+    /// The name of the pool.
     pub pool: String,
-    /// The server's alias or address.
+    /// The alias or address of the server.
     pub server: String,
-    /// `ok`, or the word for what went wrong.
+    /// `ok`, or the word for the failure.
     pub answer: &'static str,
-    /// What went wrong, empty for nothing.
+    /// A description of the failure, or an empty text.
     pub reason: String,
 }
 
-/// How long a ping may take.
+/// How long a ping may take, all servers together.
 const PING_LIMIT: Duration = Duration::from_millis(1000);
 
-/// Asks all servers, or one, whether they are there. Changes nobody's state.
+/// Asks one server, or all, for a sign of life. This changes no server's state.
 ///
 /// # Errors
-/// There is no server of that alias or address.
+/// No server has that alias or address.
 pub(crate) fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged>, Refused> {
     cache.refresh();
     let asked = members(cache.pools(), server)?;
@@ -256,10 +257,10 @@ pub(crate) fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged
     Ok(pinged.collect())
 }
 
-/// The state of that word, if it is one that an operator may set.
+/// The state that an operator names, to be set with [`set_state`].
 ///
 /// # Errors
-/// Another word than `active` or `disabled`.
+/// The word is neither `active` nor `disabled`.
 pub(crate) fn state(word: &str) -> Result<State, Refused> {
     [State::Active, State::Disabled]
         .into_iter()
@@ -270,10 +271,10 @@ pub(crate) fn state(word: &str) -> Result<State, Refused> {
         })
 }
 
-/// Takes a server out of service, or puts it back, in every pool that it is in.
+/// Takes a server out of service, or back into service, in every pool that it belongs to.
 ///
 /// # Errors
-/// There is no server of that alias or address.
+/// No server has that alias or address.
 pub(crate) fn set_state(
     cache: &mut Cache,
     state: State,
@@ -288,7 +289,7 @@ pub(crate) fn set_state(
     Ok(changed.collect())
 }
 
-/// The servers of these pools, or those called `name`, each with its pool.
+/// The servers of these pools, each with its pool. With `name`, only those of this alias or address.
 fn members<'a>(
     pools: &'a [Pool],
     name: Option<&str>,
@@ -316,7 +317,7 @@ fn is_called(member: &Member, name: &str) -> bool {
         || spec.address.short() == name
 }
 
-/// The pool called `name`, or all.
+/// The pool called `name`, or all pools.
 fn select<'a>(pools: &'a [Pool], name: Option<&str>) -> Result<&'a [Pool], Refused> {
     let Some(name) = name else {
         return Ok(pools);

@@ -1,9 +1,8 @@
-//! Stats: what a pool's operations have come to, counted in memory that all processes share.
+//! `Stats` are a pool's statistics, in memory that all processes share.
 //!
-//! Each counter is one relaxed atomic, and each event has one, added to where it happens: what an
-//! operation was and came to in `cache`, stand-ins in `pool`, servers left alone in `member`, bytes
-//! and connections in `connection`. An operation answered without trouble adds to three of them.
-//! [`TABLE`] says what operators see: some of these names are sums. All bits zero = nothing yet.
+//! Each is a relaxed atomic that belongs to one kind of event, and the code that causes the event
+//! adds to it. An operation without trouble adds to three of them. [`TABLE`] names what operators
+//! see; some of these statistics are sums. All bits zero means that nothing has happened yet.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,62 +17,62 @@ use crate::status::Status;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds one.
     pub fn count(&self) {
         self.add(1);
     }
 
-    /// That many more.
+    /// Adds `number`.
     pub fn add(&self, number: usize) {
         self.0.fetch_add(number as u64, Ordering::Relaxed);
     }
 
-    /// How many there were.
+    /// The number so far.
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A pool's counters.
+/// The statistics of a pool.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Reads that found an item.
+    /// Read operations that found an item.
     pub hits: Counter,
-    /// Reads that found none.
+    /// Read operations that found no item.
     pub misses: Counter,
-    /// Reads that came to nothing.
+    /// Read operations that failed.
     pub failed_gets: Counter,
-    /// Items to be stored.
+    /// Store operations.
     pub sets: Counter,
-    /// Items to be deleted.
+    /// Delete operations.
     pub deletes: Counter,
-    /// Items to be counted up or down.
+    /// Count operations, up or down.
     pub counts: Counter,
-    /// Lifetimes to be changed.
+    /// Operations that change a lifetime.
     pub touches: Counter,
-    /// Operations that failed otherwise than by the two below.
+    /// Operations that failed, without those in `timeouts` and `refused`.
     pub errors: Counter,
-    /// Operations whose time was up.
+    /// Operations that got no answer before their deadline.
     pub timeouts: Counter,
-    /// Operations of which nothing was sent, because they must not be.
+    /// Operations that were refused before anything was sent.
     pub refused: Counter,
-    /// Requests sent again, on a new connection.
+    /// Requests sent again on a new connection.
     pub retries: Counter,
-    /// Connections opened in place of one that was lost.
+    /// Connections opened to replace a lost one.
     pub reconnects: Counter,
-    /// Operations that a stand-in has answered.
+    /// Operations answered by a stand-in.
     pub failovers: Counter,
-    /// Times that a server was not asked, because it is out or not answering.
+    /// Times that a server was not asked because it was out of service or not answering.
     pub skipped: Counter,
-    /// Bytes of replies.
+    /// Bytes received in replies.
     pub bytes_in: Counter,
-    /// Bytes of requests.
+    /// Bytes sent in requests.
     pub bytes_out: Counter,
 }
 
 impl Stats {
-    /// An operation has no answer.
+    /// Counts an operation that failed.
     #[cold]
     pub fn note_failure(&self, error: &Error) {
         let counter = match Status::of_error(error) {
@@ -85,19 +84,19 @@ impl Stats {
     }
 }
 
-/// How a pool's servers are at the moment.
+/// How many of a pool's servers are in which state now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Servers {
-    /// Those in the state `active`.
+    /// Servers in the state `active`.
     pub active: u64,
-    /// Those in the state `inactive`.
+    /// Servers in the state `inactive`.
     pub inactive: u64,
-    /// Operations that wait for any of them.
+    /// Operations that wait for an answer of any of the servers.
     pub waiting: u64,
 }
 
 impl Servers {
-    /// One more server, in this state, with so many operations waiting for it.
+    /// The same with one more server, which is in this state and has so many operations waiting.
     pub fn with(self, state: State, waiting: u32) -> Self {
         Self {
             active: self.active + u64::from(state == State::Active),
@@ -107,17 +106,17 @@ impl Servers {
     }
 }
 
-/// A number that operators can ask for.
+/// A statistic as operators see it.
 pub struct Statistic {
-    /// Its name.
+    /// The name.
     pub name: &'static CStr,
-    /// What it tells.
+    /// The description.
     pub about: &'static CStr,
-    /// One pool's part of it.
+    /// Reads the value of one pool. The value of the module is the sum over all pools.
     pub read: fn(&Stats, &Servers) -> u64,
 }
 
-/// All that there are.
+/// All statistics.
 pub(crate) static TABLE: &[Statistic] = &[
     Statistic {
         name: c"gets",

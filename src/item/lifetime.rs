@@ -1,21 +1,22 @@
-//! Lifetime: how long memcached keeps an item, as operators write it and as the wire has it.
+//! A `Lifetime` is how long memcached keeps an item: as operators write it, and as it is sent.
 //!
-//! memcached reads a number up to 30 days as seconds from now and anything larger as Unix
-//! time; a relative 40 days would be 1970 and the item gone at once. Here nothing vanishes
-//! silently: what cannot be meant as Unix time is turned into one.
-//! Source: memcached's protocol text, section "Expiration times".
+//! memcached takes a number up to 30 days as seconds from now, and a larger number as Unix time
+//! (its protocol text, section "Expiration times"). So 40 days, sent as seconds, would be a moment
+//! of 1970, and the item would vanish at once. This type sends such a lifetime as the Unix time at
+//! which it ends.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::Refusal;
 
-/// The longest relative lifetime memcached knows: 30 days in seconds.
+/// The longest lifetime that memcached takes as seconds from now: 30 days.
 pub(crate) const MAX_RELATIVE: u64 = 60 * 60 * 24 * 30;
 
-/// The last moment that is sent: memcached keeps Unix time in 31 bits here and there.
+/// The last moment that is sent, since memcached keeps Unix time in 31 bits in some places.
 const LAST_MOMENT: u64 = i32::MAX as u64;
 
-/// A lifetime as the operator or the script gave it: seconds, or a Unix time; 0 = never expires.
+/// A lifetime as the operator or the script gave it, in seconds or as Unix time. 0 means that the
+/// item never expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lifetime(u64);
 
@@ -23,18 +24,18 @@ impl Lifetime {
     /// A lifetime from an integer.
     ///
     /// # Errors
-    /// [`Refusal::Lifetime`] when it is negative.
+    /// [`Refusal::Lifetime`] if it is negative.
     pub fn new(seconds: i64) -> Result<Self, Refusal> {
         u64::try_from(seconds)
             .map(Self)
             .map_err(|_| Refusal::Lifetime)
     }
 
-    /// Reads decimal seconds; blanks around them are ignored, empty text is `None` (the default).
-    /// A number beyond 64 bits counts as the largest.
+    /// Reads decimal seconds, and ignores blanks around them. An empty text is `None`, which means
+    /// the default. A number of more than 64 bits counts as the largest possible one.
     ///
     /// # Errors
-    /// [`Refusal::Lifetime`] for anything else, a sign included.
+    /// [`Refusal::Lifetime`] for any other text, including a number with a sign.
     pub fn parse(text: &[u8]) -> Result<Option<Self>, Refusal> {
         let digits = text.trim_ascii();
         if digits.is_empty() {
@@ -50,13 +51,13 @@ impl Lifetime {
         Ok(Some(Self(seconds)))
     }
 
-    /// The number it was given as.
+    /// The number that was given.
     pub fn seconds(self) -> u64 {
         self.0
     }
 
-    /// The number that memcached must be sent for it. The clock is read only for a lifetime
-    /// beyond 30 days.
+    /// The number to send to memcached. This reads the clock only for lifetimes of more than 30
+    /// days.
     pub fn on_wire(self) -> u32 {
         if self.0 <= MAX_RELATIVE {
             return self.0 as u32;
@@ -67,7 +68,7 @@ impl Lifetime {
         self.on_wire_at(now)
     }
 
-    /// The same, told the present Unix time.
+    /// The same for a given Unix time.
     fn on_wire_at(self, unix_now: u64) -> u32 {
         let moment = match self.0 {
             relative if relative <= MAX_RELATIVE => relative,

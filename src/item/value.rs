@@ -1,13 +1,15 @@
-//! Value: what a script stores and reads, a number or a string, and its form in memcached.
+//! A `Value` is what a script stores and reads, an integer or a string; here it gets its form in
+//! memcached and back.
 //!
-//! The client flags of an item tell the two apart as the C module does: bit 0 set = a string,
-//! byte for byte; clear = decimal text. Other clients' items have that bit clear too, or set for
-//! reasons of their own; text that is no number is then read as the string that it is.
+//! The client flags of an item tell integers and strings apart, as in the C module. If bit 0 is set,
+//! the item is a string, byte for byte. If it is clear, the item is an integer if its text is one in
+//! its shortest form, and otherwise a string, too. So other clients' items, which have that bit
+//! clear, lose nothing: the telephone number `0049301234` keeps its zeros.
 
-/// Client flags of a stored string; numbers are stored with flags 0.
+/// The client flags of strings that we store. Integers get 0.
 pub(crate) const TEXT_FLAG: u32 = 1;
 
-/// Room for the decimal text of any 64-bit integer.
+/// The length of the longest decimal text of a 64-bit integer.
 pub(crate) const MAX_DECIMAL: usize = 20;
 
 /// A value on its way between script and memcached.
@@ -19,28 +21,28 @@ pub enum Value<'a> {
     Text(&'a [u8]),
 }
 
-/// How an item without [`TEXT_FLAG`] is read.
+/// Which items without [`TEXT_FLAG`] are read as integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbers {
-    /// As an integer where it fits 64 bits (Kamailio ≥ 5.7).
+    /// Integers that fit into 64 bits (Kamailio from 5.7 on).
     Bits64,
-    /// As an integer where it fits 32 bits (Kamailio ≤ 5.6 cuts larger ones).
+    /// Integers that fit into 32 bits (Kamailio up to 5.6, which would cut larger ones).
     Bits32,
-    /// Never as an integer (`stringify=1`).
+    /// No item at all (`stringify=1`).
     AsText,
 }
 
 impl<'a> Value<'a> {
-    /// The client flags and bytes to store; `room` takes the text of a number.
-    pub fn encode(self, room: &'a mut [u8; MAX_DECIMAL]) -> (u32, &'a [u8]) {
+    /// The client flags and the bytes to store. The text of an integer is written to `buffer`.
+    pub fn encode(self, buffer: &'a mut [u8; MAX_DECIMAL]) -> (u32, &'a [u8]) {
         match self {
-            Self::Integer(number) => (0, signed_decimal(number, room)),
+            Self::Integer(number) => (0, signed_decimal(number, buffer)),
             Self::Text(bytes) => (TEXT_FLAG, bytes),
         }
     }
 }
 
-/// What a stored item turned out to be.
+/// What a read item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// An integer.
@@ -79,7 +81,8 @@ fn is_shortest_integer(text: &[u8]) -> bool {
     }
 }
 
-/// An operand: an integer, or its decimal text with blanks around it.
+/// Reads the operand of an operation, which is an integer or its decimal text. Blanks around the
+/// text are ignored.
 pub(crate) fn operand(value: Value<'_>) -> Option<i64> {
     match value {
         Value::Integer(number) => Some(number),
@@ -87,27 +90,28 @@ pub(crate) fn operand(value: Value<'_>) -> Option<i64> {
     }
 }
 
-/// The decimal text of `number`, written at the end of `room`.
-pub(crate) fn decimal(number: u64, room: &mut [u8; MAX_DECIMAL]) -> &[u8] {
-    let at = digits(number, room);
-    &room[at..]
+/// Writes the decimal text of `number` to the end of `buffer`.
+pub(crate) fn decimal(number: u64, buffer: &mut [u8; MAX_DECIMAL]) -> &[u8] {
+    let at = digits(number, buffer);
+    &buffer[at..]
 }
 
-/// The decimal text of `number` with its sign, written at the end of `room`.
-pub(crate) fn signed_decimal(number: i64, room: &mut [u8; MAX_DECIMAL]) -> &[u8] {
-    let mut at = digits(number.unsigned_abs(), room);
+/// Writes the decimal text of `number`, with its sign, to the end of `buffer`.
+pub(crate) fn signed_decimal(number: i64, buffer: &mut [u8; MAX_DECIMAL]) -> &[u8] {
+    let mut at = digits(number.unsigned_abs(), buffer);
     if number < 0 {
         at -= 1;
-        room[at] = b'-';
+        buffer[at] = b'-';
     }
-    &room[at..]
+    &buffer[at..]
 }
 
-fn digits(mut number: u64, room: &mut [u8; MAX_DECIMAL]) -> usize {
+/// Writes the digits of `number` to the end of `buffer`, and returns the index of the first one.
+fn digits(mut number: u64, buffer: &mut [u8; MAX_DECIMAL]) -> usize {
     let mut at = MAX_DECIMAL;
     loop {
         at -= 1;
-        room[at] = b'0' + (number % 10) as u8;
+        buffer[at] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
             return at;
@@ -127,8 +131,8 @@ mod tests {
     use super::*;
 
     fn stored(value: Value<'_>) -> (u32, Vec<u8>) {
-        let mut room = [0; MAX_DECIMAL];
-        let (flags, bytes) = value.encode(&mut room);
+        let mut buffer = [0; MAX_DECIMAL];
+        let (flags, bytes) = value.encode(&mut buffer);
         (flags, bytes.to_vec())
     }
 

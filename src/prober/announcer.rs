@@ -1,11 +1,14 @@
-//! Events: which server has gone down or come up since the last look, once for the whole node.
+//! The `Announcer` finds out which servers have gone down or come up since it last looked. Each
+//! change is announced once on the whole node.
 //!
-//! Any process may change a server's state, but one alone announces it: it looks at the states
-//! again and again and compares them with what it has announced. So there is no queue to overflow
-//! and no lock, and whoever made a change may have died since. *Down* is out of service, by failures
-//! (inactive) or by an operator (disabled); *up* is active again. Between an announced down and its
-//! up nothing else is announced; an outage that begins and ends between two looks is none. As it
-//! looks before each round of probes, that takes an operator, or a probe already on its way.
+//! Any process may change a server's state, but only the prober's process has an announcer. Before
+//! each round of probes it compares all states with what it has announced. So there is no queue that
+//! could overflow and no lock, and a process that dies after a change takes nothing with it.
+//!
+//! *Down* means out of service, because of failures (inactive) or by an operator (disabled). *Up*
+//! means active again. Once a server is announced as down, nothing more is announced about it until
+//! it is up. An outage that begins and ends between two looks is not announced; this takes an
+//! operator, or a probe that was already under way.
 
 use std::time::Duration;
 
@@ -17,19 +20,19 @@ use crate::pool::{Member, Pool};
 use crate::server::Address;
 use crate::status::Status;
 
-/// What has happened to a server.
+/// What can happen to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It is out of service.
+    /// The server went out of service.
     Down,
-    /// It is back.
+    /// The server is in service again.
     Up,
 }
 
-/// One change of one server.
+/// A change of one server in one pool.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// What has happened.
+    /// What has happened to the server.
     pub kind: Kind,
     server: String,
     alias: String,
@@ -44,15 +47,16 @@ pub(crate) struct Event {
 pub(crate) enum Field {
     /// `host:port`, `[IPv6]:port` or the path.
     Server,
-    /// The server's alias, empty for none.
+    /// The server's alias, or an empty text.
     Alias,
     /// The pool's name.
     Pool,
-    /// The word for the state that it is in now.
+    /// The word for the server's state after the change.
     State,
-    /// The word for the failure that took it out, empty if an operator did.
+    /// The word for the failure that took the server out of service, or an empty text if an
+    /// operator did.
     Reason,
-    /// For how many whole seconds it was out; 0 for one that has just gone.
+    /// For how many whole seconds the server was out of service; 0 when it has just gone down.
     Downtime,
 }
 
@@ -70,7 +74,7 @@ impl Event {
         }
     }
 
-    /// A piece of its data.
+    /// Reads a piece of the event's data.
     pub(crate) fn field(&self, field: Field) -> Value<'_> {
         let text = match field {
             Field::Server => &self.server,
@@ -87,7 +91,7 @@ impl Event {
     }
 }
 
-/// A server that was announced as down.
+/// A server that has been announced as down.
 #[derive(Debug)]
 struct Announced {
     pool: usize,
@@ -96,7 +100,7 @@ struct Announced {
     reason: Option<Status>,
 }
 
-/// What was announced so far.
+/// The servers that have been announced as down, and when it last looked.
 #[derive(Debug)]
 pub(crate) struct Announcer {
     outages: Vec<Announced>,
@@ -104,7 +108,8 @@ pub(crate) struct Announcer {
 }
 
 impl Default for Announcer {
-    /// Has announced nothing: whatever is out already will be.
+    /// An announcer that has announced nothing yet. Its first look announces all servers that are
+    /// out of service already.
     fn default() -> Self {
         Self {
             outages: Vec::new(),
@@ -114,10 +119,10 @@ impl Default for Announcer {
 }
 
 impl Announcer {
-    /// What is to be announced `now`. A server that has left its pool's list is forgotten.
+    /// The events since the last look. It forgets servers that have left their pool's list.
     ///
-    /// It compares all states, at one load each, rather than trust in the number of changes: that is
-    /// counted after the change, by a process that may have died in between.
+    /// It compares all states, which costs one load each. It does not rely on the number of changes:
+    /// a process counts a change after it has made it, and may die in between.
     pub(crate) fn look(&mut self, cache: &mut Cache, now: Moment) -> Vec<Event> {
         cache.refresh();
         let (mut events, mut known) = (Vec::new(), std::mem::take(&mut self.outages));
@@ -128,7 +133,8 @@ impl Announcer {
                 let outage = known.iter().position(same);
                 let outage = outage.map(|index| known.swap_remove(index));
                 let (health, state) = (member.health(), member.health().state());
-                // The moment may lag behind the state, but it lies between this look and the last.
+                // The noted moment may lag behind the state. The true one lies between the last
+                // look and this one.
                 let since = || health.since().max(self.looked).min(now);
                 match (outage, state) {
                     (None, State::Inactive | State::Disabled) => {
