@@ -28,7 +28,7 @@ pub(crate) struct Refused {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The command itself: it names something that does not exist or is not accepted.
-    Question,
+    Command,
     /// The state of the servers: the same command may succeed later.
     Servers,
 }
@@ -36,7 +36,7 @@ pub(crate) enum Cause {
 impl Refused {
     fn because(reason: String) -> Self {
         Self {
-            cause: Cause::Question,
+            cause: Cause::Command,
             reason,
         }
     }

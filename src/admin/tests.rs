@@ -67,7 +67,7 @@ fn a_key_is_placed_as_operations_would() {
     assert_eq!(placed.failover.len(), 2);
     assert!(!placed.failover.contains(&placed.owner));
     let refused = hash(&mut cache, b"", None).unwrap_err();
-    assert_eq!(refused.cause, Cause::Question);
+    assert_eq!(refused.cause, Cause::Command);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn operators_set_two_of_the_states() {
     for word in ["", "inactive", "trying", "Active", "disabled "] {
         let refused = state(word).unwrap_err();
         let reason = format!("state '{word}' is refused; accepted: active, disabled");
-        assert_eq!((refused.cause, refused.reason), (Cause::Question, reason));
+        assert_eq!((refused.cause, refused.reason), (Cause::Command, reason));
     }
 }
 

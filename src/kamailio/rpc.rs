@@ -198,7 +198,7 @@ impl From<Refused> for Fault {
     fn from(refused: Refused) -> Self {
         Self {
             code: match refused.cause {
-                Cause::Question => 400,
+                Cause::Command => 400,
                 Cause::Servers => 500,
             },
             reason: refused.reason.into(),
