@@ -129,7 +129,7 @@ fn with_message(body: impl FnOnce(*mut SipMsg)) {
     unsafe {
         let message = (symbols.faked_msg_get_next)();
         if message.is_null() {
-            log::error!("no request for an event's route");
+            log::error!("the core has no SIP message for an event's route");
             return;
         }
         let before = *symbols.route_type;
