@@ -159,11 +159,11 @@ pub(crate) fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<
     let pool = &select(cache.pools(), pool)?[0];
     let wire = pool.placement().wire_key(key);
     let wire = wire.map_err(|refusal| Refused::because(refusal.to_string()))?;
-    let nobody = || Refused {
+    let no_server = || Refused {
         cause: Cause::Servers,
         reason: "no server is live".into(),
     };
-    let location = pool.locate(wire.as_bytes()).ok_or_else(nobody)?;
+    let location = pool.locate(wire.as_bytes()).ok_or_else(no_server)?;
     let mut order = location.order.into_iter().map(ServerSpec::label);
     Ok(Placed {
         pool: pool.settings().name.clone(),
@@ -175,8 +175,8 @@ pub(crate) fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<
     })
 }
 
-/// Reads the `servers_file` of one pool again, or of all pools that have one. Every process uses the
-/// new list from its next operation on.
+/// Reads the `servers_file` of one pool again, or of all pools that have one. Every process uses
+/// the new list from its next operation on.
 ///
 /// # Errors
 /// The pool or its file does not exist, or a file cannot be read or has a mistake. In these cases
@@ -289,7 +289,8 @@ pub(crate) fn set_state(
     Ok(changed.collect())
 }
 
-/// The servers of these pools, each with its pool. With `name`, only those of this alias or address.
+/// The servers of these pools, each with its pool. With `name`, only those of this alias or
+/// address.
 fn members<'a>(
     pools: &'a [Pool],
     name: Option<&str>,

@@ -1,10 +1,10 @@
 //! A `Value` is what a script stores and reads, an integer or a string; here it gets its form in
 //! memcached and back.
 //!
-//! The client flags of an item tell integers and strings apart, as in the C module. If bit 0 is set,
-//! the item is a string, byte for byte. If it is clear, the item is an integer if its text is one in
-//! its shortest form, and otherwise a string, too. So other clients' items, which have that bit
-//! clear, lose nothing: the telephone number `0049301234` keeps its zeros.
+//! The client flags of an item tell integers and strings apart, as in the C module. If bit 0 is
+//! set, the item is a string, byte for byte. If it is clear, the item is an integer if its text is
+//! one in its shortest form, and otherwise a string, too. So other clients' items, which have that
+//! bit clear, lose nothing: the telephone number `0049301234` keeps its zeros.
 
 /// The client flags of strings that we store. Integers get 0.
 pub(crate) const TEXT_FLAG: u32 = 1;
@@ -244,7 +244,11 @@ mod tests {
                 }),
             ],
             flags in any::<u32>(),
-            numbers in prop_oneof![Just(Numbers::Bits64), Just(Numbers::Bits32), Just(Numbers::AsText)],
+            numbers in prop_oneof![
+                Just(Numbers::Bits64),
+                Just(Numbers::Bits32),
+                Just(Numbers::AsText),
+            ],
         ) {
             let (found, bytes) = read(flags & !TEXT_FLAG, &text, numbers);
             let (least, largest) = match numbers {

@@ -2,9 +2,10 @@
 //!
 //! [`crate::prober::announcer`] finds out what has happened. The prober's process then runs what
 //! the script has for it: `event_route[memcached:server-down]` or `[memcached:server-up]`, then the
-//! function that the parameter `event_callback` names. No cell of ours is borrowed meanwhile, so the
-//! script may use all variables. Each run gets one of the core's own SIP messages (`core/fmsg.c`),
-//! as events of other modules do, and what the script sets for it is removed afterwards.
+//! function that the parameter `event_callback` names. No cell of ours is borrowed meanwhile, so
+//! the script may use all variables. Each run gets one of the core's own SIP messages
+//! (`core/fmsg.c`), as events of other modules do, and what the script sets for it is removed
+//! afterwards.
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr;

@@ -1,7 +1,8 @@
 //! The statistics, registered with the host as the group `memcached`.
 //!
-//! Their values are in the module's own shared memory. The host calls us for a value, in the process
-//! that needs it (`core/counters.c`), so every way to read statistics shows the same values.
+//! Their values are in the module's own shared memory. The host calls us for a value, in the
+//! process that needs it (`core/counters.c`), so every way to read statistics shows the same
+//! values.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -22,8 +23,8 @@ const NO_RESET: c_int = 1;
 pub(super) fn register() -> Result<(), &'static CStr> {
     for statistic in TABLE {
         let mut handle = 0;
-        // SAFETY: this runs in `mod_init`, for which the core function is made. It copies the texts,
-        // and passes the row, which is constant, to `read`.
+        // SAFETY: this runs in `mod_init`, for which the core function is made. It copies the
+        // texts, and passes the row, which is constant, to `read`.
         let registered = unsafe {
             (host().symbols.counter_register)(
                 &raw mut handle,

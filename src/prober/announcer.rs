@@ -2,8 +2,8 @@
 //! change is announced once on the whole node.
 //!
 //! Any process may change a server's state, but only the prober's process has an announcer. Before
-//! each round of probes it compares all states with what it has announced. So there is no queue that
-//! could overflow and no lock, and a process that dies after a change takes nothing with it.
+//! each round of probes it compares all states with what it has announced. So there is no queue
+//! that could overflow and no lock, and a process that dies after a change takes nothing with it.
 //!
 //! *Down* means out of service, because of failures (inactive) or by an operator (disabled). *Up*
 //! means active again. Once a server is announced as down, nothing more is announced about it until
@@ -121,8 +121,8 @@ impl Default for Announcer {
 impl Announcer {
     /// The events since the last look. It forgets servers that have left their pool's list.
     ///
-    /// It compares all states, which costs one load each. It does not rely on the number of changes:
-    /// a process counts a change after it has made it, and may die in between.
+    /// It compares all states, which costs one load each. It does not rely on the number of
+    /// changes: a process counts a change after it has made it, and may die in between.
     pub(crate) fn look(&mut self, cache: &mut Cache, now: Moment) -> Vec<Event> {
         cache.refresh();
         let (mut events, mut known) = (Vec::new(), std::mem::take(&mut self.outages));

@@ -34,7 +34,7 @@
 #define KAMAILIO_EVENT_ROUTE 513
 
 /**
- * The name's data is whatever its parser has stored.
+ * The name's data is what its own parser has stored.
  */
 #define KAMAILIO_PV_NAME_OTHER 2
 

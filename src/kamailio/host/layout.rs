@@ -144,7 +144,7 @@ pub(crate) struct PvName {
     _other: [u64; 2],
 }
 
-/// The name's data is whatever its parser has stored.
+/// The name's data is what its own parser has stored.
 pub(crate) const PV_NAME_OTHER: c_int = 2;
 
 /// `pv_param_t`: name and index of a variable.
