@@ -9,6 +9,7 @@ mod builder;
 mod config;
 mod ready;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixDatagram;
@@ -82,6 +83,30 @@ impl Kamailio {
             script,
             pending: self.send(request.user(&script.name)),
         }
+    }
+
+    /// Sends this request for a script that many times at once; the answers, in the order of the
+    /// requests.
+    #[track_caller]
+    pub fn run_at_once(&self, script: &str, count: usize, request: &Request) -> Vec<Answer> {
+        let launch = |_| self.launch(script, request.clone());
+        let runs: Vec<Run> = (0..count).map(launch).collect();
+        runs.into_iter().map(Run::wait).collect()
+    }
+
+    /// Sends this request for a script, many at once, until every worker has run it; all answers.
+    /// The script must tell its process, `$pp`.
+    #[track_caller]
+    pub fn run_on_every_worker(&self, script: &str, request: &Request) -> Vec<Answer> {
+        let workers: HashSet<Pid> = self.workers().into_iter().collect();
+        let (mut seen, mut answers) = (HashSet::new(), Vec::new());
+        wait::until("an answer from every worker", wait::PATIENCE, || {
+            let more = self.run_at_once(script, 2 * workers.len(), request);
+            seen.extend(more.iter().map(Answer::process));
+            answers.extend(more);
+            seen == workers
+        });
+        answers
     }
 
     /// Sends a request and waits for its response.

@@ -40,6 +40,11 @@ impl Request {
         Request::new("OPTIONS")
     }
 
+    /// The same about a key, `$hdr(X-Key)` in the script.
+    pub fn about(key: impl AsRef<[u8]>) -> Request {
+        Request::options().header("X-Key", key)
+    }
+
     /// A request of any method over UDP.
     pub fn new(method: &str) -> Request {
         Request {

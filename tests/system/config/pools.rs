@@ -78,7 +78,7 @@ fn only_literal_text_names_a_pool() {
         .script("expiring", "$mct($hdr(X-Key)=>60) = 1;", &[])
         .script("whole", "$mct($hdr(X-Key)) = 1;", &[])
         .start();
-    let with = |key: &str| Request::options().header("X-Key", key);
+    let with = |key: &str| Request::about(key);
     kamailio.run_with("expiring", with("calls"));
     kamailio.run_with("whole", with("calls=>k"));
     assert_eq!(default.keys(), [&b"calls"[..], b"calls=>k"]);
@@ -153,7 +153,7 @@ fn the_prefix_stands_on_the_wire_and_never_in_the_digest() {
         .script("literal", "$mct(literal) = 1;", &[])
         .start();
     let set = |key: &str| {
-        let answer = kamailio.run_with("set", Request::options().header("X-Key", key));
+        let answer = kamailio.run_with("set", Request::about(key));
         assert_eq!(answer["$mct($hdr(X-Key))"], 1, "{key}");
     };
     let digest = |key: &str| format!("kam:{:x}", md5::compute(key));
@@ -215,7 +215,7 @@ fn each_key_lies_on_the_one_server_that_the_ring_names() {
             .start();
         assert_eq!(kamailio.run("literals")["$mcst"], "stored");
         for (server, key) in memcached.iter().zip(&keys) {
-            let read = kamailio.run_with("read", Request::options().header("X-Key", key));
+            let read = kamailio.run_with("read", Request::about(key));
             assert_eq!(read.values(), [Value::Int(1)], "{key}");
             assert_eq!(server.keys(), [key.as_bytes()]);
             server.remove(key);
@@ -237,7 +237,7 @@ fn a_list_may_mix_all_kinds_of_addresses() {
         .start();
     for number in 0..60 {
         let key = format!("k{number}");
-        let request = Request::options().header("X-Key", &key);
+        let request = Request::about(&key);
         assert_eq!(
             kamailio.run_with("set", request).values(),
             [Value::Str(key.into())]
@@ -280,7 +280,7 @@ fn a_hash_tag_keeps_related_keys_together() {
         .script("set", set, &["$mcst"])
         .start();
     for number in 0..20 {
-        let request = Request::options().header("X-Key", number.to_string());
+        let request = Request::about(number.to_string());
         assert_eq!(kamailio.run_with("set", request)["$mcst"], "stored");
     }
     for server in memcached {

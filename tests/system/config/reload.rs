@@ -1,15 +1,12 @@
 //! `memcached.reload`: a new list of servers for all processes of a running Kamailio, under load,
 //! with connections kept or closed as the list says, and a bad file that changes nothing.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use support::{
-    Builder, FaultyServer, Host, Kamailio, Memcached, Port, Request, Run, Scratch, wait,
-};
+use support::{Builder, FaultyServer, Host, Kamailio, Memcached, Port, Request, Scratch, wait};
 
 /// A servers file that changes.
 struct ServersFile {
@@ -85,10 +82,6 @@ fn refused(kamailio: &Kamailio, start: &str) -> String {
     }
 }
 
-fn key(key: &str) -> Request {
-    Request::options().header("X-Key", key)
-}
-
 /// A memcached behind a relay, which counts connections.
 struct Watched {
     memcached: Memcached,
@@ -121,17 +114,9 @@ fn every_worker_uses_the_new_list_from_its_next_operation() {
         .start();
     // A sleeping worker leaves the next request to another one.
     let all_read = |value: &str| {
-        let mut seen = HashSet::new();
-        wait::until("an answer of every worker", wait::PATIENCE, || {
-            let runs: Vec<Run> = (0..4)
-                .map(|_| kamailio.launch("slow", Request::options()))
-                .collect();
-            for answer in runs.into_iter().map(Run::wait) {
-                assert_eq!(answer["$mct(k)"], value);
-                seen.insert(answer["$pp"].clone());
-            }
-            seen.len() == 4
-        });
+        for answer in kamailio.run_on_every_worker("slow", &Request::options()) {
+            assert_eq!(answer["$mct(k)"], value);
+        }
     };
     all_read("old");
     file.write(new.address());
@@ -148,7 +133,7 @@ fn connections_are_kept_to_servers_that_stay_and_closed_to_those_that_leave() {
     let kamailio = file.kamailio().start();
     let read_many = || {
         for number in 0..60 {
-            kamailio.run_with("read", key(&format!("k{number}")));
+            kamailio.run_with("read", Request::about(format!("k{number}")));
         }
     };
     let connections = || [&stays, &leaves, &comes].map(|server| server.relay.connections());
@@ -163,7 +148,7 @@ fn connections_are_kept_to_servers_that_stay_and_closed_to_those_that_leave() {
     ));
     kamailio.rpc("memcached.reload", &["default"]);
     assert_eq!(leaves.relay.open(), 1, "nobody has noticed yet");
-    kamailio.run_with("read", key("one operation"));
+    kamailio.run_with("read", Request::about("one operation"));
     wait::until("the end of the old connection", wait::PATIENCE, || {
         leaves.relay.open() == 0
     });
@@ -178,10 +163,16 @@ fn a_dead_server_is_taken_out_by_hand() {
     let dead = Port::free();
     let file = ServersFile::new(format!("{}", dead.v4()));
     let kamailio = file.kamailio().start();
-    assert_eq!(kamailio.run_with("read", key("k"))["$mcst"], "down");
+    assert_eq!(
+        kamailio.run_with("read", Request::about("k"))["$mcst"],
+        "down"
+    );
     file.write(alive.address());
     kamailio.rpc("memcached.reload", &[]);
-    assert_eq!(kamailio.run_with("read", key("k"))["$mcst"], "miss");
+    assert_eq!(
+        kamailio.run_with("read", Request::about("k"))["$mcst"],
+        "miss"
+    );
 }
 
 #[test]
@@ -192,7 +183,7 @@ fn a_bad_file_changes_nothing_and_the_reply_says_where() {
     let file = ServersFile::new(&good);
     let kamailio = file.kamailio().start();
     let still_the_same = || {
-        let answer = kamailio.run_with("read", key("k"));
+        let answer = kamailio.run_with("read", Request::about("k"));
         assert_eq!(answer.values()[0], "v");
         assert_eq!(listed(&kamailio, "default"), [server.address()]);
         assert_eq!(server.relay.connections(), 1);
@@ -336,7 +327,7 @@ fn reloads_under_load_give_no_wrong_answer() {
             let (kamailio, done, answers) = (&kamailio, &done, &answers);
             scope.spawn(move || {
                 for number in (client..50).cycle() {
-                    let answer = kamailio.run_with("read", key(&format!("k{number}")));
+                    let answer = kamailio.run_with("read", Request::about(format!("k{number}")));
                     assert_eq!(answer.values()[0], format!("v{number}"));
                     assert_eq!(answer["$mcst"], "hit");
                     answers.fetch_add(1, Ordering::Relaxed);

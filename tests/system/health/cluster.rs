@@ -136,7 +136,7 @@ pub fn keys(count: usize) -> Vec<String> {
 
 /// Runs a script about this key.
 pub fn run(kamailio: &Kamailio, script: &str, key: &str) -> Answer {
-    kamailio.run_with(script, Request::options().header("X-Key", key))
+    kamailio.run_with(script, Request::about(key))
 }
 
 /// Nobody has waited for a server, neither until the stall limit nor until the timeout. A busy machine

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{Answer, FaultyServer, Kamailio, Memcached, Request, Run};
+use support::{FaultyServer, Kamailio, Memcached, Request};
 
 use super::cluster::{Cluster, DISTRIBUTIONS, TIMEOUT, assert_at_once, keys, run};
 use super::watch::{SLACK, lines, wait_for_state};
@@ -145,9 +145,7 @@ fn a_stalled_server_is_stood_in_for_within_the_same_deadline() {
     let kamailio = cluster.builder(1).children(4).start();
     cluster.memcacheds[0].pause();
     let key = cluster.key_of(0);
-    let launch = |_| kamailio.launch("set", Request::options().header("X-Key", &key));
-    let runs: Vec<Run> = (0..12).map(launch).collect();
-    let answers: Vec<Answer> = runs.into_iter().map(Run::wait).collect();
+    let answers = kamailio.run_at_once("set", 12, &Request::about(&key));
     let stored = answers
         .iter()
         .filter(|answer| answer["$mcst"] == "stored")

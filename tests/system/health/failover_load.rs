@@ -35,7 +35,7 @@ fn one_of_five_killed_under_load_costs_no_request_anything() {
                     let mut answers = Vec::new();
                     while !ends.load(Ordering::Relaxed) {
                         let key = &keys[(from + answers.len()) % keys.len()];
-                        let request = Request::options().header("X-Key", key);
+                        let request = Request::about(key);
                         answers.push(kamailio.run_with("load", request));
                     }
                     answers

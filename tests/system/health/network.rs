@@ -2,11 +2,10 @@
 //! closed, nothing comes back. Where no network can be made (that needs root and `ip`), these tests
 //! say so and pass; a full backlog in `stall.rs` shows the connecting half of it everywhere.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use kamailio_memcached::internals::{Distribution, Placement, parse_list};
-use support::{Answer, Builder, Kamailio, Memcached, Network, Request, Run, wait};
+use support::{Builder, Kamailio, Memcached, Network, Request};
 
 use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
 
@@ -35,25 +34,6 @@ fn four(servers: &str) -> Kamailio {
         .start()
 }
 
-/// Has every worker run it, so that each has a connection; what came of it.
-fn by_all(kamailio: &Kamailio, script: &str, key: &str) -> Vec<Answer> {
-    let (mut answers, mut seen) = (Vec::new(), HashSet::new());
-    let workers = kamailio.workers().len();
-    wait::until("every worker to answer", wait::PATIENCE, || {
-        let more = at_once(kamailio, script, 3 * workers, key);
-        seen.extend(more.iter().map(|answer| answer["$pp"].clone()));
-        answers.extend(more);
-        seen.len() == workers
-    });
-    answers
-}
-
-fn at_once(kamailio: &Kamailio, script: &str, count: usize, key: &str) -> Vec<Answer> {
-    let launch = |_| kamailio.launch(script, Request::options().header("X-Key", key));
-    let runs: Vec<Run> = (0..count).map(launch).collect();
-    runs.into_iter().map(Run::wait).collect()
-}
-
 /// A network, unless this machine has none to give.
 fn network() -> Option<Network> {
     let network = Network::start();
@@ -71,11 +51,11 @@ fn dropped_packets_hold_one_worker_until_its_deadline() {
             .param("timeout", 1000)
             .start();
         if connected {
-            by_all(&kamailio, "set", "k");
+            kamailio.run_on_every_worker("set", &Request::about("k"));
         }
         network.cut();
         let bystanders = Bystanders::start(&kamailio);
-        let answers = at_once(&kamailio, "set", workers, "k");
+        let answers = kamailio.run_at_once("set", workers, &Request::about("k"));
         let held = answers.iter().filter(|answer| answer.elapsed() >= TIMEOUT);
         assert_eq!(held.count(), 1, "{workers} workers");
         for answer in &answers {
@@ -95,7 +75,7 @@ fn dropped_packets_hold_one_worker_until_its_deadline() {
             took < RETRY + Duration::from_millis(500) + SLACK,
             "{took:?}"
         );
-        for answer in at_once(&kamailio, "set", 3 * workers, "k") {
+        for answer in kamailio.run_at_once("set", 3 * workers, &Request::about("k")) {
             assert_eq!(answer["$mcst"], "stored", "{workers} workers");
         }
         assert!(lines(&kamailio).len() <= 5, "{:#?}", lines(&kamailio));
@@ -107,12 +87,12 @@ fn half_open_connections_are_replaced() {
     let Some(mut network) = network() else { return };
     let kamailio = four(&network.address());
     for _ in 0..2 {
-        for answer in by_all(&kamailio, "set", "k") {
+        for answer in kamailio.run_on_every_worker("set", &Request::about("k")) {
             assert_eq!(answer["$mcst"], "stored");
         }
         // The new one answers by a reset whatever comes over connections to the old one.
         network.restart();
-        let answers = at_once(&kamailio, "set", 12, "k");
+        let answers = kamailio.run_at_once("set", 12, &Request::about("k"));
         let stored = answers.iter().filter(|answer| answer["$mcst"] == "stored");
         assert_eq!(stored.count(), 12);
         assert_eq!(row(&kamailio, &network.address()).state, "active");
@@ -130,11 +110,11 @@ fn a_server_behind_a_broken_network_is_stood_in_for() {
         memcached.put(&key, 0, 0, "0");
         let kamailio = four(&servers);
         if connected {
-            let answers = by_all(&kamailio, "count", &key);
+            let answers = kamailio.run_on_every_worker("count", &Request::about(&key));
             assert!(answers.iter().all(|answer| answer["$mcst"] == "miss"));
         }
         network.cut();
-        let answers = at_once(&kamailio, "count", 12, &key);
+        let answers = kamailio.run_at_once("count", 12, &Request::about(&key));
         let word = |word| {
             answers
                 .iter()

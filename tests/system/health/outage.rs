@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use support::{
-    Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, Run, wait,
+    Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, wait,
 };
 
 use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
@@ -38,7 +38,7 @@ fn builder(servers: &str) -> Builder {
 }
 
 fn get(kamailio: &Kamailio, key: &str) -> Answer {
-    kamailio.run_with("get", Request::options().header("X-Key", key))
+    kamailio.run_with("get", Request::about(key))
 }
 
 /// A server that has `fault` happen to reads of `bad` and answers all else.
@@ -102,9 +102,7 @@ fn failures_in_a_row_take_a_server_out_for_everybody() {
 /// Every worker learns at once, and without asking, that the server is out.
 #[track_caller]
 fn assert_left_alone(kamailio: &Kamailio, workers: usize) {
-    let launch = |_| kamailio.launch("get", Request::options().header("X-Key", "good"));
-    let runs: Vec<Run> = (0..4 * workers).map(launch).collect();
-    for answer in runs.into_iter().map(Run::wait) {
+    for answer in kamailio.run_at_once("get", 4 * workers, &Request::about("good")) {
         assert_eq!(answer["$mcst"], "down");
     }
     let (micros, word) = micros_per_read(kamailio);
@@ -146,9 +144,7 @@ fn an_outage_is_a_few_lines_however_many_operations_fail() {
         } else {
             memcached.pause();
         }
-        let launch = |_| kamailio.launch("get", Request::options().header("X-Key", "k"));
-        let runs: Vec<Run> = (0..100).map(launch).collect();
-        for answer in runs.into_iter().map(Run::wait) {
+        for answer in kamailio.run_at_once("get", 100, &Request::about("k")) {
             assert_ne!(answer["$mcst"], "hit");
         }
         let longest = bystanders.longest_wait();
@@ -202,7 +198,7 @@ fn what_began_before_an_outage_does_not_bring_another() {
         .param("retry_interval", 100)
         .children(2)
         .start();
-    let slow = kamailio.launch("get", Request::options().header("X-Key", "slow"));
+    let slow = kamailio.launch("get", Request::about("slow"));
     wait::until("it to begin", wait::PATIENCE, || {
         row(&kamailio, &server.address()).in_flight == 1
     });

@@ -20,7 +20,7 @@ fn builder(servers: &str) -> Builder {
 }
 
 fn get(kamailio: &Kamailio, key: &str) -> Answer {
-    kamailio.run_with("get", Request::options().header("X-Key", key))
+    kamailio.run_with("get", Request::about(key))
 }
 
 /// One read after the other until one is a hit; how long that took.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use support::{Builder, FaultyServer, Kamailio, Memcached, Request, Run, wait};
+use support::{Builder, FaultyServer, Kamailio, Memcached, Request, wait};
 
 use super::watch::{SLACK, row, wait_for_state};
 
@@ -82,17 +82,11 @@ fn nobody_ever_reads_what_it_held_before() {
             memcached.pause();
             assert_eq!(kamailio.run("read")["$mcst"], "timeout");
             memcached.resume();
-            let all = || -> Vec<_> {
-                let launch = |_| kamailio.launch("read", Request::options());
-                let runs: Vec<Run> = (0..8).map(launch).collect();
-                runs.into_iter()
-                    .map(|run| run.wait()["$mcst"].clone())
-                    .collect()
-            };
             wait::until("its return", wait::PATIENCE, || {
-                let words = all();
-                assert!(words.iter().all(|word| *word != "hit"), "{words:?}");
-                words.iter().all(|word| *word == "miss")
+                let answers = kamailio.run_at_once("read", 8, &Request::options());
+                let words: Vec<_> = answers.iter().map(|answer| &answer["$mcst"]).collect();
+                assert!(words.iter().all(|&word| *word != "hit"), "{words:?}");
+                words.iter().all(|&word| *word == "miss")
             });
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use support::{Answer, FaultyServer, Kamailio, Memcached, Pid, Request, Run, wait};
+use support::{Answer, FaultyServer, Kamailio, Memcached, Request, wait};
 
 use crate::hostile::operation::{Operation, assert_next_is_answered, scripts, value};
 
@@ -43,19 +43,7 @@ fn fill(memcached: &Memcached) {
 /// Has every worker do `operation` as the first thing after some idle time; all answers, one or
 /// more from each.
 fn on_every_worker(kamailio: &Kamailio, operation: Operation) -> Vec<Answer> {
-    let workers: HashSet<Pid> = kamailio.workers().into_iter().collect();
-    let (mut seen, mut answers) = (HashSet::new(), Vec::new());
-    wait::until("an answer from every worker", wait::PATIENCE, || {
-        let launch = |_| operation.launch(kamailio, operation.verb());
-        let runs: Vec<Run> = (0..2 * WORKERS).map(launch).collect();
-        for answer in runs.into_iter().map(Run::wait) {
-            let pid = answer["$pp"].int().and_then(|pid| pid.try_into().ok());
-            seen.insert(Pid(pid.expect("a process")));
-            answers.push(answer);
-        }
-        seen == workers
-    });
-    answers
+    kamailio.run_on_every_worker(operation.verb(), &Request::about(operation.verb()))
 }
 
 /// Waits until a server that was found to be away is asked again; tells how long that took.
@@ -285,7 +273,7 @@ fn an_answer_that_says_the_add_came_first_is_never_our_own_echo() {
     for end in [End::Killed, End::Properly] {
         for key in ["a", "b"] {
             restart(&memcached, end);
-            let add = || kamailio.run_with("add", Request::options().header("X-Key", key));
+            let add = || kamailio.run_with("add", Request::about(key));
             assert_eq!(add()["$mcst"], "stored");
             assert_eq!(add()["$mcst"], "not_stored");
         }

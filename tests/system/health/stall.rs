@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use support::{Answer, Builder, DeafServer, FaultyServer, Kamailio, Memcached, Request, Run};
+use support::{Answer, Builder, DeafServer, FaultyServer, Kamailio, Memcached, Request};
 
 use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
 
@@ -25,9 +25,7 @@ fn builder(servers: &str) -> Builder {
 
 /// Has so many workers read at the same time; what they came to, the fastest first.
 fn at_once(kamailio: &Kamailio, count: usize) -> Vec<Answer> {
-    let launch = |_| kamailio.launch("get", Request::options());
-    let runs: Vec<Run> = (0..count).map(launch).collect();
-    let mut answers: Vec<Answer> = runs.into_iter().map(Run::wait).collect();
+    let mut answers = kamailio.run_at_once("get", count, &Request::options());
     answers.sort_by_key(Answer::elapsed);
     answers
 }
@@ -256,9 +254,7 @@ fn counts_that_nobody_waited_for_are_never_repeated() {
     memcached.put("n", 0, 0, "0");
     let kamailio = builder(memcached.address()).children(WORKERS).start();
     memcached.pause();
-    let launch = |_| kamailio.launch("count", Request::options());
-    let runs: Vec<Run> = (0..3 * WORKERS).map(launch).collect();
-    let answers: Vec<Answer> = runs.into_iter().map(Run::wait).collect();
+    let answers = kamailio.run_at_once("count", 3 * WORKERS, &Request::options());
     let asked = answers
         .iter()
         .filter(|answer| answer["$mcst"] == "timeout")

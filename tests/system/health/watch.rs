@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Answer, Builder, Kamailio, Pending, Request, Run, wait};
+use support::{Answer, Builder, Kamailio, Pending, Request, wait};
 
 /// By how much a busy machine may be late.
 pub const SLACK: Duration = Duration::from_millis(300);
@@ -83,9 +83,7 @@ pub fn wait_for_state(kamailio: &Kamailio, address: &str, state: &str) -> Durati
 
 /// Many runs of the script `get`, by all workers.
 pub fn on_all_workers(kamailio: &Kamailio) -> Vec<Answer> {
-    let launch = |_| kamailio.launch("get", Request::options());
-    let runs: Vec<Run> = (0..5 * kamailio.workers().len()).map(launch).collect();
-    runs.into_iter().map(Run::wait).collect()
+    kamailio.run_at_once("get", 5 * kamailio.workers().len(), &Request::options())
 }
 
 /// All workers' `get` ends with this word.

@@ -160,7 +160,7 @@ fn a_header_as_key_is_a_key_in_every_operation() {
     let long: &[u8] = &[b'k'; 250];
     let longer = [b"a\r\n flush_all\r\n ".to_vec(), vec![b'k'; 2000]].concat();
     for key in IN_A_HEADER.into_iter().chain([&long[1..], long, &longer]) {
-        let answer = rig.run("hdr", Request::options().header("X-Key", key));
+        let answer = rig.run("hdr", Request::about(key));
         let reached = answer["$hdr(X-Key)"].bytes().unwrap().to_vec();
         assert_eq!(text(reached.trim_ascii_end()), text(key.trim_ascii_end()));
         assert_every_operation(&rig, &answer, &reached);
@@ -170,9 +170,7 @@ fn a_header_as_key_is_a_key_in_every_operation() {
         assert_eq!(text(reached.trim_ascii_end()), text(key.trim_ascii_end()));
         assert_every_operation(&rig, &answer, &reached);
     }
-    let request = Request::options()
-        .header("X-Key", "a")
-        .call_id("b=>0\r\n c");
+    let request = Request::about("a").call_id("b=>0\r\n c");
     let answer = rig.run("both", request);
     assert_eq!(answer["$var(words)"], WORDS);
     let folded = exchange(b"a/b=>0\r\n c").replace("0 10800 1", "0 60 1");
@@ -307,7 +305,7 @@ fn lifetimes_and_operands_are_numbers_or_refused() {
 #[test]
 fn an_empty_key_is_refused_and_nothing_is_sent() {
     let rig = Rig::start(&[("empty", every_operation("$hdr(X-Key)"), &EXPRESSIONS)]);
-    let answer = rig.run("empty", Request::options().header("X-Key", ""));
+    let answer = rig.run("empty", Request::about(""));
     let refused = " refused refused refused refused refused refused hit";
     assert_eq!(answer["$var(words)"], refused);
     assert_eq!(rig.sent(), "get victim\\r\\n");

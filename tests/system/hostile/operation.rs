@@ -90,7 +90,7 @@ impl Operation {
     /// Starts its script for `key`.
     #[track_caller]
     pub fn launch<'a>(self, kamailio: &'a Kamailio, key: &str) -> Run<'a> {
-        kamailio.launch(self.verb(), Request::options().header("X-Key", key))
+        kamailio.launch(self.verb(), Request::about(key))
     }
 
     /// How often `server` was asked this about `key`, and whether the connection of the last time

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use support::{Builder, FaultyServer, Kamailio, Memcached, Port, Request, Run, wait};
+use support::{Builder, FaultyServer, Kamailio, Memcached, Port, Request, wait};
 
 /// A Kamailio that reads what is not there.
 fn missing(memcached: &Memcached) -> Builder {
@@ -109,11 +109,8 @@ fn an_outage_is_one_line_at_either_end_for_the_whole_host() {
     let builder = Kamailio::on(&memcached).children(4);
     let kamailio = repeatedly(builder, "$mct(k) = 5;");
     let everywhere = |word: &str| {
-        let runs: Vec<Run> = (0..12)
-            .map(|_| kamailio.launch("repeat", Request::options()))
-            .collect();
-        for run in runs {
-            assert_eq!(run.wait()["$mcst"], word);
+        for answer in kamailio.run_at_once("repeat", 12, &Request::options()) {
+            assert_eq!(answer["$mcst"], word);
         }
     };
     everywhere("stored");

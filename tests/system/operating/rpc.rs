@@ -157,7 +157,7 @@ fn a_key_lies_where_it_is_shown() {
         .start();
     for number in 0..20 {
         let key = format!("sip:jürgen{number}@example.com");
-        kamailio.run_with("set", Request::options().header("X-Key", &key));
+        kamailio.run_with("set", Request::about(&key));
         let placed = result(&kamailio, "memcached.hash", &json!([key]));
         let owner = memcached
             .iter()

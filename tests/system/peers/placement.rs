@@ -176,7 +176,7 @@ fn every_operation_works_through_a_twemproxy() {
         .script("add", "$mct(add=>$hdr(X-Key)) = $hdr(X-Value);", &["$mcst"])
         .start();
     let step = |script: &str, key: &str, outcome: &str| {
-        let request = Request::options().header("X-Key", key);
+        let request = Request::about(key);
         let answer = kamailio.run_with(script, request.header("X-Value", "v"));
         assert_eq!(answer["$mcst"], outcome, "{script} of {key}");
         answer.values()[0].clone()

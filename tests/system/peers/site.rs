@@ -183,7 +183,7 @@ impl Site {
 /// Stores a string through the module.
 #[track_caller]
 pub fn write(kamailio: &Kamailio, key: &str, value: &str) {
-    let request = Request::options().header("X-Key", key);
+    let request = Request::about(key);
     let answer = kamailio.run_with("write", request.header("X-Value", value));
     assert_eq!(answer["$mcst"], "stored", "{key}");
 }
@@ -191,7 +191,7 @@ pub fn write(kamailio: &Kamailio, key: &str, value: &str) {
 /// Reads one through it.
 #[track_caller]
 fn read(kamailio: &Kamailio, key: &str) -> Value {
-    let answer = kamailio.run_with("read", Request::options().header("X-Key", key));
+    let answer = kamailio.run_with("read", Request::about(key));
     answer["$mct($hdr(X-Key))"].clone()
 }
 

@@ -64,8 +64,7 @@ fn load(kamailio: &Kamailio, numbers: std::ops::Range<usize>) -> HashSet<Pid> {
             assert_eq!(answer["$avp(a)"], format!("a of {number}"));
             assert_eq!(answer["$avp(b)"], format!("b of {number}"));
             assert_eq!(answer["$avp(w)"], format!("by {number}"));
-            let pid = answer["$pp"].int().expect("a process");
-            seen.insert(Pid(pid.try_into().expect("a process id")));
+            seen.insert(answer.process());
         }
     }
     seen
@@ -130,7 +129,7 @@ fn an_answer_that_main_has_not_read_is_not_found_by_the_workers() {
         .start();
     for number in 0..50 {
         let key = format!("key-{number}");
-        let answer = kamailio.run_with("read", Request::options().header("X-Key", &key));
+        let answer = kamailio.run_with("read", Request::about(&key));
         assert_eq!(answer["$mct($hdr(X-Key))"], format!("of {key}"));
     }
 }

@@ -1,10 +1,9 @@
 //! In which processes of a Kamailio the variables work, and how many connections that
 //! takes: one for each process that has used it, none for any other.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use support::{Builder, FaultyServer, Kamailio, Memcached, Request, Run, wait};
+use support::{Builder, FaultyServer, Kamailio, Memcached, Request, wait};
 
 /// What every process is asked to do: to write its number under `{key}`, to count, and
 /// to write what it reads of that.
@@ -245,18 +244,9 @@ fn every_worker_has_a_connection_of_its_own() {
             &["$mct($pp)", "$pp"],
         )
         .start();
-    // Requests at once, until each of the workers has had one.
-    let mut seen = BTreeSet::new();
-    wait::until("all workers to have worked", wait::PATIENCE, || {
-        let launch = |_| kamailio.launch("use", Request::options());
-        let runs: Vec<Run> = (0..2 * WORKERS).map(launch).collect();
-        for run in runs {
-            let answer = run.wait();
-            assert_eq!(answer["$mct($pp)"], answer["$pp"]);
-            seen.insert(answer["$pp"].int());
-        }
-        seen.len() == WORKERS
-    });
+    for answer in kamailio.run_on_every_worker("use", &Request::options()) {
+        assert_eq!(answer["$mct($pp)"], answer["$pp"]);
+    }
     assert_eq!(relay.connections(), WORKERS);
     assert_eq!(memcached.len(), WORKERS);
 }

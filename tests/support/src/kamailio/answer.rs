@@ -10,6 +10,7 @@ use std::ops::Index;
 use std::time::Duration;
 
 use super::Script;
+use crate::pid::Pid;
 use crate::sip::Response;
 
 /// A value of the script language.
@@ -105,6 +106,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The process that ran the script; `$pp` must be among its expressions.
+    pub fn process(&self) -> Pid {
+        let number = self["$pp"].int().and_then(|number| number.try_into().ok());
+        Pid(number.expect("a process id"))
+    }
+
     /// The response that carried the values.
     pub fn response(&self) -> &Response {
         &self.response
