@@ -98,12 +98,22 @@ impl Dns {
         self.told.silent.store(silent, Ordering::Relaxed);
     }
 
-    /// Waits until somebody has asked for an address and has been told, or left waiting.
+    /// How often somebody has asked for an address and has been told, or left waiting.
+    pub fn questions(&self) -> usize {
+        self.told.asked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until somebody asks once more.
     #[track_caller]
     pub fn wait_for_question(&self) {
-        let before = self.told.asked.load(Ordering::Relaxed);
+        self.wait_for_question_after(self.questions());
+    }
+
+    /// Waits until there are more than `before`, for what may be asked before one can wait for it.
+    #[track_caller]
+    pub fn wait_for_question_after(&self, before: usize) {
         wait::until("somebody to ask for a name", wait::PATIENCE, || {
-            self.told.asked.load(Ordering::Relaxed) > before
+            self.questions() > before
         });
     }
 }
