@@ -60,8 +60,7 @@ mod hostile {
 /// What an operator sees and does.
 mod operating {
     mod events; // `event_route[memcached:server-down]` and its kin
-    mod log; // the form of our log lines
-    mod log_lines; // which lines there are, and how many
+    mod log; // how our log lines look, how many there are, and what is never in them
     mod long_list; // `memcached.list` of very many servers
     mod operator; // `memcached.list`, `.ping` and `.set_state`
     mod rpc; // `memcached.list` and `.hash` by kamcmd and JSON-RPC

@@ -127,38 +127,101 @@ fn a_refused_port_is_tried_by_one_operation_alone() {
     assert_eq!(lines(&kamailio).len(), 1);
 }
 
+/// How a server goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Killed,
+    Stopped,
+}
+
 #[test]
-fn an_outage_is_a_few_lines_however_many_operations_fail() {
-    let memcached = Memcached::start();
-    let kamailio = builder(memcached.address())
-        .param("retry_interval", 100)
-        .children(8)
-        .start();
-    for kill in [true, false] {
-        let before = lines(&kamailio).len();
-        memcached.put("k", 1, 0, "v");
-        assert_eq!(get(&kamailio, "k")["$mcst"], "hit");
-        let bystanders = Bystanders::start(&kamailio);
-        if kill {
-            memcached.kill();
-        } else {
-            memcached.pause();
+fn an_outage_is_a_line_at_either_end_however_many_operations_fail() {
+    for ends in [[End::Killed; 2], [End::Killed, End::Stopped]] {
+        let memcached = Memcached::start();
+        let store = "$var(i) = 0; while ($var(i) < 50) { $var(i) = $var(i) + 1; $mct(k) = 5; }";
+        let kamailio = builder(memcached.address())
+            .param("retry_interval", 100)
+            .script("store", store, &["$mcst"])
+            .children(8)
+            .start();
+        for (number, end) in (1..).zip(ends) {
+            let before = lines(&kamailio).len();
+            assert_stores_and_reads(&kamailio, &memcached);
+            let bystanders = Bystanders::start(&kamailio);
+            match end {
+                End::Killed => memcached.kill(),
+                End::Stopped => memcached.pause(),
+            }
+            assert_fails_many_times(&kamailio, end);
+            let longest = bystanders.longest_wait();
+            assert!(longest < Duration::from_millis(200) + SLACK, "{longest:?}");
+            match end {
+                End::Killed => memcached.restart(),
+                End::Stopped => memcached.resume(),
+            }
+            wait_for_state(&kamailio, memcached.address(), "active");
+            let back = format!("server {} is active: it has ", memcached.address());
+            wait::until(&back, wait::PATIENCE, || {
+                kamailio.log_lines(&back).len() == number
+            });
+            assert_stores_and_reads(&kamailio, &memcached);
+            // Thousands of operations were refused; none of them is worth a line.
+            let new = lines(&kamailio).split_off(before);
+            match end {
+                End::Killed => assert_both_ends(&new, memcached.address()),
+                End::Stopped => assert!((2..=5).contains(&new.len()), "{new:#?}"),
+            }
         }
-        for answer in kamailio.run_at_once("get", 100, &Request::about("k")) {
-            assert_ne!(answer["$mcst"], "hit");
+    }
+}
+
+#[track_caller]
+fn assert_stores_and_reads(kamailio: &Kamailio, memcached: &Memcached) {
+    for answer in kamailio.run_at_once("store", 12, &Request::options()) {
+        assert_eq!(answer["$mcst"], "stored");
+    }
+    memcached.put("k", 1, 0, "v");
+    assert_eq!(get(kamailio, "k")["$mcst"], "hit");
+}
+
+/// No operation succeeds; all of them learn at once that a server was killed.
+#[track_caller]
+fn assert_fails_many_times(kamailio: &Kamailio, end: End) {
+    for _ in 0..2 {
+        for answer in kamailio.run_at_once("store", 12, &Request::options()) {
+            let word = &answer["$mcst"];
+            assert!(*word == "down" || end == End::Stopped && *word != "stored");
         }
-        let longest = bystanders.longest_wait();
-        assert!(longest < Duration::from_millis(200) + SLACK, "{longest:?}");
-        if kill {
-            memcached.restart();
-        } else {
-            memcached.resume();
-        }
-        memcached.put("k", 1, 0, "v");
-        wait_for_state(&kamailio, memcached.address(), "active");
-        assert_eq!(get(&kamailio, "k")["$mcst"], "hit");
-        let lines = lines(&kamailio).split_off(before);
-        assert!((2..=5).contains(&lines.len()), "{lines:#?}");
+    }
+    for answer in kamailio.run_at_once("get", 100, &Request::about("k")) {
+        assert_ne!(answer["$mcst"], "hit");
+    }
+}
+
+/// One line on the fall and one on the return, with reasons and durations.
+#[track_caller]
+fn assert_both_ends(lines: &[String], address: &str) {
+    let [fell, back] = lines else {
+        panic!("{lines:#?}");
+    };
+    for (line, state, reason) in [
+        (
+            fell,
+            "inactive: down: ",
+            " (set of key 'k'); it was active for ",
+        ),
+        (
+            back,
+            "active: it has answered a probe; ",
+            "; it was inactive for ",
+        ),
+    ] {
+        assert!(line.contains("WARNING: memcached ["), "{line}");
+        assert!(
+            line.contains(&format!("server {address} is {state}")),
+            "{line}"
+        );
+        assert!(line.contains(reason) && line.ends_with(" s"), "{line}");
     }
 }
 
@@ -175,6 +238,7 @@ fn a_server_that_comes_and_goes_is_a_few_lines_a_minute() {
     }
     // The worker that sees it fall and the prober share them.
     assert_eq!(kamailio.log_lines(" is inactive: garbled: ").len(), 3);
+    assert_eq!(kamailio.log_lines(" is active: it has ").len(), 2);
     let back = kamailio.log_lines(" is active: it has answered a probe");
     assert_eq!(back.len(), 2);
     assert_eq!(lines(&kamailio).len(), 5);
