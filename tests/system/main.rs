@@ -36,7 +36,6 @@ mod health {
     mod cluster; // five memcacheds, and where keys belong among them
     mod connect_timeout; // less time for a server that does not even accept
     mod failover; // who serves the keys of servers that are out
-    mod failover_load; // one of five servers killed while all workers are busy
     mod faults; // kinds of faults, from beginning to end, with one worker and with eight
     mod network; // dropped packets, a machine without power
     mod outage; // a server that is gone is out for all workers

@@ -1,14 +1,16 @@
 //! Who serves the keys of servers that are out, with five servers that fail one by one and all
-//! together: nobody (`failover=0`), the next one on the ring (1), a ring without them (2).
+//! together: nobody (`failover=0`), the next one on the ring (1), a ring without them (2). And what
+//! is lost when one is killed while callers keep all workers busy.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use support::{FaultyServer, Kamailio, Memcached, Request};
+use support::{Answer, FaultyServer, Kamailio, Memcached, Request, wait};
 
 use super::cluster::{Cluster, DISTRIBUTIONS, TIMEOUT, assert_at_once, keys, run};
-use super::watch::{SLACK, lines, wait_for_state};
+use super::watch::{SLACK, lines, row, wait_for_state};
 
 #[test]
 fn without_failover_keys_of_a_dead_server_fail_at_once_and_others_do_not_notice() {
@@ -252,5 +254,70 @@ fn a_count_that_was_not_made_is_made_once_by_the_stand_in() {
             assert_eq!(run(&kamailio, "count", &key)["$mcst"], "counted");
             assert_eq!(stand_in.text(&key).as_deref(), Some(count));
         }
+    }
+}
+
+#[test]
+fn one_of_five_killed_under_load_costs_no_request_anything() {
+    for (failover, workers) in [(1, 1), (1, 8), (2, 8)] {
+        let cluster = Cluster::start(DISTRIBUTIONS[0]);
+        let memcacheds = &cluster.memcacheds;
+        let script = "
+            $var(x) = $mct($hdr(X-Key));
+            $var(first) = $mcst;
+            $var(x) = $mct($hdr(X-Key));
+            $var(second) = $mcst;
+            $mct($hdr(X-Key)) = 1;";
+        let expressions = ["$var(first)", "$var(second)", "$mcst"];
+        let kamailio = cluster
+            .builder(failover)
+            .script("load", script, &expressions)
+            .children(workers)
+            .start();
+        let keys = keys(50);
+        let ends = AtomicBool::new(false);
+        let answers: Vec<Answer> = thread::scope(|scope| {
+            let caller = |from: usize| {
+                let (kamailio, keys, ends) = (&kamailio, &keys, &ends);
+                scope.spawn(move || {
+                    let mut answers = Vec::new();
+                    while !ends.load(Ordering::Relaxed) {
+                        let key = &keys[(from + answers.len()) % keys.len()];
+                        answers.push(run(kamailio, "load", key));
+                    }
+                    answers
+                })
+            };
+            let callers: Vec<_> = (0..8).map(|number| caller(number * 6)).collect();
+            let asked = || row(&kamailio, memcacheds[1].address()).operations;
+            wait::until("some load", wait::PATIENCE, || asked() > 100);
+            memcacheds[3].kill();
+            let address = memcacheds[3].address();
+            wait_for_state(&kamailio, address, "inactive");
+            let before = asked();
+            wait::until("more load", wait::PATIENCE, || asked() > before + 100);
+            ends.store(true, Ordering::Relaxed);
+            callers
+                .into_iter()
+                .flat_map(|caller| caller.join().expect("no panic"))
+                .collect()
+        });
+        let failed = |answer: &Answer, name: &str| answer[name] != "hit" && answer[name] != "miss";
+        let count =
+            |lost: &dyn Fn(&Answer) -> bool| answers.iter().filter(|answer| lost(answer)).count();
+        let first = count(&|answer| failed(answer, "$var(first)"));
+        let second = count(&|answer| failed(answer, "$var(second)"));
+        let both = count(&|answer| failed(answer, "$var(first)") && failed(answer, "$var(second)"));
+        let what = format!(
+            "failover={failover}, {workers} workers, {} requests",
+            answers.len()
+        );
+        assert_eq!(both, 0, "{what}: nothing fails twice");
+        // With a new ring those fail that were under way, one for each worker at most.
+        let most = if failover == 1 { 0 } else { workers };
+        assert!(
+            first + second <= most,
+            "{what}: {first} and {second} reads failed"
+        );
     }
 }
