@@ -21,7 +21,7 @@ impl Moment {
     }
 
     /// The moment that [`Self::nanos`] gave.
-    pub fn from_nanos(nanos: u64) -> Self {
+    pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 

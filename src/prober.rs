@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::pool::{Member, Pool, SharedServer};
 use crate::prober::probe::{Probe, go_on};
 use crate::prober::rejoin::{Finding, Outage};
+use crate::prober::resolver::{Asker, Resolver};
 use crate::prober::watch::{Watch, Watches};
 use crate::server::Address;
 use crate::status::Status;
@@ -36,6 +37,7 @@ const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 pub(crate) struct Prober {
     /// Of each pool.
     watches: Vec<Watches>,
+    resolver: Resolver,
     under_way: Vec<UnderWay>,
 }
 
@@ -71,7 +73,7 @@ impl Prober {
         let now = Moment::now();
         cache.refresh();
         for (at, pool, member, watch) in watched(&mut self.watches, cache) {
-            look_up_if_due(member, watch, now);
+            look_up_if_due(&mut self.resolver, at, member, watch, now);
             member.server().make_up_for_lines(now);
             if asks(&self.under_way, at, &member.spec().address) {
                 continue;
@@ -106,13 +108,10 @@ impl Prober {
     /// first call finds its servers.
     pub(crate) fn look_up(&mut self, cache: &Cache, time: Duration) {
         let start = Moment::now();
-        for (_, _, member, watch) in watched(&mut self.watches, cache) {
-            look_up_if_due(member, watch, start);
+        for (at, _, member, watch) in watched(&mut self.watches, cache) {
+            look_up_if_due(&mut self.resolver, at, member, watch, start);
         }
-        for (_, _, _, watch) in watched(&mut self.watches, cache) {
-            let left = time.saturating_sub(Moment::now().since(start));
-            watch.lookup.wait(left);
-        }
+        self.resolver.wait(time);
     }
 }
 
@@ -131,12 +130,22 @@ fn watched<'a>(
     })
 }
 
-fn look_up_if_due(member: &Member, watch: &mut Watch, now: Moment) {
-    if let Some(name) = member.server().name() {
-        let resolved = !member.server().sites().is_empty();
-        if watch.is_lookup_due(now, member.health(), resolved) {
-            watch.lookup.begin(name, member.server().address_writer());
-        }
+fn look_up_if_due(
+    resolver: &mut Resolver,
+    pool: usize,
+    member: &Member,
+    watch: &mut Watch,
+    now: Moment,
+) {
+    let server = member.server();
+    let Some(name) = server.name() else {
+        return;
+    };
+    let resolved = !server.sites().is_empty();
+    if watch.is_lookup_due(now, server.health(), resolved) {
+        let address = server.spec().address.clone();
+        let asker = Asker { pool, address };
+        resolver.begin(name, asker, now, server.address_writer());
     }
 }
 

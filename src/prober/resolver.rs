@@ -1,118 +1,214 @@
 //! Resolver: finds the addresses of names, on threads of its own.
 //!
-//! The system's resolver cannot be bounded in time, so nobody waits for it longer than he wants:
-//! each name has a thread, which leaves the answer where it is wanted when it comes. A name that is
-//! being asked for is not asked for again. Only the prober, and the main process while it starts,
-//! have such threads.
+//! The system's resolver cannot be bounded in time, so nobody has to wait for it: a name waits in a
+//! queue, a thread looks it up and gives the answer to those who asked. There are a few threads at
+//! most, and each ends when no name waits. A name whose thread cannot be started stays in the queue,
+//! until a thread has time for it or can be started.
+//!
+//! A process has one resolver if it looks names up: the prober's process, and the main process while
+//! it starts. A fork leaves threads behind, perhaps one that holds the queue's lock. So a resolver
+//! notices that it is another process's by now, begins anew with an empty queue, and never touches
+//! the old one.
 
+mod queue;
+
+use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::clock::{Deadline, Moment};
+use crate::health::log_limit::Limiter;
+use crate::server::Address;
 use crate::sys;
+use queue::{Begun, Step};
 
-/// One name's lookups.
-#[derive(Debug, Default)]
-pub(crate) struct Lookup {
-    under_way: Arc<AtomicBool>,
-    /// The process that this is about, as [`sys::process`] tells them apart: a fork leaves threads
-    /// behind.
+/// The names to look up, and the threads that do.
+pub(crate) struct Resolver {
+    threads: Arc<Threads>,
+    /// The process that has these threads, as [`sys::process`] tells processes apart.
     process: u32,
+    failures: Limiter,
 }
 
-impl Lookup {
-    /// Begins to look `host` up, unless that is under way; `found` gets the addresses, one or more, on
-    /// another thread.
-    pub(crate) fn begin(&mut self, host: &str, found: impl FnOnce(&[IpAddr]) + Send + 'static) {
-        sys::watch_forks();
-        let process = sys::process();
-        if self.process != process {
-            *self = Self {
-                under_way: Arc::default(),
-                process,
-            };
+/// A server that wants the addresses of its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asker {
+    /// The index of its pool.
+    pub(crate) pool: usize,
+    pub(crate) address: Address,
+}
+
+/// What an asker wants done with the addresses.
+type Found = Box<dyn FnOnce(&[IpAddr]) + Send>;
+
+type Queue = queue::Queue<Asker, Found>;
+
+/// What a thread does.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// What the threads of a resolver share.
+struct Threads {
+    queue: Mutex<Queue>,
+    /// Notified when a lookup is over.
+    over: Condvar,
+    system: Arc<dyn System>,
+}
+
+/// What a resolver needs from the operating system.
+trait System: Send + Sync {
+    /// The addresses of `name`, each once; empty if there is none or the question failed.
+    fn look_up(&self, name: &str) -> Vec<IpAddr>;
+
+    /// Does `work` on a thread of its own.
+    fn start(&self, work: Work) -> io::Result<()>;
+}
+
+/// The real one.
+struct Real;
+
+impl System for Real {
+    fn look_up(&self, name: &str) -> Vec<IpAddr> {
+        let mut found: Vec<IpAddr> = Vec::new();
+        for address in (name, 0).to_socket_addrs().into_iter().flatten() {
+            if !found.contains(&address.ip()) {
+                found.push(address.ip());
+            }
         }
-        if self.under_way.swap(true, Ordering::Acquire) {
+        found
+    }
+
+    /// No signal that is sent to Kamailio's process may be handled on this thread.
+    fn start(&self, work: Work) -> io::Result<()> {
+        let thread = thread::Builder::new().stack_size(256 * 1024);
+        sys::with_signals_blocked(|| thread.spawn(work)).map(drop)
+    }
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self::new(Arc::new(Real))
+    }
+}
+
+impl Resolver {
+    fn new(system: Arc<dyn System>) -> Self {
+        let threads = Threads {
+            queue: Mutex::default(),
+            over: Condvar::new(),
+            system,
+        };
+        Self {
+            threads: Arc::new(threads),
+            process: sys::process(),
+            failures: Limiter::default(),
+        }
+    }
+
+    /// Has `name` looked up for `asker`: `found` gets the addresses, one or more, on another thread.
+    /// If the name is being looked up already, that lookup answers this asker, too.
+    pub(crate) fn begin(
+        &mut self,
+        name: &str,
+        asker: Asker,
+        now: Moment,
+        found: impl FnOnce(&[IpAddr]) + Send + 'static,
+    ) {
+        sys::watch_forks();
+        if self.process != sys::process() {
+            *self = Self::new(Arc::clone(&self.threads.system));
+        }
+        self.threads.queue().add(name, asker, Box::new(found), now);
+        self.start_threads(now);
+    }
+
+    /// Waits until all names are looked up, `time` at most. What can be looked up by no thread is not
+    /// waited for.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        if self.process != sys::process() {
             return;
         }
-        let (host, under_way) = (host.to_owned(), Arc::clone(&self.under_way));
-        let look = move || {
-            let addresses = addresses_of(&host);
-            if !addresses.is_empty() {
-                found(&addresses);
-            }
-            under_way.store(false, Ordering::Release);
-        };
-        let thread =
-            sys::with_signals_blocked(|| thread::Builder::new().stack_size(256 * 1024).spawn(look));
-        if thread.is_err() {
-            self.under_way.store(false, Ordering::Release);
+        let now = Moment::now();
+        self.start_threads(now);
+        let deadline = Deadline::new(now, time);
+        let mut queue = self.threads.queue();
+        while queue.is_busy(Moment::now()) {
+            let Some(left) = deadline.remaining() else {
+                return;
+            };
+            let waited = self.threads.over.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Waits for the answer, `time` at most.
-    pub(crate) fn wait(&self, time: Duration) {
-        let step = Duration::from_millis(2);
-        let steps = time.as_millis() / step.as_millis();
-        for _ in 0..steps {
-            if !self.under_way.load(Ordering::Acquire) {
+    /// Starts a thread for each name that waits, as far as there may be more threads.
+    fn start_threads(&mut self, now: Moment) {
+        loop {
+            let begun = self.threads.queue().begin(now);
+            let Some(begun) = begun else {
+                return;
+            };
+            let (number, threads) = (begun.number, Arc::clone(&self.threads));
+            let started = self
+                .threads
+                .system
+                .start(Box::new(move || threads.work(begun)));
+            if let Err(error) = started {
+                self.threads.queue().put_back(number);
+                if let Some(left_out) = self.failures.admit(now) {
+                    log::error!("cannot start a thread to look up names: {error}{left_out}");
+                }
                 return;
             }
-            thread::sleep(step);
         }
     }
 }
 
-/// The name's addresses, each once, in the resolver's order.
-fn addresses_of(host: &str) -> Vec<IpAddr> {
-    let mut found: Vec<IpAddr> = Vec::new();
-    for address in (host, 0).to_socket_addrs().into_iter().flatten() {
-        if !found.contains(&address.ip()) {
-            found.push(address.ip());
+impl Threads {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes one lookup after the other, until no name waits.
+    fn work(&self, first: Begun) {
+        let mut next = Some(first);
+        while let Some(begun) = next {
+            next = self.look_up(begun);
         }
     }
-    found
+
+    /// Makes a lookup; the one that this thread is to make next.
+    fn look_up(&self, Begun { number, name }: Begun) -> Option<Begun> {
+        let _under_way = UnderWay {
+            threads: self,
+            number,
+        };
+        let addresses = self.system.look_up(&name);
+        loop {
+            let step = self.queue().go_on(number, Moment::now());
+            match step {
+                Step::Answer(askers) if addresses.is_empty() => drop(askers),
+                Step::Answer(askers) => askers.into_iter().for_each(|found| found(&addresses)),
+                Step::Begin(next) => return Some(next),
+                Step::End => return None,
+            }
+        }
+    }
+}
+
+/// A lookup that a thread makes; over when dropped, also by a panic.
+struct UnderWay<'a> {
+    threads: &'a Threads,
+    number: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.threads.queue().end(self.number);
+        self.threads.over.notify_all();
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::mpsc::{Receiver, channel};
-
-    /// Begins; where the addresses will come.
-    fn begin(lookup: &mut Lookup, host: &str) -> Receiver<Vec<IpAddr>> {
-        let (sender, receiver) = channel();
-        lookup.begin(host, move |found| sender.send(found.to_vec()).unwrap());
-        receiver
-    }
-
-    #[test]
-    fn a_name_gets_its_addresses_and_others_get_none() {
-        let mut lookup = Lookup::default();
-        let answer = begin(&mut lookup, "localhost");
-        lookup.wait(Duration::from_secs(10));
-        let known = answer.try_recv().unwrap();
-        assert!(
-            known.iter().all(IpAddr::is_loopback) && !known.is_empty(),
-            "{known:?}"
-        );
-        let answer = begin(&mut lookup, "no-such-host.invalid");
-        lookup.wait(Duration::from_secs(10));
-        assert!(answer.try_recv().is_err());
-    }
-
-    #[test]
-    fn a_lookup_that_was_under_way_before_a_fork_is_begun_again() {
-        let mut lookup = Lookup {
-            under_way: Arc::new(AtomicBool::new(true)),
-            process: sys::process(),
-        };
-        let answer = begin(&mut lookup, "localhost");
-        assert!(answer.recv().is_err(), "one is under way");
-        lookup.process = sys::process().wrapping_add(1);
-        let answer = begin(&mut lookup, "localhost");
-        assert!(answer.recv_timeout(Duration::from_secs(10)).is_ok());
-    }
-}
+mod tests;

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use super::resolver::Lookup;
 use crate::clock::Moment;
 use crate::config::Settings;
 use crate::health::{Health, State};
@@ -26,7 +25,6 @@ pub(super) struct Watch {
     probed: Option<Moment>,
     /// When its name was looked up last.
     looked_up: Option<Moment>,
-    pub(super) lookup: Lookup,
 }
 
 impl Watch {
@@ -35,7 +33,6 @@ impl Watch {
             address,
             probed: None,
             looked_up: None,
-            lookup: Lookup::default(),
         }
     }
 
