@@ -1,5 +1,5 @@
-//! The examples of the README are pieces of the files in `kamailio-cfg/`, and these do what the
-//! README says: Kamailio accepts each file as it is, and answers requests by it.
+//! The files in `kamailio-cfg/`, of which the manual's examples are pieces (see `manual.rs`), do what
+//! the manual says: Kamailio accepts each file as it is, and answers requests by it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,11 +21,6 @@ fn examples() -> BTreeMap<String, String> {
     named.collect()
 }
 
-fn lines(text: &str) -> Vec<&str> {
-    let trimmed = text.lines().map(str::trim);
-    trimmed.filter(|line| !line.is_empty()).collect()
-}
-
 /// A file with `servers` as it is to be, and the script beside it where the host sees it.
 fn example(name: &str, memcached: &Memcached) -> Builder {
     example_on(name, memcached.address())
@@ -40,39 +35,6 @@ fn example_on(name: &str, servers: &str) -> Builder {
 /// Sends OPTIONS to `user`; the response's reason phrase.
 fn answer(kamailio: &Kamailio, user: &str) -> String {
     kamailio.sip(Request::options().user(user)).reason
-}
-
-#[test]
-fn examples_of_the_readme_are_in_the_files() {
-    let readme = fs::read_to_string("README.md").unwrap();
-    let files = examples();
-    let mut examples = 0;
-    for language in ["```cfg\n", "```lua\n"] {
-        for example in readme.split(language).skip(1) {
-            let example = example.split("```").next().unwrap();
-            // A blank line may stand for something left out.
-            let pieces: Vec<_> = example.split("\n\n").map(lines).collect();
-            let has =
-                |file: &[&str], piece: &Vec<&str>| file.windows(piece.len()).any(|at| at == piece);
-            let quoted = |text: &String| pieces.iter().all(|piece| has(&lines(text), piece));
-            assert!(files.values().any(quoted), "in no file:\n{example}");
-            examples += 1;
-        }
-    }
-    assert!(examples > 10, "{examples} examples");
-}
-
-#[test]
-fn every_verb_of_the_makefile_is_in_the_readme() {
-    let [readme, makefile] =
-        ["README.md", "Makefile"].map(|file| fs::read_to_string(file).unwrap());
-    let mut count = 0;
-    for line in makefile.lines().filter(|line| line.contains(" ## ")) {
-        let (verb, _) = line.split_once(':').unwrap();
-        assert!(readme.contains(&format!("`make {verb}`")), "{verb}");
-        count += 1;
-    }
-    assert!(count > 15, "{count} verbs");
 }
 
 #[test]
@@ -95,7 +57,7 @@ fn every_file_is_accepted_as_it_is() {
 }
 
 #[test]
-fn variables_do_what_the_readme_says() {
+fn variables_do_what_the_manual_says() {
     let memcached = Memcached::start();
     let kamailio = example("variables.cfg", &memcached).start();
     for (user, expected) in [
