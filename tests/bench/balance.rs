@@ -1,4 +1,4 @@
-//! Draws `balance.svg` for the README: each server's share of a million keys,
+//! Draws `balance.svg` for doc/placement.md: each server's share of a million keys,
 //! and the keys that move when a server joins or leaves, for every
 //! distribution. The picture holds measured numbers only.
 
