@@ -67,9 +67,9 @@ pub struct Rules {
     pub probing_threshold: u16,
 }
 
-/// Whose operation it is that the server has not answered.
+/// Where an operation comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asker {
+pub(crate) struct Origin {
     /// Its process.
     pub(crate) process: u32,
     /// When the operation began.
@@ -201,7 +201,7 @@ impl Health {
     pub(crate) fn failed(
         &self,
         now: Moment,
-        by: Asker,
+        by: Origin,
         why: Status,
         rules: Rules,
     ) -> Option<Change> {
@@ -221,7 +221,7 @@ impl Health {
     }
 
     /// The operation of `by` is unanswered for the stall limit.
-    pub(crate) fn overdue(&self, now: Moment, by: Asker) -> Overdue {
+    pub(crate) fn overdue(&self, now: Moment, by: Origin) -> Overdue {
         let waits_on = Cell::new(false);
         let change = self.change(now, |verdict| {
             let concerned = verdict.state == State::Active && !self.is_old(by.began);

@@ -1,5 +1,7 @@
 //! What benches, fuzzing and the tests of `tests/` use of this library; no promise to anybody else.
 
+use crate::config::Parameter;
+
 pub use crate::cache::Cache;
 pub use crate::config::{Given, Parameters};
 pub use crate::error::{Down, Error, Refusal, Waiting};
@@ -14,3 +16,9 @@ pub use crate::status::Status;
 pub use crate::wire::protocol::text::encode;
 pub use crate::wire::protocol::{Kind, Reply, Request, Store, Way};
 pub use crate::wire::session::Session;
+
+/// The names of all parameters.
+pub fn parameter_names() -> impl Iterator<Item = &'static str> {
+    let names = Parameter::ALL.iter().map(|row| row.name.to_str());
+    names.map(|name| name.unwrap_or_default())
+}

@@ -200,7 +200,7 @@ fn conclude(
 mod tests {
     use super::*;
     use crate::config::{Given, Parameters};
-    use crate::health::{Asker, State};
+    use crate::health::{Origin, State};
     use crate::shared::Shared;
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         let (server, settings) = (pool.members()[0].server(), pool.settings());
         let fail = || {
             let (now, rules) = (Moment::now(), settings.rules);
-            let by = Asker {
+            let by = Origin {
                 process: 99,
                 began: now,
             };

@@ -93,7 +93,7 @@ impl World {
         };
         let failed = |returns: u8| {
             move |health: &Health| {
-                let by = Asker {
+                let by = Origin {
                     process,
                     began: began(returns),
                 };
@@ -108,7 +108,7 @@ impl World {
             Actor::Asks(returns) => {
                 let granted = Cell::new(false);
                 let mut overdue = step(Actor::Done, &|health| {
-                    let by = Asker {
+                    let by = Origin {
                         process,
                         began: began(returns),
                     };

@@ -11,9 +11,9 @@ fn at(seconds: u64) -> Moment {
 }
 
 /// The process of that number, with an operation that began so many seconds ago from 0 on.
-fn asker(began: u64, process: u32) -> Asker {
+fn origin(began: u64, process: u32) -> Origin {
     let began = at(began);
-    Asker { process, began }
+    Origin { process, began }
 }
 
 fn change(from: State, to: State, seconds: u64) -> Option<Change> {
@@ -27,18 +27,18 @@ fn change(from: State, to: State, seconds: u64) -> Option<Change> {
 #[test]
 fn failures_in_a_row_take_a_server_out_and_good_probes_bring_it_back() {
     let health = Health::default();
-    assert_eq!(health.failed(at(1), asker(1, 99), DOWN, RULES), None);
+    assert_eq!(health.failed(at(1), origin(1, 99), DOWN, RULES), None);
     assert_eq!(health.answered(|| at(2), || 99), None);
     assert_eq!(
-        health.failed(at(3), asker(3, 99), DOWN, RULES),
+        health.failed(at(3), origin(3, 99), DOWN, RULES),
         None,
         "the answer has ended the row"
     );
     assert_eq!(
-        health.failed(at(4), asker(4, 99), DOWN, RULES),
+        health.failed(at(4), origin(4, 99), DOWN, RULES),
         change(State::Active, State::Inactive, 4)
     );
-    assert_eq!(health.failed(at(5), asker(5, 99), DOWN, RULES), None);
+    assert_eq!(health.failed(at(5), origin(5, 99), DOWN, RULES), None);
     assert_eq!(
         health.answered(|| at(5), || 99),
         None,
@@ -66,8 +66,8 @@ fn failures_in_a_row_take_a_server_out_and_good_probes_bring_it_back() {
 fn one_worker_waits_on_and_the_others_give_up() {
     let health = Health::default();
     let mark = change(State::Active, State::Trying, 1).map(Overdue::WaitOn);
-    assert_eq!(Some(health.overdue(at(1), asker(1, 11))), mark);
-    assert_eq!(health.overdue(at(1), asker(1, 12)), Overdue::GiveUp);
+    assert_eq!(Some(health.overdue(at(1), origin(1, 11))), mark);
+    assert_eq!(health.overdue(at(1), origin(1, 12)), Overdue::GiveUp);
     assert!(!health.is_away());
     assert_eq!(health.probed(at(2), None, RULES), None);
     assert_eq!(
@@ -79,7 +79,7 @@ fn one_worker_waits_on_and_the_others_give_up() {
 #[test]
 fn the_death_of_the_one_that_waits_frees_the_server() {
     let health = Health::default();
-    health.overdue(at(1), asker(1, 11));
+    health.overdue(at(1), origin(1, 11));
     assert_eq!(health.release(at(2), |_| true), None);
     assert_eq!(
         health.release(at(2), |pid| pid != 11),
@@ -95,9 +95,9 @@ fn a_failure_of_the_one_that_waits_is_a_failure_like_any() {
         inactive_threshold: 1,
         ..RULES
     };
-    health.overdue(at(1), asker(1, 11));
+    health.overdue(at(1), origin(1, 11));
     assert_eq!(
-        health.failed(at(6), asker(6, 11), Status::Timeout, once),
+        health.failed(at(6), origin(6, 11), Status::Timeout, once),
         change(State::Trying, State::Inactive, 5)
     );
     assert_eq!(health.reason(), Some(Status::Timeout));
@@ -106,10 +106,10 @@ fn a_failure_of_the_one_that_waits_is_a_failure_like_any() {
 #[test]
 fn an_answer_that_ends_no_outage_ends_a_row_of_failures() {
     let health = Health::default();
-    assert_eq!(health.failed(at(1), asker(1, 99), DOWN, RULES), None);
+    assert_eq!(health.failed(at(1), origin(1, 99), DOWN, RULES), None);
     health.pinged(at(2));
-    assert_eq!(health.failed(at(3), asker(3, 99), DOWN, RULES), None);
-    health.failed(at(4), asker(4, 99), DOWN, RULES);
+    assert_eq!(health.failed(at(3), origin(3, 99), DOWN, RULES), None);
+    health.failed(at(4), origin(4, 99), DOWN, RULES);
     health.pinged(at(5));
     assert_eq!(health.state(), State::Inactive);
     health.probed(at(6), None, RULES);
@@ -128,20 +128,20 @@ fn what_began_before_an_outage_is_counted_and_no_more() {
         |health: &Health| health.set(at(6), State::Active).is_some(),
     ] {
         let health = Health::default();
-        health.failed(at(2), asker(1, 11), DOWN, once);
+        health.failed(at(2), origin(1, 11), DOWN, once);
         back(&health);
         // Nor does it bring back a server that is on its way back.
         let state = health.state();
         assert_eq!(health.answered(|| at(6), || 12), None);
-        assert_eq!(health.failed(at(6), asker(1, 12), DOWN, RULES), None);
+        assert_eq!(health.failed(at(6), origin(1, 12), DOWN, RULES), None);
         assert_eq!(health.state(), state);
         health.probed(at(6), None, RULES);
         assert_eq!(health.state(), State::Active);
-        assert_eq!(health.overdue(at(7), asker(1, 13)), Overdue::GiveUp);
-        assert_eq!(health.failed(at(7), asker(1, 14), DOWN, once), None);
+        assert_eq!(health.overdue(at(7), origin(1, 13)), Overdue::GiveUp);
+        assert_eq!(health.failed(at(7), origin(1, 14), DOWN, once), None);
         assert_eq!(health.state(), State::Active);
         assert_eq!(health.counts().2, 3);
-        let fell = health.failed(at(9), asker(8, 11), DOWN, once);
+        let fell = health.failed(at(9), origin(8, 11), DOWN, once);
         assert_eq!(fell.map(|change| change.to), Some(State::Inactive));
     }
 }
@@ -149,20 +149,20 @@ fn what_began_before_an_outage_is_counted_and_no_more() {
 #[test]
 fn who_has_waited_on_since_before_an_outage_leaves_no_mark() {
     let health = Health::default();
-    health.overdue(at(1), asker(1, 11));
+    health.overdue(at(1), origin(1, 11));
     for _ in 0..2 {
-        health.failed(at(2), asker(1, 12), DOWN, RULES);
+        health.failed(at(2), origin(1, 12), DOWN, RULES);
     }
     health.set(at(3), State::Active);
     // Its mark stays, so another one that is overdue gives up; both are heard no more.
-    assert_eq!(health.overdue(at(5), asker(4, 12)), Overdue::GiveUp);
+    assert_eq!(health.overdue(at(5), origin(4, 12)), Overdue::GiveUp);
     assert_eq!(health.state(), State::Trying);
     assert_eq!(
-        health.failed(at(6), asker(1, 11), DOWN, RULES),
+        health.failed(at(6), origin(1, 11), DOWN, RULES),
         change(State::Trying, State::Active, 1)
     );
     assert!(matches!(
-        health.overdue(at(8), asker(7, 12)),
+        health.overdue(at(8), origin(7, 12)),
         Overdue::WaitOn(_)
     ));
 }
@@ -175,8 +175,8 @@ fn an_operation_on_the_slots_last_server_is_not_held_against_the_next() {
         ..RULES
     };
     health.reset(at(2));
-    assert_eq!(health.overdue(at(3), asker(1, 11)), Overdue::GiveUp);
-    assert_eq!(health.failed(at(3), asker(1, 11), DOWN, once), None);
+    assert_eq!(health.overdue(at(3), origin(1, 11)), Overdue::GiveUp);
+    assert_eq!(health.failed(at(3), origin(1, 11), DOWN, once), None);
     assert_eq!(health.state(), State::Active);
 }
 
@@ -188,8 +188,8 @@ fn an_operator_has_the_last_word() {
         change(State::Active, State::Disabled, 1)
     );
     assert_eq!(health.answered(|| at(2), || 99), None);
-    assert_eq!(health.failed(at(2), asker(2, 99), DOWN, RULES), None);
-    assert_eq!(health.overdue(at(2), asker(2, 11)), Overdue::GiveUp);
+    assert_eq!(health.failed(at(2), origin(2, 99), DOWN, RULES), None);
+    assert_eq!(health.overdue(at(2), origin(2, 11)), Overdue::GiveUp);
     assert!(health.is_away());
     assert_eq!(health.probed(at(2), None, RULES), None);
     assert_eq!(
@@ -217,13 +217,13 @@ fn every_reachable_verdict_is_a_legal_one() {
             health.answered(|| at(1), || 99);
         },
         |health| {
-            health.failed(at(1), asker(1, 99), DOWN, RULES);
+            health.failed(at(1), origin(1, 99), DOWN, RULES);
         },
         |health| {
-            health.failed(at(1), asker(0, 99), DOWN, RULES);
+            health.failed(at(1), origin(0, 99), DOWN, RULES);
         },
         |health| {
-            health.overdue(at(1), asker(1, 7));
+            health.overdue(at(1), origin(1, 7));
         },
         |health| {
             health.release(at(1), |_| false);
@@ -282,7 +282,7 @@ fn a_change_is_made_once() {
         };
         let changes: usize = std::thread::scope(|scope| {
             let workers = [0; 4]
-                .map(|_| scope.spawn(|| health.failed(at(1), asker(1, 99), DOWN, once).is_some()));
+                .map(|_| scope.spawn(|| health.failed(at(1), origin(1, 99), DOWN, once).is_some()));
             workers
                 .map(|worker| usize::from(worker.join().unwrap()))
                 .iter()
@@ -296,7 +296,7 @@ fn a_change_is_made_once() {
 fn a_mark_that_is_given_back_leaves_the_server_in_service() {
     let health = Health::default();
     let mark = change(State::Active, State::Trying, 1).map(Overdue::WaitOn);
-    assert_eq!(Some(health.overdue(at(1), asker(1, 11))), mark);
+    assert_eq!(Some(health.overdue(at(1), origin(1, 11))), mark);
     assert_eq!(health.give_back_mark(at(2), 12), None, "not its own");
     assert_eq!(
         health.give_back_mark(at(2), 11),

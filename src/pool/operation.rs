@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::shared_server::SharedServer;
 use crate::clock::Moment;
-use crate::health::{Asker, Change, Health, Overdue, Rules};
+use crate::health::{Change, Health, Origin, Overdue, Rules};
 use crate::status::Status;
 
 /// An operation that is under way.
@@ -45,7 +45,7 @@ impl<'a> Operation<'a> {
     /// server is *trying* until it ends.
     #[cold]
     pub(super) fn may_wait_on(&self, limit: Duration) -> bool {
-        match self.health.overdue(Moment::now(), self.asker()) {
+        match self.health.overdue(Moment::now(), self.origin()) {
             Overdue::WaitOn(change) => {
                 self.has_mark.set(true);
                 let why = format_args!("no answer for {limit:?}");
@@ -69,11 +69,11 @@ impl<'a> Operation<'a> {
     #[cold]
     pub(super) fn failed(self, now: Moment, why: Status, rules: Rules) -> Option<Change> {
         self.has_mark.set(false);
-        self.health.failed(now, self.asker(), why, rules)
+        self.health.failed(now, self.origin(), why, rules)
     }
 
-    fn asker(&self) -> Asker {
-        Asker {
+    fn origin(&self) -> Origin {
+        Origin {
             process: std::process::id(),
             began: self.began,
         }

@@ -105,7 +105,7 @@ impl Watches {
 mod tests {
     use super::*;
     use crate::config::{Given, Parameters};
-    use crate::health::Asker;
+    use crate::health::Origin;
     use crate::status::Status;
 
     fn at(millis: u64) -> Moment {
@@ -139,7 +139,7 @@ mod tests {
     fn fail(health: &Health, now: Moment) {
         let rules = settings(0).rules;
         for _ in 0..rules.inactive_threshold {
-            let by = Asker {
+            let by = Origin {
                 process: 1,
                 began: now,
             };

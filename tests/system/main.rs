@@ -17,6 +17,8 @@ mod config {
     mod servers; // addresses of servers: accepted, refused, reached
 }
 
+mod manual; // README.md and doc/: true to what the module has, with links that lead somewhere
+
 /// What a script writes and reads.
 mod script {
     mod counters; // `$mcinc` and `$mcdec`

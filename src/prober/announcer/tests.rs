@@ -1,12 +1,12 @@
 use super::*;
 use crate::config::{Given, Parameters};
-use crate::health::{Asker, Health, Overdue, Rules};
+use crate::health::{Health, Origin, Overdue, Rules};
 use crate::item::value::Numbers;
 use crate::server::parse_list;
 use crate::shared::Shared;
 
-fn asker(began: Moment) -> Asker {
-    Asker { process: 7, began }
+fn origin(began: Moment) -> Origin {
+    Origin { process: 7, began }
 }
 
 const RULES: Rules = Rules {
@@ -54,7 +54,7 @@ impl Node {
     fn fail(&self, pool: usize, member: usize, why: Status) {
         let failed = self
             .health(pool, member)
-            .failed(self.now, asker(self.now), why, RULES);
+            .failed(self.now, origin(self.now), why, RULES);
         assert!(failed.is_some());
     }
 
@@ -132,7 +132,7 @@ fn a_stall_that_is_answered_is_no_event() {
     let mut node = Node::new();
     let health = node.health(0, 0);
     assert!(matches!(
-        health.overdue(node.now, asker(node.now)),
+        health.overdue(node.now, origin(node.now)),
         Overdue::WaitOn(_)
     ));
     assert!(node.look().is_empty());
@@ -140,7 +140,7 @@ fn a_stall_that_is_answered_is_no_event() {
     assert!(health.answered(|| node.now, || 7).is_some());
     assert!(node.look().is_empty());
     assert!(matches!(
-        health.overdue(node.now, asker(node.now)),
+        health.overdue(node.now, origin(node.now)),
         Overdue::WaitOn(_)
     ));
     assert!(node.look().is_empty());
@@ -213,7 +213,7 @@ fn a_moment_that_lags_behind_the_state_does_not_make_an_outage_longer() {
     let long_ago = Moment::from_nanos(1);
     let failed = node
         .health(0, 0)
-        .failed(long_ago, asker(Moment::now()), Status::Down, RULES);
+        .failed(long_ago, origin(Moment::now()), Status::Down, RULES);
     assert!(failed.is_some());
     node.wait(1_000);
     assert_eq!(node.look().len(), 1);

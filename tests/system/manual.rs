@@ -1,9 +1,7 @@
 //! The manual, README.md and doc/*.md, says what the module does: its examples are pieces of tested
 //! configurations, every name that an operator can type has its place, and links lead somewhere.
 
-#[path = "manual/names.rs"]
 mod names;
-#[path = "manual/page.rs"]
 mod page;
 
 use std::fs;

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use kamailio_memcached::config::NAMES;
-use kamailio_memcached::status::Status;
+use kamailio_memcached::internals::{Status, parameter_names};
 use support::{Kamailio, Param};
 
 use super::page::{Page, cells, files, names_in_first_column};
@@ -64,8 +63,8 @@ fn is_accepted(name: &str, value: Param) -> bool {
 fn every_parameter_has_its_section() {
     let page = parameters();
     let sections: BTreeSet<_> = page.headings(3).into_iter().collect();
-    assert_eq!(sections, BTreeSet::from(NAMES));
-    for name in NAMES {
+    assert_eq!(sections, parameter_names().collect());
+    for name in parameter_names() {
         let facts = facts(&page, name);
         for column in ["type", "default", "range", "in a pool", "while running"] {
             assert!(!facts[column].is_empty(), "{name}: {facts:?}");
@@ -92,7 +91,7 @@ fn parameters_of_pools_and_those_that_may_change_are_told() {
     let changeable: BTreeSet<_> = changeable
         .filter_map(|line| line.strip_prefix("memcached: "))
         .collect();
-    for name in NAMES {
+    for name in parameter_names() {
         let facts = facts(&page, name);
         let says = |column: &str| facts[column] == "yes";
         assert_eq!(says("in a pool"), in_a_pool.contains(name), "{name}");
@@ -109,7 +108,7 @@ fn parameters_of_pools_and_those_that_may_change_are_told() {
 fn types_and_ranges_of_parameters_are_right() {
     let page = parameters();
     let mut count = 0;
-    for name in NAMES {
+    for name in parameter_names() {
         let facts = facts(&page, name);
         // Each type refuses a value of the other one.
         if facts["type"] == "string" {
