@@ -1,7 +1,7 @@
 -- The request route of kemi.cfg.
 
 function ksr_request_route()
-    -- The text of the name is always the same; Kamailio evaluates $fU inside it at each call.
+    -- The name is always the same text. Kamailio evaluates the $fU in it each time.
     local plan = KSR.pv.get("$mct(plan:$fU)")
     if plan == nil then
         plan = "gold"
@@ -13,7 +13,7 @@ function ksr_request_route()
         KSR.pv.seti("$mct(calls:$fU=>3600)", 1)
     end
 
-    -- A key that Lua has made goes through a variable.
+    -- A key that Lua builds goes through a variable.
     KSR.pv.sets("$var(key)", "last:" .. string.lower(KSR.pv.gete("$rU")))
     KSR.pv.sets("$mct($var(key))", plan)
     KSR.pv.unset("$mct($var(key))")
@@ -21,7 +21,7 @@ function ksr_request_route()
     KSR.sl.send_reply(200, "plan " .. plan .. ", calls " .. KSR.pv.gete("$mct(calls:$fU)"))
 end
 
--- A server has gone down or is back; name is that of the event.
+-- Called when a server has gone down or is back; `name` is the event's name.
 function on_cache_event(name)
     local server, state = KSR.pv.get("$mcev(server)"), KSR.pv.get("$mcev(state)")
     KSR.warn(name .. ": " .. server .. " is " .. state .. "\n")
