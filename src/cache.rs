@@ -1,7 +1,7 @@
-//! Cache: the core's only front door.
+//! Cache: the pools of this process, and the one way to use them. One method is one operation.
 //!
-//! One method an operation; each makes a request, has the pool of the key route it, and returns what
-//! it came to: an answer, or an [`Error`] that says why there is none.
+//! Each method makes a request, has the pool of the key route it to a server, and returns the answer,
+//! or an [`Error`] that says why there is none.
 
 use std::fmt::Display;
 
@@ -24,7 +24,7 @@ use crate::wire::protocol::{MAX_VALUE, Reply, Request, Store, Way};
 pub struct Cache {
     pools: Vec<Pool>,
     numbers: Numbers,
-    /// For operations that fail by nobody's fault but the caller's, or are refused by a server.
+    /// Limits the log lines about requests that this module or a server refuses.
     log_limit: Limiter,
 }
 
@@ -44,20 +44,20 @@ impl Key {
     }
 }
 
-/// What became of an item that was to be written.
+/// The answer to writing an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// It is stored.
     Stored,
-    /// It is not, because of the condition in [`Store`].
+    /// It is not stored, because of the condition in [`Store`].
     NotStored,
 }
 
-/// An item was there, and is removed.
+/// The item was there and is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deleted;
 
-/// An item is there, and has another lifetime.
+/// The item is there and has the new lifetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Touched;
 
@@ -96,8 +96,8 @@ impl Outcome for Option<u64> {
 }
 
 impl Cache {
-    /// A cache of these pools, whose integers are read as `numbers` says. Each pool publishes
-    /// its list of servers in the shared memory of the same index, and follows it from then on.
+    /// A cache of these pools. `numbers` says how integers are read. Each pool publishes its list of
+    /// servers in the shared memory of the same index, and follows that memory from then on.
     pub fn new(declared: Vec<DeclaredPool>, numbers: Numbers, shared: &'static [Shared]) -> Self {
         sys::watch_forks();
         let pools = declared.into_iter().zip(shared);
@@ -158,7 +158,7 @@ impl Cache {
         }
     }
 
-    /// Reads an item: `None` when it is not there, else what it is; its text is then in `text`.
+    /// Reads an item. `None` means that it is not there. Else its text is in `text`.
     ///
     /// # Errors
     /// Those of [`Pool::route`].
@@ -221,7 +221,7 @@ impl Cache {
         })
     }
 
-    /// Removes an item: `None` when it is not there.
+    /// Removes an item. `None` means that it was not there.
     ///
     /// # Errors
     /// Those of [`Pool::route`].
@@ -231,8 +231,8 @@ impl Cache {
         Ok((reply == Reply::Deleted).then_some(Deleted))
     }
 
-    /// Changes an item's lifetime to `lifetime` seconds; the value never moves. `None` when it is not
-    /// there.
+    /// Changes an item's lifetime to `lifetime` seconds; the value is not sent. `None` means that the
+    /// item is not there.
     ///
     /// # Errors
     /// [`Refusal::Operand`], [`Refusal::Lifetime`]; those of [`Pool::route`].
@@ -256,8 +256,8 @@ impl Cache {
         Ok((reply == Reply::Touched).then_some(Touched))
     }
 
-    /// Counts an item by `by`; a negative number reverses the way. The number it has then, or `None`
-    /// when it is not there.
+    /// Counts an item up or down by `by`; a negative number reverses the direction. Returns the new
+    /// number, or `None` if the item is not there.
     ///
     /// # Errors
     /// [`Refusal::Operand`]; those of [`Pool::route`].
@@ -279,8 +279,8 @@ impl Cache {
         }
     }
 
-    /// Counts and logs that `what` was not done for the pool of that index, and why; the error to
-    /// return for it.
+    /// Counts and logs that `what` was refused for the pool of that index, and why. Returns the error
+    /// that the operation ends with.
     #[cold]
     pub fn refuse(&mut self, pool: usize, what: impl Display, refusal: Refusal) -> Error {
         let error = Error::Refused(refusal);
@@ -302,7 +302,7 @@ impl Cache {
         }
     }
 
-    /// Has the request answered; counts and logs what went wrong.
+    /// Gets the answer to a request. Counts and logs a failure.
     #[inline(always)]
     fn perform(
         &mut self,
@@ -316,7 +316,7 @@ impl Cache {
                 let verb = request.kind().verb();
                 log::debug!("{verb}: no item with key '{}'", key.wire);
             }
-            // What is the server's fault the pool has logged, once for all operations.
+            // The pool has logged what is the server's fault, once for all operations.
             Err(error) => {
                 self.stats(key).note_failure(error);
                 if error.in_step() {

@@ -1,8 +1,8 @@
 //! Pool: a named group of servers, and this process's connections to them.
 //!
-//! Finds the server of a key, or its stand-in, and asks it under one deadline. The list of servers
-//! and their health are shared with all processes: noticing a change costs two loads an
-//! operation, following it a new ring. It does not know what an operation means.
+//! It finds the server of a key, or the stand-in for that server, and asks it under one deadline. All
+//! processes share the list of servers and their health. To notice a change costs two loads an
+//! operation. A pool does not know what an operation means.
 
 use crate::clock::{Deadline, Moment};
 use crate::config::{DeclaredPool, Failover, Settings, Tunable};
@@ -27,12 +27,12 @@ pub(crate) use shared_server::{SharedServer, Site};
 pub struct Pool {
     settings: Settings,
     shared: &'static Shared,
-    /// The version of the shared list that `members` are.
+    /// The version of the shared list that `members` were made from.
     version: u32,
-    /// The number of changes that are followed already.
+    /// The number of shared changes that this process has followed.
     changes: u32,
     members: Vec<Member>,
-    /// `None` when no server belongs to it.
+    /// `None` while no server belongs to it.
     ring: Option<Ring>,
     /// Which of `members` belong to the ring.
     in_ring: Vec<bool>,
@@ -49,7 +49,7 @@ pub struct Location<'a> {
     pub order: Vec<&'a ServerSpec>,
 }
 
-/// A key's owner that has not answered.
+/// The owner of a key, which has not answered.
 struct Owner {
     index: usize,
     hash: u32,
@@ -57,7 +57,7 @@ struct Owner {
 }
 
 impl Pool {
-    /// A pool that has asked nobody anything yet; its servers are published to all processes.
+    /// A pool without connections. Its list of servers is published to all processes.
     pub fn new(declared: DeclaredPool, shared: &'static Shared) -> Self {
         let DeclaredPool {
             settings,
@@ -140,11 +140,11 @@ impl Pool {
         self.shared.note_change();
     }
 
-    /// Has the server of `key`, whose hash may be known already, answer `request`, or who stands in
-    /// for it; a value's bytes replace what `value` held.
+    /// Gets the answer to `request` from the server that owns `key`, or from a stand-in. `hash` is the
+    /// hash of the key if it is known already. A value's bytes replace the content of `value`.
     ///
     /// # Errors
-    /// Those of [`Member::attempt`]; with several servers asked that of the last.
+    /// Those of [`Member::attempt`]. If several servers were asked, the error of the last one.
     #[inline(always)]
     pub(crate) fn route(
         &mut self,
@@ -176,8 +176,8 @@ impl Pool {
         }
     }
 
-    /// Asks one server after the other, each once, as long as the request cannot have been
-    /// done or may be done again.
+    /// Asks one stand-in after the other, each once, as long as no server can have done the request,
+    /// or it may be done twice.
     #[cold]
     fn route_to_stand_in(
         &mut self,
@@ -204,7 +204,7 @@ impl Pool {
                 break;
             };
             asked.push(next);
-            // It has not kept anybody waiting yet: what is left is all its own.
+            // The stall limit counts from here: this server has not kept anybody waiting yet.
             let own = Deadline::new(Moment::now(), left);
             match self.members[next].attempt(key, request, value, &own, &self.settings) {
                 Ok(reply) => {

@@ -1,8 +1,8 @@
-//! Prober: finds out where servers are, and when those that are out are back, so that no worker
-//! has to.
+//! Prober: finds the addresses of servers, and finds out when servers that are out of service are
+//! back, so that no worker has to.
 //!
-//! One process of the host calls [`Prober::tick`] again and again; whatever is due is asked at the
-//! same time. It serves no calls, so it may wait.
+//! One process of Kamailio calls [`Prober::tick`] again and again. All servers that are due are asked
+//! at the same time. The process serves no calls, so it may wait.
 
 pub(crate) mod announcer;
 pub(crate) mod probe;
@@ -24,14 +24,14 @@ use crate::prober::watch::{Watch, Watches};
 use crate::server::Address;
 use crate::status::Status;
 
-/// How often it should be called: the precision of the intervals that operators set.
+/// How often [`Prober::tick`] should be called. Intervals that operators set are precise to this.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// How long a probe may take at most, and one that empties the server.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
 const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 
-/// What is watched of each server, and the probes that are under way; a server that is silent does
+/// What the prober remembers of each server, and the probes that are under way. A silent server does
 /// not delay the others.
 #[derive(Default)]
 pub(crate) struct Prober {
@@ -45,7 +45,7 @@ struct UnderWay {
     /// Index of the pool.
     pool: usize,
     address: Address,
-    /// Since when it has been away, if it is emptied on the way.
+    /// Since when the server has been away, if the probe empties it.
     emptied: Option<Moment>,
     probe: Probe,
 }
@@ -67,8 +67,8 @@ impl UnderWay {
 }
 
 impl Prober {
-    /// Asks every server that is due, and goes on with those that were; `lives` tells whether a
-    /// process is still there.
+    /// Begins a probe of every server that is due, and goes on with the probes under way. `lives` tells
+    /// whether a process is still there.
     pub(crate) fn tick(&mut self, cache: &mut Cache, lives: impl Fn(u32) -> bool) {
         let now = Moment::now();
         cache.refresh();
@@ -104,8 +104,8 @@ impl Prober {
         }
     }
 
-    /// Has all names looked up and waits for the answers, `time` at most: for the start, so that the
-    /// first call finds its servers.
+    /// Has all names looked up and waits for the answers, `time` at most. The start does this, so that
+    /// the first call finds its servers.
     pub(crate) fn look_up(&mut self, cache: &Cache, time: Duration) {
         let start = Moment::now();
         for (at, _, member, watch) in watched(&mut self.watches, cache) {
@@ -154,15 +154,15 @@ fn asks(under_way: &[UnderWay], pool: usize, address: &Address) -> bool {
     under_way.iter().any(same)
 }
 
-/// Since when the server has been away, if it is to be emptied before anybody may use it again.
+/// Since when the server has been away, if it must be emptied before workers may use it again.
 fn to_be_emptied(server: &SharedServer, settings: &Settings) -> Option<Moment> {
     let health = server.health();
     let wanted = settings.rejoin == Rejoin::Flush && health.is_away();
     wanted.then(|| health.away_since())
 }
 
-/// A probe is over, and had the server emptied if it was to be: `emptied` is what [`to_be_emptied`]
-/// said at the beginning. A server that has failed meanwhile is not back.
+/// A probe is over. `emptied` is what [`to_be_emptied`] said when it began. A server that has failed
+/// since then is not back.
 fn conclude(
     server: &SharedServer,
     result: Result<Finding, Error>,

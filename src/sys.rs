@@ -1,6 +1,6 @@
-//! System calls, on sockets and the clock, that the standard library has no words for.
+//! The system calls on sockets, the clock and processes that the standard library does not offer.
 //!
-//! The second, smaller fence: besides `kamailio` only this file holds `unsafe`. Each function
+//! This is the second, smaller fence: besides `kamailio` only this file holds `unsafe`. Each function
 //! is one call on borrowed descriptors and slices, and turns its result into an `io::Result`.
 #![allow(unsafe_code)]
 
@@ -251,7 +251,8 @@ fn checked(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// Calls `body` with all signals blocked, so that a thread it starts gets none of the host's.
+/// Calls `body` with all signals blocked, so that a thread that it starts handles no signal of the
+/// process.
 pub(crate) fn with_signals_blocked<R>(body: impl FnOnce() -> R) -> R {
     let (mut all, mut before) = (mem::MaybeUninit::uninit(), mem::MaybeUninit::uninit());
     // SAFETY: sigfillset(3) initialises the set that pthread_sigmask(3) then reads; the latter

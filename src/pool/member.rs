@@ -1,7 +1,7 @@
 //! Member: one server of a pool, with this process's connection to it.
 //!
-//! Here a request meets the server's health: a server that is out is not asked, and an answer or a
-//! failure becomes a verdict that holds for all processes.
+//! Here a request meets the health of the server. A server that is out of service is not asked. An
+//! answer or a failure becomes a verdict on the server that holds for all processes.
 
 use std::net::IpAddr;
 
@@ -27,14 +27,14 @@ use crate::wire::wait_budget::WaitBudget;
 pub struct Member {
     server: SharedServer,
     connection: Connection,
-    /// For failures that change no state.
+    /// Limits the log lines about failures that do not change the server's state.
     log_limit: Limiter,
-    /// Which of its name's addresses was in use when that was looked at last.
+    /// The address in use, if the server is given by name, as this process knows it.
     in_use: Option<IpAddr>,
 }
 
-/// One operation in so many is measured: a second look at the clock for each would cost more than
-/// all that is counted.
+/// One operation in so many is measured. To read the clock again after each operation would cost more
+/// than all other counting.
 const MEASURED: u64 = 16;
 
 impl Member {
@@ -47,8 +47,8 @@ impl Member {
         }
     }
 
-    /// The same server with another weight or alias, or in another slot: it may have left the list
-    /// and come back while nobody looked.
+    /// The same server with another weight or alias, or in another slot. It may have left the list
+    /// and come back since this process looked last.
     pub(super) fn listed(self, spec: ServerSpec, slot: usize) -> Self {
         Self {
             server: self.server.listed(spec, slot),
@@ -56,8 +56,8 @@ impl Member {
         }
     }
 
-    /// Leaves a connection to an address that is not the one in use any more: nobody might ever answer
-    /// there, not even by a refusal, or another server than the other processes ask.
+    /// Closes the connection if it leads to an address that is no longer in use. There may be no answer
+    /// at that address ever again, or the answers of another server than the other processes ask.
     pub(super) fn follow_name(&mut self) {
         let in_use = self.server.addresses().read().first().copied();
         if std::mem::replace(&mut self.in_use, in_use) != in_use {
@@ -108,7 +108,7 @@ impl Member {
             measure(server.latency(), deadline.start(), &reply);
         }
         match &reply {
-            // Another worker waits for the server: the verdict is up to that one.
+            // Another worker waits for the server and will find the verdict.
             Err(_) if budget.gave_up() => {}
             Err(error) if error.counts_against_server() => {
                 let now = Moment::now();
@@ -137,7 +137,8 @@ impl Member {
         }
     }
 
-    /// Logs a failure that has changed nothing, unless the server is out and everybody knows.
+    /// Logs a failure that has not changed the server's state. While the server is out of service, the
+    /// log has said so already.
     #[cold]
     fn log(&mut self, now: Moment, failure: &Failure<'_>) {
         if self.health().state() == State::Active
@@ -150,7 +151,7 @@ impl Member {
     }
 }
 
-/// What has failed, and how.
+/// A failed request, and why it failed.
 struct Failure<'a> {
     kind: Kind,
     key: &'a WireKey,

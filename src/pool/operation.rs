@@ -1,8 +1,8 @@
 //! Operation: one operation that is under way at a server, from its beginning to its verdict.
 //!
-//! Whatever ends it ends its count among those in flight, and gives back the mark of the one worker
-//! that may wait beyond the stall limit: an answer, a failure, or the destructor, if there was an
-//! error in between or a panic.
+//! It is counted among the operations in flight. It may hold the mark of the one worker that may wait
+//! beyond the stall limit. An answer or a failure ends both; the destructor does after any other error
+//! and after a panic.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(super) struct Operation<'a> {
     health: &'static Health,
     began: Moment,
     number: u64,
-    /// Whether it is the one that waits beyond the stall limit.
+    /// Whether it holds the mark: it alone may wait beyond the stall limit.
     has_mark: Cell<bool>,
 }
 
@@ -36,13 +36,13 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// Which one it is of all operations at this server, counted over all processes.
+    /// Its number among all operations at this server, in all processes.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// It has been unanswered for the stall limit of `limit`: whether it may wait on. Then the
-    /// server is *trying* until it ends.
+    /// There is no answer within the stall limit of `limit`. Returns whether this operation may go on
+    /// waiting. If so, the server is *trying* until the operation ends.
     #[cold]
     pub(super) fn may_wait_on(&self, limit: Duration) -> bool {
         match self.health.overdue(Moment::now(), self.origin()) {
@@ -65,7 +65,7 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// It has failed by the server's fault: the change of the server's state, if that makes one.
+    /// It has failed by the server's fault. Returns the change of the server's state, if there is one.
     #[cold]
     pub(super) fn failed(self, now: Moment, why: Status, rules: Rules) -> Option<Change> {
         self.has_mark.set(false);

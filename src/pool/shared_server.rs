@@ -1,7 +1,7 @@
-//! SharedServer: a server of a pool as all processes of the node have it: what the operator wrote,
-//! and its slot in shared memory.
+//! SharedServer: what all processes of the node share of one server of a pool. It is the server as
+//! the operator wrote it, and its slot in shared memory.
 //!
-//! Whoever changes its state logs that here, once for the whole node.
+//! The process that changes the state of a server logs it here, once for the whole node.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -21,7 +21,7 @@ use crate::wire::net::Target;
 pub(crate) struct Site {
     /// The place itself.
     pub(crate) target: Target,
-    /// Tells all processes that it is in use, if the server's name has several.
+    /// Tells all processes that this address is in use, if the name of the server has several.
     mark: Option<Mark>,
 }
 
@@ -46,7 +46,7 @@ impl AsRef<Target> for Site {
     }
 }
 
-/// A server without a connection.
+/// A server of a pool, without this process's connection to it.
 #[derive(Debug)]
 pub(crate) struct SharedServer {
     spec: ServerSpec,
@@ -81,12 +81,12 @@ impl SharedServer {
         &self.spec
     }
 
-    /// What everybody thinks of it.
+    /// Its health.
     pub(crate) fn health(&self) -> &'static Health {
         &self.slot.health
     }
 
-    /// How quick it has been lately.
+    /// How fast it has answered lately.
     pub(crate) fn latency(&self) -> &'static Latency {
         &self.slot.latency
     }
@@ -96,12 +96,12 @@ impl SharedServer {
         self.shared.stats()
     }
 
-    /// What its name was resolved to.
+    /// The addresses of its name.
     pub(crate) fn addresses(&self) -> &'static Addresses {
         &self.slot.addresses
     }
 
-    /// The name of its host, if it is one that has to be looked up.
+    /// Its host name, if it has one that must be looked up.
     pub(crate) fn name(&self) -> Option<&str> {
         match &self.spec.address {
             Address::Tcp { host, .. } if self.target.is_none() => Some(host),
@@ -109,7 +109,7 @@ impl SharedServer {
         }
     }
 
-    /// Where it can be connected, as far as that is known.
+    /// The places where it can be connected, as far as they are known.
     pub(crate) fn sites(&self) -> Vec<Site> {
         match (&self.target, &self.spec.address) {
             (None, Address::Tcp { port, .. }) => {
@@ -123,7 +123,7 @@ impl SharedServer {
         }
     }
 
-    /// What to do with the addresses that its name is found to have; all processes learn of them.
+    /// A function that stores the addresses of its name for all processes.
     pub(crate) fn address_writer(&self) -> impl FnOnce(&[IpAddr]) + Send + 'static {
         let (shared, addresses) = (self.shared, self.addresses());
         let owner = addresses.owner();
@@ -134,7 +134,7 @@ impl SharedServer {
         }
     }
 
-    /// Tells how it is if the last changes of its state were too many for the log.
+    /// Logs the state once if the last changes of state were too many for the log.
     pub(crate) fn make_up_for_lines(&self, now: Moment) {
         if let Some(left_out) = self.slot.log_limit.make_up(now) {
             let (label, state) = (self.spec.label(), self.health().state().word());
@@ -149,15 +149,15 @@ impl SharedServer {
         }
     }
 
-    /// Frees the server of a worker that waited on for it and has died; `lives` tells.
+    /// Takes the mark from a worker that was waiting for the server and has died. `lives` tells.
     pub(crate) fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) {
         if let Some(change) = self.health().release(now, lives) {
             self.note(change, &"who waited for it has died");
         }
     }
 
-    /// Lets all processes know of a change of state that this one has made, and logs it, a few times
-    /// a minute on the whole node.
+    /// Tells all processes of a change of state that this process has made. Logs it, but not more than
+    /// a few times a minute on the whole node.
     pub(crate) fn note(&self, change: Change, why: &dyn Display) {
         self.shared.note_change();
         let Some(left_out) = self.slot.log_limit.admit(Moment::now()) else {
@@ -169,7 +169,8 @@ impl SharedServer {
     }
 }
 
-/// Where a server is whose address is none of a name; a zone makes no name of an IPv6 address.
+/// The place of a server that is given by address, not by name. An IPv6 address with a zone is an
+/// address, too.
 fn target(address: &Address) -> Option<Target> {
     let (host, port) = match address {
         Address::Unix(path) => return Some(Target::Unix(path.clone())),

@@ -1,8 +1,8 @@
-//! Probe: one server being asked whether it is there, next to many others.
+//! Probe: the questions to one server, on a connection of its own, next to probes of other servers.
 //!
-//! A probe is a full exchange on a connection of its own: connect, then [ask](crate::prober::rejoin)
-//! until it is clear how the server is. All wait together, so a hundred dead servers take as long as one. A server with
-//! several addresses is tried at each, in its share of the time.
+//! A probe connects, then [asks](crate::prober::rejoin) until it is clear how the server is. All probes
+//! wait together, so a hundred dead servers take as long as one. A server with several addresses is
+//! tried at each of them, in its share of the time.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::pool::Site;
 use crate::prober::rejoin::{Finding, Next, Outage, Rejoin};
 use crate::wire::polled::{Polled, wait_any};
 
-/// Asks each server, which is at one of its sites; what went wrong there, in the same order.
+/// Probes each of these servers, given by their sites. Returns the results in the same order.
 pub(crate) fn probe(servers: Vec<Vec<Site>>, deadline: &Deadline) -> Vec<Result<(), Error>> {
     let begin = |sites| Probe::begin(sites, *deadline, None);
     let mut probes: Vec<Probe> = servers.into_iter().map(begin).collect();
@@ -21,7 +21,7 @@ pub(crate) fn probe(servers: Vec<Vec<Site>>, deadline: &Deadline) -> Vec<Result<
     ends.collect()
 }
 
-/// Goes on with all probes until they are over, or `deadline` has passed.
+/// Goes on with all probes until they are over or `deadline` has passed.
 pub(crate) fn go_on(probes: &mut [&mut Probe], deadline: &Deadline) {
     while let Some(mut time) = deadline.remaining() {
         for probe in probes.iter_mut() {
@@ -40,9 +40,9 @@ pub(crate) fn go_on(probes: &mut [&mut Probe], deadline: &Deadline) {
     }
 }
 
-/// One server being asked.
+/// A probe of one server.
 pub(crate) struct Probe {
-    /// Where it may still be tried.
+    /// The sites that were not tried yet.
     sites: std::vec::IntoIter<Site>,
     deadline: Deadline,
     outage: Option<Outage>,
@@ -60,8 +60,8 @@ struct Attempt {
 }
 
 impl Probe {
-    /// Begins to ask the server at one of `sites`, until `deadline` at most; it is emptied if it was
-    /// away for `outage`.
+    /// Begins to probe the server at one of `sites`, until `deadline` at most. The server is emptied if
+    /// it was away for `outage`.
     pub(crate) fn begin(sites: Vec<Site>, deadline: Deadline, outage: Option<Outage>) -> Self {
         let mut probe = Self {
             sites: sites.into_iter(),
@@ -74,12 +74,12 @@ impl Probe {
         probe
     }
 
-    /// True when it need not be gone on with.
+    /// True when the probe has a result or no time is left.
     pub(crate) fn is_over(&self) -> bool {
         self.result.is_some() || self.deadline.remaining().is_none()
     }
 
-    /// Begins to connect to the next site; `failure` is the result if there is none.
+    /// Begins to connect to the next site. If there is none, the result is `failure`.
     fn try_next(&mut self, mut failure: Error) {
         self.attempt = None;
         while let Some(site) = self.sites.next() {
@@ -107,7 +107,7 @@ impl Probe {
         }
     }
 
-    /// How long it may wait at its present site; goes on to the next one when that time is up.
+    /// How long it may wait at its present site. If that time is up, it goes on to the next one.
     fn turn_left(&mut self) -> Duration {
         while let Some(attempt) = self.attempt.as_ref().filter(|_| self.sites.len() > 0) {
             if let Some(left) = attempt.turn.remaining() {
@@ -138,7 +138,7 @@ impl Probe {
         }
     }
 
-    /// What it came to; a timeout if it is not over.
+    /// Its result; a timeout if it is not over.
     ///
     /// # Errors
     /// What went wrong.
@@ -157,7 +157,7 @@ impl Probe {
 }
 
 impl Attempt {
-    /// Sends or receives what it can; how the server was found, once that is clear.
+    /// Sends or receives what it can. Returns the finding once there is one.
     fn go_on(&mut self) -> Result<Option<Finding>, Error> {
         self.polled.go_on()?;
         let Some((reply, text)) = self.polled.reply()? else {

@@ -1,18 +1,19 @@
-//! Rejoin: what a probe asks a server, in which order, so that it may be used again.
+//! Rejoin: what a probe asks a server, and in which order, before workers may use the server again.
 //!
-//! Is it a memcached? And where servers are emptied before their return: while it was away its keys
-//! may have been written elsewhere, or deleted without it; what it still holds is out of date. One
-//! that was restarted meanwhile is empty already. Nothing here waits, or knows a protocol word.
+//! It first asks whether a memcached is there. Where `rejoin=flush` is set, it then has the server
+//! emptied: while the server was away, its keys may have been written elsewhere or deleted, so what it
+//! still holds is out of date. A server that was restarted during the outage is empty already. Nothing
+//! here waits or knows a protocol word.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
 use crate::wire::protocol::{Reply, Request};
 
-/// An outage that a server is to be emptied after.
+/// An outage after which a server must be emptied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outage {
-    /// How many seconds it has lasted, by a clock that nobody sets.
+    /// How many seconds it has lasted, by the monotonic clock.
     lasted: u64,
     /// When it began, in seconds of Unix time.
     began: u64,
@@ -31,8 +32,8 @@ impl Outage {
 
     /// True if a server with these statistics was started during the outage.
     ///
-    /// Both clocks must say so: the time that it has been up stands still while its machine or its
-    /// process does, and the time of day may differ between machines. If in doubt it is emptied.
+    /// Both clocks must say so. The server's uptime stands still while its machine or its process does,
+    /// and the time of day may differ between machines. If in doubt, the server is emptied.
     fn saw_the_start(&self, stats: &str) -> Option<bool> {
         let number = |name: &str| -> Option<u64> {
             let mut lines = stats.lines();
@@ -43,27 +44,27 @@ impl Outage {
     }
 }
 
-/// What a server was found to be.
+/// What a probe has found at a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// A memcached, with whatever it holds.
+    /// A memcached that may still hold items.
     Present,
-    /// One that was restarted during the outage, and so is empty.
+    /// A memcached that was restarted during the outage, so it is empty.
     Restarted,
-    /// One that has been emptied.
+    /// A memcached that has been emptied by this probe.
     Emptied,
 }
 
-/// What follows from a reply.
+/// What to do after a reply.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Ask this, too.
+    /// Send this request.
     Ask(Request<'static>),
-    /// It is over.
+    /// The probe is over.
     Done(Finding),
 }
 
-/// The questions to one server, and where they have got to.
+/// The questions to one server, and which one is being asked.
 #[derive(Debug)]
 pub(crate) struct Rejoin {
     outage: Option<Outage>,
@@ -78,7 +79,7 @@ enum Question {
 }
 
 impl Rejoin {
-    /// Asks whether it is there; has it emptied if it was away for `outage`.
+    /// Asks whether the server is there. Has it emptied if it was away for `outage`.
     pub(crate) fn new(outage: Option<Outage>) -> Self {
         Self {
             outage,
@@ -86,7 +87,7 @@ impl Rejoin {
         }
     }
 
-    /// What to ask now.
+    /// The request to send now.
     pub(crate) fn request(&self) -> Request<'static> {
         match self.question {
             Question::Version => Request::Version,
@@ -95,10 +96,10 @@ impl Rejoin {
         }
     }
 
-    /// It has answered [`Self::request`] by `reply`, with this text.
+    /// The server has answered [`Self::request`] by `reply`, with this text.
     ///
     /// # Errors
-    /// [`Error::Garbled`]: that tells nothing.
+    /// [`Error::Garbled`] when the reply does not answer the question.
     pub(crate) fn take(&mut self, reply: Reply, text: &[u8]) -> Result<Next, Error> {
         self.question = match (self.question, self.outage, reply) {
             (Question::Version, None, Reply::Text) => return Ok(Next::Done(Finding::Present)),

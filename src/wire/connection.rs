@@ -1,9 +1,9 @@
-//! Connection: this process's connection to one server, which waits for replies within a wait budget.
+//! Connection: this process's connection to one server. It waits for replies within a wait budget.
 //!
-//! Opened on first use by the process that uses it; one inherited over a fork is never touched,
-//! only replaced. One whose replies were not all read to their proper end is replaced, too. A
-//! connection that has been idle for a moment is looked at before it is used: a server that was
-//! restarted then costs nobody an operation, and nothing is counted twice.
+//! The process that uses a connection opens it, on first use. A connection inherited over a fork is
+//! replaced, and so is one that still owes a reply. A connection that has been idle for a moment is
+//! looked at before it is used: after a restart of the server no operation is lost, and no count is
+//! done twice.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::error::{Down, Error};
 use crate::stats::Stats;
 use crate::sys;
 
-/// A connection unused for this long is looked at before it is used again. No server restarts
-/// faster, and operations that follow each other need no look.
+/// A connection that was not used for this long is looked at before it is used again. No server
+/// restarts faster than that.
 const IDLE: Duration = Duration::from_millis(5);
 
 /// A lazily opened connection to one server.
@@ -38,14 +38,14 @@ struct Open {
     last_used: Moment,
 }
 
-/// How an attempt failed: whether the server can have seen the whole request.
+/// A failed attempt. The server can have seen the whole request only if it was sent.
 enum Failure {
     NotSent(Error),
     Sent(Error),
 }
 
 impl Connection {
-    /// A connection that nobody has needed yet; what it does is counted in `stats`.
+    /// A connection that is not open yet. `stats` counts what it does.
     pub(crate) fn new(stats: &'static Stats) -> Self {
         Self {
             open: None,
@@ -57,8 +57,8 @@ impl Connection {
     /// Sends `request` and receives its reply, as [`Self::send`] and [`Self::receive`] do. `open`
     /// connects to the server, if that is needed.
     ///
-    /// A connection that turns out to be closed is replaced once, within the budget, if the
-    /// request may safely be repeated or cannot have reached the server.
+    /// A connection that turns out to be closed is replaced once, within the budget, if the request
+    /// cannot have reached the server, or may safely be repeated.
     ///
     /// # Errors
     /// Whatever kept the reply from being read; the connection is closed unless
@@ -87,7 +87,7 @@ impl Connection {
         }
     }
 
-    /// Opens it unless it is fit for a first request; true if it had to be opened.
+    /// Opens the connection if it cannot take a request as it is. True if it was opened.
     #[inline(always)]
     fn get_ready(
         &mut self,
@@ -168,8 +168,8 @@ impl Connection {
 }
 
 impl Open {
-    /// True when it is this process's own, owes nothing, and the server has neither closed it nor
-    /// sent anything.
+    /// True when this process has opened it, it owes no reply, and the server has neither closed it
+    /// nor sent anything.
     #[inline(always)]
     fn is_usable(&self, now: Moment) -> bool {
         self.process == sys::process()
@@ -205,8 +205,8 @@ impl Open {
 }
 
 impl Failure {
-    /// True when the server had closed the connection and cannot have done what was asked, or
-    /// may do it again.
+    /// True when the server had closed the connection, and cannot have done the request or may do it
+    /// again.
     fn allows_another_attempt(&self, kind: Kind) -> bool {
         match self {
             Self::NotSent(error) => error.is_hangup(),

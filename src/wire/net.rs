@@ -1,9 +1,9 @@
-//! Stream: one connected byte stream to a memcached, every wait bounded.
+//! Stream: one connected byte stream to a memcached, on which every wait has a limit.
 //!
-//! Knows sockets and time, no protocol. A healthy exchange is one `send` and one `recv`: the
-//! socket stays blocking and carries the first wait of an operation as its own receive timeout, so
-//! that this wait needs no further system call. Any later wait (after connecting, a
-//! reply in pieces) polls for what is left of the budget, so a dripping server cannot stretch it.
+//! It knows sockets and time, but no protocol. A healthy exchange is one `send` and one `recv`: the
+//! socket stays blocking, and its receive timeout is the first wait of an operation, so this wait
+//! needs no further system call. Any later wait (after connecting, or for a reply in pieces) polls for
+//! the time that is left, so a server that sends byte by byte cannot make it longer.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -14,10 +14,10 @@ use super::wait_budget::WaitBudget;
 use crate::error::{Down, Error, Waiting};
 use crate::sys;
 
-/// The least time that one target is given.
+/// The shortest time that one target gets.
 const MIN_SHARE: Duration = Duration::from_millis(1);
 
-/// Where a server can be connected; nothing to be resolved any more.
+/// A place where a server can be connected. No name is left to be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// An IP address and port.
@@ -38,14 +38,14 @@ pub(crate) struct Stream {
     socket: OwnedFd,
     /// The receive timeout that the socket carries.
     timeout: Duration,
-    /// True while the operation has not waited for anything: its whole time is still left, and
-    /// the socket's own timeout is as good as a clock.
+    /// True while the operation has not waited for anything. Then its whole time is left, and the
+    /// socket's own timeout is as good as a clock.
     unhurried: bool,
 }
 
 impl Stream {
-    /// Connects to one of `targets`, tried in their order, each within its share of the time; tells
-    /// which one it was.
+    /// Connects to one of `targets`. They are tried in their order, each within its share of the time.
+    /// Returns the index of the one that was connected, too.
     ///
     /// # Errors
     /// [`Error::Down`] when none could be connected, [`Error::Timeout`].
@@ -65,7 +65,7 @@ impl Stream {
         Ok((stream, at))
     }
 
-    /// An operation begins whose whole time is left.
+    /// An operation begins. Its whole time is left.
     pub(crate) fn begin(&mut self) {
         self.unhurried = true;
     }
@@ -73,7 +73,7 @@ impl Stream {
     /// Sends all of `bytes`.
     ///
     /// # Errors
-    /// [`Down::Lost`] or [`Error::Timeout`]; the other side has then not got all of them.
+    /// [`Down::Lost`] or [`Error::Timeout`]. The server has not got all of them then.
     pub(crate) fn send(&mut self, mut bytes: &[u8], budget: &WaitBudget<'_>) -> Result<(), Error> {
         loop {
             match sys::send_now(&self.socket, bytes) {
@@ -90,7 +90,7 @@ impl Stream {
         }
     }
 
-    /// Receives what is there, at least one byte, or 0 when the other side has closed.
+    /// Waits for bytes and receives them: at least one, or 0 when the server has closed.
     ///
     /// # Errors
     /// [`Down::Lost`] or [`Error::Timeout`].
@@ -118,8 +118,8 @@ impl Stream {
         }
     }
 
-    /// True when the other side has neither closed nor sent anything: what a connection between
-    /// two requests has to look like.
+    /// True when the server has neither closed the connection nor sent anything. Between two requests
+    /// a connection must look like that.
     pub(crate) fn is_idle(&self) -> bool {
         sys::peek(&self.socket).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
@@ -154,11 +154,11 @@ fn connect(
         if !late {
             return failure;
         }
-        // Somebody did not answer in the time there was: once more if there is more.
+        // A target did not answer within its share. Try again if time is left.
     }
 }
 
-/// True for what goes by itself: nothing there yet, or a signal.
+/// True when the call may just be tried again: nothing was there yet, or a signal came.
 pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

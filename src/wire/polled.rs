@@ -1,7 +1,6 @@
-//! Polled: a connection that never waits by itself, so that one process can talk to many servers at
-//! the same time.
-//!
-//! Whoever has some of them [waits](wait_any) for all at once and lets those that are ready go on.
+//! Polled: a connection that never waits by itself. So one process can talk to many servers at the
+//! same time: it [waits](wait_any) for all its connections at once, and lets those that are ready go
+//! on.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -39,7 +38,7 @@ impl Polled {
         })
     }
 
-    /// Adds a request, which is sent once it is connected and there is room.
+    /// Adds a request. It is sent as soon as the connection is open and has room.
     pub(crate) fn request(&mut self, request: &Request<'_>) {
         self.session.request(request);
     }

@@ -1,13 +1,14 @@
 //! Session: the conversation with one memcached, from a connection's first byte to its last.
 //!
-//! Knows no socket and no clock: whoever drives it sends what it has to send and gives it the bytes
-//! that arrive. It knows which replies are owed, in their order, so that many requests may be under
-//! way at once. What belongs before the first request (TLS, authentication) belongs here, too, so that
-//! workers and prober have it alike. The drivers are [`Connection`](super::connection::Connection),
-//! which waits, and [`Polled`](super::polled::Polled), which does not.
+//! A session knows no socket and no clock. Its driver sends the bytes that the session has to send, and
+//! gives it the bytes that arrive. The session knows which replies the server owes, in their order, so
+//! many requests may be under way at once. There are two drivers:
+//! [`Connection`](super::connection::Connection) waits, for workers, and
+//! [`Polled`](super::polled::Polled) does not, for the prober.
 //!
-//! A reply that was not read to its proper end stays owed. A session is fit for another request only
-//! while nothing is owed, so that no caller ever sees the answer to another.
+//! A reply that could not be read to its end stays owed. The drivers close a session that fails, and
+//! begin a request for one caller only while no reply is owed to another. So no caller ever gets the
+//! reply to another.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,7 +24,7 @@ const KEEP: usize = 64 * 1024;
 /// A conversation with one server.
 #[derive(Debug)]
 pub struct Session {
-    /// The requests whose replies are owed.
+    /// The requests that the server has not answered yet.
     output: Vec<u8>,
     /// How much of `output` was sent.
     sent: usize,
@@ -41,7 +42,7 @@ struct Owed {
 }
 
 impl Session {
-    /// One that has just begun.
+    /// A session on a new connection.
     pub fn new() -> Self {
         Self {
             output: Vec::new(),
@@ -58,7 +59,7 @@ impl Session {
         self.owed.is_empty()
     }
 
-    /// Adds a request to what is to be sent; its reply is then owed.
+    /// Adds a request to the bytes to be sent. Its reply is owed from now on.
     #[inline(always)]
     pub fn request(&mut self, request: &Request<'_>) {
         if self.is_idle() {
@@ -71,42 +72,42 @@ impl Session {
         self.owed.push_back(Owed { kind, key });
     }
 
-    /// What is to be sent.
+    /// The bytes to be sent.
     #[inline(always)]
     pub fn unsent(&self) -> &[u8] {
         &self.output[self.sent..]
     }
 
-    /// So many bytes of [`Self::unsent`] were sent.
+    /// The first `count` bytes of [`Self::unsent`] were sent.
     #[inline(always)]
     pub fn note_sent(&mut self, count: usize) {
         self.sent += count;
     }
 
-    /// Where the next bytes are to be received; `value` is the buffer that [`Self::reply`] gets.
+    /// Where to receive the next bytes. `value` is the buffer that [`Self::reply`] gets.
     #[inline(always)]
     pub fn room<'a>(&'a mut self, value: &'a mut Vec<u8>) -> &'a mut [u8] {
         self.input.room(value)
     }
 
-    /// `count` bytes have arrived in [`Self::room`]; 0 if that has failed.
+    /// `count` bytes have arrived in [`Self::room`]; 0 if receiving has failed.
     #[inline(always)]
     pub fn received(&mut self, count: usize, value: &mut Vec<u8>) {
         self.input.received(count, value);
     }
 
-    /// True when bytes have arrived that no reply has used yet.
+    /// True when bytes have arrived that belong to no reply yet.
     #[inline(always)]
     pub fn has_input(&self) -> bool {
         self.input.has_begun()
     }
 
     /// The reply that is owed first, or `None` until all of it has arrived. A value's bytes, or those
-    /// of [`Reply::Text`], replace what `value` held.
+    /// of [`Reply::Text`], replace the content of `value`.
     ///
     /// # Errors
-    /// [`Error::Garbled`] when that is no reply to the request, or bytes follow that nobody has asked
-    /// for; the server's own refusals. The reply stays owed unless [`Error::in_step`].
+    /// [`Error::Garbled`] when the bytes are no reply to the request, or more bytes follow than are
+    /// owed; the server's own refusals. The reply stays owed unless [`Error::in_step`].
     #[inline(always)]
     pub fn reply(&mut self, value: &mut Vec<u8>) -> Result<Option<Reply>, Error> {
         let Some(Owed { kind, key }) = self.owed.front() else {
@@ -126,13 +127,13 @@ impl Session {
         reply
     }
 
-    /// Why there is no reply when the server has closed the connection.
+    /// The error of the reply that is owed first when the server has closed the connection.
     pub fn closed(&self) -> Error {
         self.lost(Error::Down(Down::Closed))
     }
 
-    /// Why there is no reply after `error`: a connection that ends in the middle of a reply is not
-    /// the same as one that was found closed.
+    /// The error of the reply that is owed first after `error`. A connection that ends in the middle of
+    /// a reply is not the same as one that was found closed.
     pub fn lost(&self, error: Error) -> Error {
         match error.is_hangup() && self.has_input() {
             true => Error::Garbled("connection closed in the middle of a reply"),

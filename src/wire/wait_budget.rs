@@ -1,8 +1,8 @@
-//! WaitBudget: how long an operation waits before it asks whether it may wait on.
+//! WaitBudget: how long an operation may wait for a server.
 //!
-//! Many workers that all wait for one silent server until their deadlines are a host that takes
-//! no calls. So every wait is first bounded by the stall limit; whoever reaches it asks, and only
-//! who may goes on until the deadline.
+//! If all workers waited for one silent server until their deadlines, the node would take no calls.
+//! So an operation first waits until the stall limit. Then it asks whether it may go on. Only the one
+//! worker that is allowed to waits until the deadline.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use std::time::Duration;
 use crate::clock::{Deadline, Moment};
 use crate::error::{Error, Waiting};
 
-/// An operation's deadline, with the mark before it at which to ask.
+/// The deadline of an operation, and the stall limit before it.
 pub(crate) struct WaitBudget<'a> {
     deadline: &'a Deadline,
-    /// Time until the mark, or until the deadline if there is none before it.
+    /// Time until the stall limit, or until the deadline if that comes first.
     first: Duration,
-    /// The part of the time that connecting may use.
+    /// The part of the time that connecting may use; `None` = all of it.
     connect: Option<Duration>,
     may_wait_on: &'a dyn Fn() -> bool,
-    /// What the answer was, once that has been asked.
+    /// Whether it may go on waiting, once it has asked.
     answer: Cell<Option<bool>>,
 }
 
 impl<'a> WaitBudget<'a> {
-    /// Waits until `deadline`, but longer than `limit` only if `may_wait_on` says so, and for
-    /// a connection no longer than `connect`.
+    /// The budget lasts until `deadline`. Beyond the stall limit `limit` it lasts only if `may_wait_on`
+    /// allows it. `connect` limits how long connecting may take.
     pub(crate) fn new(
         deadline: &'a Deadline,
         limit: Duration,
@@ -40,7 +40,7 @@ impl<'a> WaitBudget<'a> {
         }
     }
 
-    /// Waits until `deadline`.
+    /// The budget lasts until `deadline`, without a stall limit.
     #[cfg(test)]
     pub(crate) fn until(deadline: &'a Deadline) -> Self {
         Self::new(deadline, deadline.limit(), None, &|| true)
@@ -51,22 +51,22 @@ impl<'a> WaitBudget<'a> {
         self.deadline.start()
     }
 
-    /// How long its first wait may be.
+    /// How long the first wait of the operation may be.
     pub(crate) fn first_wait(&self) -> Duration {
         self.first
     }
 
-    /// Whether it has waited so long that it had to ask.
+    /// Whether it has reached the stall limit.
     pub(crate) fn had_to_ask(&self) -> bool {
         self.answer.get().is_some()
     }
 
-    /// Whether it was not allowed to wait on.
+    /// Whether it has reached the stall limit and was not allowed to go on.
     pub(crate) fn gave_up(&self) -> bool {
         self.answer.get() == Some(false)
     }
 
-    /// How long it may wait from now on.
+    /// How long the operation may wait from now on.
     ///
     /// # Errors
     /// [`Error::Timeout`] while `waiting`, when its time is up.

@@ -1,13 +1,14 @@
-//! Framing: a receive buffer, and how lines and value blocks are cut out of it.
+//! Input: a receive buffer from which lines and value blocks are taken.
 //!
-//! Knows no socket and no protocol word. Bytes are received into [`Input::room`], [`Input::received`]
-//! says how many came, and a dialect takes whole lines and values out. A long value is received into
-//! the caller's own buffer, so it is copied nowhere; memory grows with what arrives and not with what
-//! was announced. How the bytes are split over several receives makes no difference.
+//! It knows no socket and no protocol word. Bytes are received into [`Input::room`],
+//! [`Input::received`] says how many came, and a dialect takes out whole lines and values. A long value
+//! is received into the caller's own buffer without a copy. Memory grows with the bytes that arrive,
+//! not with the length that the server announces. How the bytes are split over several receives makes
+//! no difference.
 
 use crate::error::Error;
 
-/// Bytes received at once at most, and so the longest value that needs one receive only.
+/// The most bytes that are received at once, so the longest value that needs only one receive.
 pub(in crate::wire) const BUFFER: usize = 16 * 1024;
 
 /// The longest line of a reply: memcached's are below 400 bytes.
@@ -86,14 +87,14 @@ impl Input {
         self.begun
     }
 
-    /// A reply ends here: what is left in the buffer belongs to the next one. True if anything is.
+    /// A reply ends here. True if more bytes are in the buffer, which belong to the next reply.
     #[inline(always)]
     pub(crate) fn end_reply(&mut self) -> bool {
         self.begun = self.start < self.end;
         self.begun
     }
 
-    /// What has arrived and was not taken out.
+    /// The bytes that have arrived and were not taken out.
     pub(super) fn pending(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -112,7 +113,7 @@ impl Input {
         let pending = &self.buffer[self.start..self.end];
         let end = line_end(&pending[self.searched..]);
         let len = end.map_or(pending.len(), |end| self.searched + end);
-        // Also when its end is there: how the bytes were split makes no difference.
+        // Even if its end has arrived: how the bytes were split makes no difference.
         if len >= MAX_LINE {
             return Err(Error::Garbled("a line without end"));
         }
@@ -132,7 +133,7 @@ impl Input {
     #[inline(always)]
     pub(super) fn begin_value(&mut self, len: usize, value: &mut Vec<u8>) {
         value.clear();
-        // With room for the byte that a C string needs behind it, which would else double it.
+        // One byte more, for the NUL that the host needs behind it: else the buffer would be doubled.
         value.reserve(len.min(CHUNK) + 1);
         let have = (self.end - self.start).min(len);
         value.extend_from_slice(&self.buffer[self.start..self.start + have]);

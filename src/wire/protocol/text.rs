@@ -182,8 +182,8 @@ fn stats(part: &mut Part, input: &mut Input, value: &mut Vec<u8>) -> Result<Opti
     Ok(None)
 }
 
-/// The end of a value and of the reply: false until it has arrived. Looked at byte by byte, so that
-/// nobody waits for the rest of what is wrong already.
+/// The end of a value and of the reply; false until it has arrived. A wrong byte is an error at once,
+/// before the rest arrives.
 #[inline(always)]
 fn value_end(input: &mut Input) -> Result<bool, Error> {
     const END: &[u8] = b"\r\nEND\r\n";
@@ -245,7 +245,7 @@ fn long_number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// What an unexpected line means: one of the server's own refusals, or no reply at all.
+/// The error that an unexpected line means: a refusal by the server, or no reply to this request.
 #[cold]
 fn refusal(kind: Kind, line: &[u8]) -> Error {
     if let Some(text) = line.strip_prefix(b"SERVER_ERROR") {
