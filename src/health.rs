@@ -24,6 +24,7 @@ pub(crate) mod latency;
 pub(crate) mod log_limit;
 mod verdict;
 
+pub(crate) use verdict::State;
 use verdict::Verdict;
 
 /// A server's verdict, shared by all processes.
@@ -44,19 +45,6 @@ pub(crate) struct Health {
 /// An operation that is under way; below this, those made are counted, enough for a million a
 /// second over eight years.
 const UNDER_WAY: u64 = 1 << 48;
-
-/// What workers do with a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Ask it.
-    Active,
-    /// Somebody is waiting for it; do not begin.
-    Trying,
-    /// It has failed; do not ask.
-    Inactive,
-    /// An operator has taken it out.
-    Disabled,
-}
 
 /// How many events in a row change a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,27 +82,6 @@ pub(crate) enum Overdue {
     WaitOn(Change),
     /// Somebody else waits already.
     GiveUp,
-}
-
-impl State {
-    fn of(number: u8) -> Self {
-        match number {
-            0 => Self::Active,
-            1 => Self::Trying,
-            2 => Self::Inactive,
-            _ => Self::Disabled,
-        }
-    }
-
-    /// The word for it, everywhere.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Trying => "trying",
-            Self::Inactive => "inactive",
-            Self::Disabled => "disabled",
-        }
-    }
 }
 
 impl Health {
@@ -341,11 +308,13 @@ impl Health {
                 // nothing begins while it is out.
                 self.returned.store(now.nanos(), Ordering::Relaxed);
             }
-            let (done, seen) = (Ordering::AcqRel, Ordering::Acquire);
-            match self
-                .word
-                .compare_exchange_weak(word, new.word(), done, seen)
-            {
+            let exchanged = self.word.compare_exchange_weak(
+                word,
+                new.word(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            match exchanged {
                 Ok(_) if old.state == new.state => return None,
                 Ok(_) => {
                     if new.state == State::Inactive && !old.is_returning() {

@@ -14,12 +14,28 @@
 //! kamailio::pv       the value for the script, or $null
 //! ```
 //!
-//! Beside that way: `prober` finds servers that are back, `admin` answers operators, `config` reads
-//! parameters, `placement` builds rings, `shared` is the memory that all processes see.
+//! Dependencies point down only. These are the modules, from top to bottom:
 //!
-//! Dependencies point down only, and nothing below `kamailio` knows that Kamailio exists: without
-//! the feature `module` the rest builds and runs alone. `unsafe` is denied everywhere but in
-//! `kamailio` and `sys`.
+//! * `kamailio`: the host; one file for each way in which it calls us
+//! * `admin`: what operators ask, and what they decide
+//! * `prober`: finds out when servers are back, finds addresses, announces events
+//! * `cache`: one method an operation
+//! * `pool`: a group of servers; from a key to its server and the stand-ins
+//! * `shared`: what the processes of the node share of a pool
+//! * `config`: parameters
+//! * `wire`: connections and the protocol
+//! * `stats`: what is counted
+//! * `health`: the verdict on a server, its addresses, its latency, its log lines
+//! * `placement`: rings and hashes
+//! * `item`: keys, lifetimes, values
+//! * `server`: a server as operators write it
+//! * `status`: the word for what an operation came to
+//! * `error`: why an operation has no answer
+//! * `clock`: moments and deadlines
+//! * `sys`: the kernel
+//!
+//! Nothing below `kamailio` knows that Kamailio exists: without the feature `module` the rest builds
+//! and runs alone. `unsafe` is denied everywhere but in `kamailio` and `sys`.
 
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks)]

@@ -2,7 +2,41 @@
 //!
 //! Nothing here is shared and nothing happens: a word is taken apart, a step gives another one.
 
-use super::{Rules, State};
+use super::Rules;
+
+/// What workers do with a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Ask it.
+    Active,
+    /// Somebody is waiting for it; do not begin.
+    Trying,
+    /// It has failed; do not ask.
+    Inactive,
+    /// An operator has taken it out.
+    Disabled,
+}
+
+impl State {
+    pub(super) fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Active,
+            1 => Self::Trying,
+            2 => Self::Inactive,
+            _ => Self::Disabled,
+        }
+    }
+
+    /// The word for it, everywhere.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Trying => "trying",
+            Self::Inactive => "inactive",
+            Self::Disabled => "disabled",
+        }
+    }
+}
 
 /// The word, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

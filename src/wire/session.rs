@@ -151,4 +151,6 @@ impl Default for Session {
 const SURPLUS: Error = Error::Garbled("bytes after the end of the reply");
 
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod tests;

@@ -3,9 +3,11 @@
 //! ```text
 //! distribution   every key on the server that other clients choose for it
 //! balance        even shares, and few keys that move when a server joins or leaves
+//! structure      dependencies that point down, fences, length of files
 //! layout         our copies of Kamailio's structures, as a C compiler sees them
 //! ```
 
 mod balance;
 mod distribution;
 mod layout;
+mod structure;
