@@ -3,6 +3,7 @@
 //!
 //! The answers are plain data. The caller knows how operators ask, and how an answer is shown.
 
+use std::thread;
 use std::time::Duration;
 
 use crate::cache::Cache;
@@ -12,6 +13,7 @@ use crate::health::latency::Summary;
 use crate::pool::{Member, Pool, Site};
 use crate::prober::probe::probe;
 use crate::server::ServerSpec;
+use crate::shared::server_list::NotPublished;
 use crate::status::Status;
 use crate::wire::net::Target;
 
@@ -175,19 +177,26 @@ pub(crate) fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<
     })
 }
 
+/// How often a file is read again because another process has published a list in the meantime.
+const ROUNDS: usize = 100;
+
 /// Reads the `servers_file` of one pool again, or of all pools that have one. Every process uses
-/// the new list from its next operation on.
+/// the new list from its next operation on. If two processes do this at the same time, the list that
+/// was read last stays.
 ///
 /// # Errors
 /// The pool or its file does not exist, or a file cannot be read or has a mistake. In these cases
-/// nothing has changed.
+/// nothing has changed, unless another process publishes a list at the same time.
 pub(crate) fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reloaded>, Refused> {
     let mut lists = Vec::new();
     for pool_of_file in select(cache.pools(), pool)? {
         let name = &pool_of_file.settings().name;
         let because = |why| Refused::because(format!("nothing changed: pool '{name}': {why}"));
         match &pool_of_file.settings().file {
-            Some(file) => lists.push((pool_of_file, file.read().map_err(because)?)),
+            Some(file) => {
+                let read = Read::new(pool_of_file, || file.read()).map_err(because)?;
+                lists.push((pool_of_file, file, read));
+            }
             None if pool.is_some() => return Err(because("it has no servers_file".into())),
             None => {}
         }
@@ -197,20 +206,54 @@ pub(crate) fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reload
             "nothing changed: no pool has a servers_file".into(),
         ));
     }
-    for (pool, list) in &lists {
-        let name = &pool.settings().name;
+    let mut reloaded = Vec::new();
+    for (pool, file, read) in lists {
+        let name = pool.settings().name.clone();
         let because = |why| Refused::because(format!("pool '{name}': {why}"));
-        pool.publish(list).map_err(because)?;
-        log::info!(
-            "pool '{name}' has {} servers now, as its file says",
-            list.len()
-        );
+        let servers = read.publish(pool, || file.read()).map_err(because)?;
+        log::info!("pool '{name}' has {servers} servers now, as its file says");
+        reloaded.push(Reloaded { name, servers });
     }
-    let reloaded = lists.into_iter().map(|(pool, list)| Reloaded {
-        name: pool.settings().name.clone(),
-        servers: list.len(),
-    });
-    Ok(reloaded.collect())
+    Ok(reloaded)
+}
+
+/// What was read of a pool's file.
+struct Read {
+    /// The version of the pool's list before the file was read.
+    version: u32,
+    servers: Vec<ServerSpec>,
+}
+
+impl Read {
+    fn new(
+        pool: &Pool,
+        read: impl FnOnce() -> Result<Vec<ServerSpec>, String>,
+    ) -> Result<Self, String> {
+        let version = pool.list_version();
+        let servers = read()?;
+        Ok(Self { version, servers })
+    }
+
+    /// Publishes it. Once another process has published its list, the file may be newer than what was
+    /// read of it: it is then read again. Returns how many servers there are.
+    fn publish(
+        mut self,
+        pool: &Pool,
+        read: impl Fn() -> Result<Vec<ServerSpec>, String>,
+    ) -> Result<usize, String> {
+        for _ in 0..ROUNDS {
+            match pool.publish(self.version, &self.servers) {
+                Ok(()) => return Ok(self.servers.len()),
+                Err(NotPublished::Changed) => {
+                    // The other process may be in the middle of it.
+                    thread::yield_now();
+                    self = Self::new(pool, &read)?;
+                }
+                Err(why @ NotPublished::TooLong) => return Err(why.to_string()),
+            }
+        }
+        Err(NotPublished::Changed.to_string())
+    }
 }
 
 /// A server's answer to a ping.

@@ -12,26 +12,26 @@ use crate::sys;
 /// system started. (`std::time::Instant` costs several times as many instructions to read and
 /// compare, on every operation.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub(crate) struct Moment(u64);
 
 impl Moment {
     /// The present.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self(sys::monotonic_nanos())
     }
 
     /// The moment that [`Self::nanos`] gave.
-    pub const fn from_nanos(nanos: u64) -> Self {
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// For shared memory.
-    pub fn nanos(self) -> u64 {
+    pub(crate) fn nanos(self) -> u64 {
         self.0
     }
 
     /// How long after `earlier` it is; nothing when it is not after it.
-    pub fn since(self, earlier: Self) -> Duration {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }

@@ -12,6 +12,7 @@ use crate::placement::Placement;
 use crate::placement::ring::{Hit, Ring};
 use crate::server::ServerSpec;
 use crate::shared::Shared;
+use crate::shared::server_list::NotPublished;
 use crate::stats::{Servers, Statistic, Stats};
 use crate::wire::protocol::{Reply, Request};
 
@@ -64,7 +65,7 @@ impl Pool {
             servers,
             numbers,
         } = declared;
-        if let Err(why) = shared.publish(&servers, Moment::now()) {
+        if let Err(why) = shared.publish(shared.version(), &servers, Moment::now()) {
             log::error!("servers of pool '{}' are not shared: {why}", settings.name);
         }
         for (tunable, number) in Tunable::ALL.into_iter().zip(numbers) {
@@ -125,13 +126,17 @@ impl Pool {
         Some(Location { hash, point, order })
     }
 
-    /// Replaces the list of servers, for all processes.
+    /// The version of the shared list of servers.
+    pub(crate) fn list_version(&self) -> u32 {
+        self.shared.version()
+    }
+
+    /// Replaces the list of servers of that version, for all processes.
     ///
     /// # Errors
-    /// One line that says why the old list stays.
-    pub fn publish(&self, servers: &[ServerSpec]) -> Result<(), String> {
-        let published = self.shared.publish(servers, Moment::now());
-        published.map_err(|why| why.to_string())
+    /// [`NotPublished`]; the old list stays.
+    pub(crate) fn publish(&self, version: u32, servers: &[ServerSpec]) -> Result<(), NotPublished> {
+        self.shared.publish(version, servers, Moment::now())
     }
 
     /// Gives a parameter a new value, for all processes.
@@ -286,12 +291,16 @@ mod tests {
             .collect()
     }
 
+    fn publish(pool: &Pool, servers: &str) {
+        let servers = server::parse_list(servers).unwrap();
+        pool.publish(pool.list_version(), &servers).unwrap();
+    }
+
     #[test]
     fn a_published_list_is_followed() {
         let mut pool = pool("a:1, b:2 bee", 0);
         assert_eq!(labels(&pool), ["a:1", "bee"]);
-        pool.publish(&server::parse_list("b:2:5, c:3").unwrap())
-            .unwrap();
+        publish(&pool, "b:2:5, c:3");
         assert_eq!(
             labels(&pool),
             ["a:1", "bee"],
@@ -305,7 +314,7 @@ mod tests {
     fn a_server_that_left_and_came_back_unseen_is_found_in_its_new_slot() {
         let mut pool = pool("a:1, b:2", 0);
         for list in ["b:2", "b:2, c:3, a:1"] {
-            pool.publish(&server::parse_list(list).unwrap()).unwrap();
+            publish(&pool, list);
         }
         pool.refresh();
         assert_eq!(labels(&pool), ["b:2", "c:3", "a:1"]);

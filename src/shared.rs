@@ -1,8 +1,8 @@
 //! Shared: what all processes of the host share of one pool: the list of servers, a slot for each
 //! of them, the statistics, and what may be changed while running.
 //!
-//! A server keeps its slot, and so its health, as long as its address is in the list. In the
-//! roster's text each line is a slot and a server. All bits zero = no servers.
+//! A server keeps its slot, and so its health, as long as its address is in the list. In the list's
+//! text each line is the number of a slot and a server. All bits zero = no servers.
 
 pub(crate) mod server_list;
 pub(crate) mod slot;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Moment;
 use crate::server::{MAX_SERVERS, ServerSpec};
-use crate::shared::server_list::{NotWritten, Roster};
+use crate::shared::server_list::{NotPublished, ServerList, Text};
 use crate::shared::slot::Slot;
 use crate::shared::tunables::Tunables;
 use crate::stats::Stats;
@@ -21,7 +21,7 @@ use crate::stats::Stats;
 #[repr(C)]
 #[derive(Debug)]
 pub struct Shared {
-    roster: Roster,
+    list: ServerList,
     /// How often a server of the pool has changed its state, or a parameter its value.
     changes: AtomicU32,
     slots: [Slot; MAX_SERVERS],
@@ -32,7 +32,7 @@ pub struct Shared {
 impl Shared {
     /// The number of the list's present version.
     pub fn version(&self) -> u32 {
-        self.roster.version()
+        self.list.version()
     }
 
     /// How often a server has changed its state, or a parameter its value.
@@ -60,23 +60,26 @@ impl Shared {
         &self.tunables
     }
 
-    /// The list with the number of its version, or `None` while it is being replaced.
+    /// The version of the list, and each server with the number of its slot; `None` while the list is
+    /// being replaced.
     pub fn list(&self) -> Option<(u32, Vec<(usize, ServerSpec)>)> {
-        let (version, text) = self.roster.read()?;
-        let entry = |line: &str| {
-            let (slot, server) = line.split_once(' ')?;
-            let slot = slot.parse().ok().filter(|slot| *slot < MAX_SERVERS)?;
-            Some((slot, server.parse().ok()?))
-        };
-        Some((version, text.lines().filter_map(entry).collect()))
+        let (version, text) = self.list.read()?;
+        Some((version, entries(&text)))
     }
 
-    /// Replaces the list; new servers begin active.
+    /// Replaces the list of that version; new servers begin active.
     ///
     /// # Errors
-    /// [`NotWritten`]; the list is then as it was.
-    pub fn publish(&self, servers: &[ServerSpec], now: Moment) -> Result<(), NotWritten> {
-        let (_, old) = self.list().ok_or(NotWritten::Busy)?;
+    /// [`NotPublished`]; the list and all slots are then as they were.
+    pub(crate) fn publish(
+        &self,
+        version: u32,
+        servers: &[ServerSpec],
+        now: Moment,
+    ) -> Result<(), NotPublished> {
+        // From here on this process alone may replace the list, and so give slots away.
+        let writer = self.list.begin_write(version)?;
+        let old = entries(&writer.text());
         let unused = (0..MAX_SERVERS).filter(|slot| old.iter().all(|(used, _)| used != slot));
         // Slots of servers that leave come last: who still has the old list looks at them.
         let leaves = |known: &ServerSpec| servers.iter().all(|new| new.address != known.address);
@@ -90,18 +93,19 @@ impl Shared {
             let slot = match known {
                 Some((slot, _)) => *slot,
                 None => {
-                    let slot = free.next().ok_or(NotWritten::TooLong)?;
+                    let slot = free.next().ok_or(NotPublished::TooLong)?;
                     fresh.push(slot);
                     slot
                 }
             };
             lines.push(format!("{slot} {server}"));
         }
+        let text = Text::new(lines.join("\n"))?;
         // Nobody uses an unused slot before the list names it.
-        for slot in fresh {
-            self.slots[slot].reset(now);
-        }
-        self.roster.write(&lines.join("\n"))?;
+        fresh
+            .into_iter()
+            .for_each(|slot| self.slots[slot].reset(now));
+        writer.write(&text);
         self.note_change();
         Ok(())
     }
@@ -119,13 +123,23 @@ impl Shared {
 
     fn new() -> Self {
         Self {
-            roster: Roster::new(),
+            list: ServerList::new(),
             changes: AtomicU32::new(0),
             slots: std::array::from_fn(|_| Slot::default()),
             stats: Stats::default(),
             tunables: Tunables::default(),
         }
     }
+}
+
+/// What a list's text says: servers with the numbers of their slots.
+fn entries(text: &str) -> Vec<(usize, ServerSpec)> {
+    let entry = |line: &str| {
+        let (slot, server) = line.split_once(' ')?;
+        let slot = slot.parse().ok().filter(|slot| *slot < MAX_SERVERS)?;
+        Some((slot, server.parse().ok()?))
+    };
+    text.lines().filter_map(entry).collect()
 }
 
 #[cfg(test)]
@@ -141,30 +155,27 @@ mod tests {
             .collect()
     }
 
+    fn publish(shared: &Shared, servers: &str, now: Moment) {
+        let servers = parse_list(servers).unwrap();
+        shared.publish(shared.version(), &servers, now).unwrap();
+    }
+
     #[test]
     fn a_server_keeps_its_slot_and_health_while_it_is_listed() {
         let shared = &Shared::private(1)[0];
         let now = Moment::now();
-        shared
-            .publish(&parse_list("a:1,b:2,c:3").unwrap(), now)
-            .unwrap();
+        publish(shared, "a:1,b:2,c:3", now);
         shared.slot(1).health.set(now, State::Disabled);
         let before = shared.changes();
-        shared
-            .publish(&parse_list("d:4,b:2:7 bee").unwrap(), now)
-            .unwrap();
+        publish(shared, "d:4,b:2:7 bee", now);
         assert_ne!(shared.changes(), before);
         assert_eq!(
             slots(shared),
             [(3, "d:4:1".into()), (1, "b:2:7 bee".into())]
         );
         assert_eq!(shared.slot(1).health.state(), State::Disabled);
-        shared
-            .publish(&parse_list("e:5,f:6").unwrap(), now)
-            .unwrap();
-        shared
-            .publish(&parse_list("g:7,h:8").unwrap(), now)
-            .unwrap();
+        publish(shared, "e:5,f:6", now);
+        publish(shared, "g:7,h:8", now);
         assert_eq!(
             shared.slot(1).health.state(),
             State::Active,
@@ -173,14 +184,47 @@ mod tests {
     }
 
     #[test]
+    fn of_two_who_publish_from_one_version_one_succeeds_and_the_other_touches_nothing() {
+        let shared = &Shared::private(1)[0];
+        let now = Moment::now();
+        publish(shared, "a:1", now);
+        let version = shared.version();
+        let [first, second] = ["a:1,b:2", "c:3,d:4"].map(|list| parse_list(list).unwrap());
+        shared.publish(version, &first, now).unwrap();
+        for slot in 0..MAX_SERVERS {
+            shared.slot(slot).health.set(now, State::Disabled);
+        }
+        let (before, changes) = (slots(shared), shared.changes());
+        let late = shared.publish(version, &second, now);
+        assert_eq!(late, Err(NotPublished::Changed));
+        assert_eq!((slots(shared), shared.changes()), (before, changes));
+        let state = |slot: usize| shared.slot(slot).health.state();
+        assert!((0..MAX_SERVERS).all(|slot| state(slot) == State::Disabled));
+    }
+
+    #[test]
+    fn a_list_that_does_not_fit_changes_nothing() {
+        let shared = &Shared::private(1)[0];
+        let now = Moment::now();
+        publish(shared, "a:1", now);
+        shared.slot(0).health.set(now, State::Disabled);
+        let before = (shared.version(), slots(shared));
+        let ports = 1..=MAX_SERVERS as u16 + 1;
+        let servers = ports.map(|port| format!("b:{port}").parse().unwrap());
+        let many: Vec<ServerSpec> = servers.collect();
+        let long = shared.publish(shared.version(), &many, now);
+        assert_eq!(long, Err(NotPublished::TooLong));
+        assert_eq!((shared.version(), slots(shared)), before);
+        assert_eq!(shared.slot(0).health.state(), State::Disabled);
+    }
+
+    #[test]
     fn a_full_list_may_be_replaced_by_another() {
         let shared = &Shared::private(1)[0];
-        let list = |name: &str| {
-            let items = (1..=MAX_SERVERS).map(|port| format!("{name}:{port}"));
-            parse_list(&items.collect::<Vec<_>>().join(",")).unwrap()
-        };
         for name in ["a", "b"] {
-            shared.publish(&list(name), Moment::now()).unwrap();
+            let items = (1..=MAX_SERVERS).map(|port| format!("{name}:{port}"));
+            let items: Vec<_> = items.collect();
+            publish(shared, &items.join(","), Moment::now());
             let mut slots: Vec<usize> = slots(shared).into_iter().map(|(slot, _)| slot).collect();
             slots.sort_unstable();
             slots.dedup();

@@ -55,7 +55,7 @@ mod tests {
     fn a_forked_process_sees_and_is_seen() {
         let shared = &share::<Shared>(1).unwrap()[0];
         let now = Moment::now();
-        shared.publish(&parse_list("a:1").unwrap(), now).unwrap();
+        shared.publish(0, &parse_list("a:1").unwrap(), now).unwrap();
         // SAFETY: the child only uses the shared memory, then it exits.
         let child = unsafe { libc::fork() };
         if child == 0 {

@@ -227,7 +227,8 @@ fn a_server_that_leaves_the_list_is_forgotten() {
     let mut node = Node::new();
     let publish = |node: &Node, list: &str| {
         let list = parse_list(list).unwrap();
-        node.cache.pools()[0].publish(&list).unwrap();
+        let pool = &node.cache.pools()[0];
+        pool.publish(pool.list_version(), &list).unwrap();
     };
     node.fail(0, 0, Status::Down);
     assert_eq!(node.look().len(), 1);
