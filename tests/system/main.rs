@@ -38,13 +38,13 @@ mod health {
     mod cluster; // five memcacheds, and where keys belong among them
     mod connect_timeout; // less time for a server that does not even accept
     mod failover; // who serves the keys of servers that are out
-    mod faults; // kinds of faults, from beginning to end, with one worker and with eight
     mod network; // dropped packets, a machine without power
     mod outage; // a server that is gone is out for all workers
     mod recovery; // the prober brings it back
     mod rejoin; // what a server still holds when it returns
     mod resolving; // servers that are given by name
     mod restart; // a memcached that ends and comes back between operations
+    mod silence; // what a silent server costs, for `stall` and `network`
     mod stall; // a server that is there and does not answer
     pub mod watch; // health as an operator sees it; callers who do not use the cache
 }

@@ -2,27 +2,22 @@
 //! closed, nothing comes back. Where no network can be made (that needs root and `ip`), these tests
 //! say so and pass; a full backlog in `stall.rs` shows the connecting half of it everywhere.
 
-use std::time::Duration;
-
 use kamailio_memcached::internals::{Distribution, Placement, parse_list};
 use support::{Builder, Kamailio, Memcached, Network, Request};
 
-use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
-
-const TIMEOUT: Duration = Duration::from_millis(1000);
-const STALL_LIMIT: Duration = Duration::from_millis(200);
-const RETRY: Duration = Duration::from_millis(300);
+use super::silence::{Asking, Silence};
+use super::watch::{Bystanders, SLACK, lines, row};
 
 fn builder(servers: &str, workers: usize) -> Builder {
-    let builder = Kamailio::builder()
+    Kamailio::builder()
         .param("servers", servers)
         .param("retry_interval", 300)
         .param("failover", 1)
         .rpc()
         .children(workers)
         .script("set", "$mct($hdr(X-Key)) = 1;", &["$mcst", "$pp"])
-        .script("count", "$mcinc($hdr(X-Key)) = 1;", &["$mcst", "$pp"]);
-    timed(builder)
+        .script("count", "$mcinc($hdr(X-Key)) = 1;", &["$mcst", "$pp"])
+        .script("get", "$var(x) = $mct($hdr(X-Key));", &["$mcst", "$pp"])
 }
 
 /// Four workers with time enough to begin, all of them, before the first one is overdue, and for a
@@ -46,56 +41,50 @@ fn network() -> Option<Network> {
 #[test]
 fn dropped_packets_hold_one_worker_until_its_deadline() {
     let Some(network) = network() else { return };
-    for (workers, connected) in [(1, true), (4, true), (8, false)] {
-        let kamailio = builder(&network.address(), workers)
-            .param("timeout", 1000)
-            .start();
-        if connected {
-            kamailio.run_on_every_worker("set", &Request::about("k"));
-        }
-        network.cut();
-        let bystanders = Bystanders::start(&kamailio);
-        let answers = kamailio.run_at_once("set", workers, &Request::about("k"));
-        let held = answers.iter().filter(|answer| answer.elapsed() >= TIMEOUT);
-        assert_eq!(held.count(), 1, "{workers} workers");
-        for answer in &answers {
-            assert_eq!(answer["$mcst"], "timeout", "{workers} workers");
-            assert!(answer.elapsed() < TIMEOUT + SLACK);
-        }
-        let longest = bystanders.longest_wait();
-        let most = if workers == 1 { TIMEOUT } else { STALL_LIMIT };
-        assert!(longest < most + SLACK, "{workers} workers: {longest:?}");
-        let (micros, word) = micros_per_read(&kamailio);
-        assert_eq!(word, "down");
-        assert!(micros <= 50, "{micros} µs");
-        network.mend();
-        let took = wait_for_state(&kamailio, &network.address(), "active");
-        // A probe that was under way when the network came back has to fail first.
-        assert!(
-            took < RETRY + Duration::from_millis(500) + SLACK,
-            "{took:?}"
-        );
-        for answer in kamailio.run_at_once("set", 3 * workers, &Request::about("k")) {
-            assert_eq!(answer["$mcst"], "stored", "{workers} workers");
-        }
-        assert!(lines(&kamailio).len() <= 5, "{:#?}", lines(&kamailio));
+    let silence = Silence {
+        address: &network.address(),
+        begin: &|| network.cut(),
+        end: Some(&|| network.mend()),
+    };
+    for asking in [
+        Asking::reading(1, true),
+        Asking::reading(8, true),
+        Asking::writing(4, true),
+        Asking::writing(8, false),
+    ] {
+        silence.assert_costs_little(asking);
     }
 }
 
 #[test]
 fn half_open_connections_are_replaced() {
     let Some(mut network) = network() else { return };
-    let kamailio = four(&network.address());
-    for _ in 0..2 {
-        for answer in kamailio.run_on_every_worker("set", &Request::about("k")) {
-            assert_eq!(answer["$mcst"], "stored");
+    let reading = |workers| {
+        builder(&network.address(), workers)
+            .param("timeout", 1000)
+            .start()
+    };
+    for (kamailio, script, word) in [
+        (reading(1), "get", "miss"),
+        (four(&network.address()), "set", "stored"),
+        (reading(8), "get", "miss"),
+    ] {
+        let request = Request::about(script);
+        for _ in 0..2 {
+            for answer in kamailio.run_on_every_worker(script, &request) {
+                assert_eq!(answer["$mcst"], word);
+            }
+            // The new one answers by a reset whatever comes over connections to the old one.
+            network.restart();
+            let bystanders = Bystanders::start(&kamailio);
+            for answer in kamailio.run_at_once(script, 40, &request) {
+                assert_eq!(answer["$mcst"], word);
+            }
+            let longest = bystanders.longest_wait();
+            assert!(longest < SLACK, "{script}: {longest:?}");
+            assert_eq!(row(&kamailio, &network.address()).state, "active");
         }
-        // The new one answers by a reset whatever comes over connections to the old one.
-        network.restart();
-        let answers = kamailio.run_at_once("set", 12, &Request::about("k"));
-        let stored = answers.iter().filter(|answer| answer["$mcst"] == "stored");
-        assert_eq!(stored.count(), 12);
-        assert_eq!(row(&kamailio, &network.address()).state, "active");
+        assert!(lines(&kamailio).is_empty(), "{:#?}", lines(&kamailio));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use support::{Answer, Builder, FaultyServer, Kamailio, Memcached, Request, wait};
 
-use super::watch::{SLACK, lines, row, wait_for_state};
+use super::watch::{Bystanders, SLACK, assert_all, lines, row, wait_for_state};
 
 /// A server that is slow on a busy machine has not failed.
 fn builder(servers: &str) -> Builder {
@@ -65,6 +65,43 @@ fn the_prober_brings_a_server_back() {
             let lines = lines(&kamailio);
             assert!(lines.len() <= 2 * changes.min(5), "{lines:#?}");
         }
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_again_and_again_costs_callers_nothing() {
+    const RETRY: Duration = Duration::from_millis(300);
+    let memcached = Memcached::start();
+    for workers in [1, 8] {
+        let kamailio = builder(memcached.address())
+            .param("retry_interval", 300)
+            .param("stall_limit", 200)
+            .children(workers)
+            .start();
+        let bystanders = Bystanders::start(&kamailio);
+        for number in 0..4 {
+            assert_all(&kamailio, "miss");
+            memcached.kill();
+            // The refusal comes at once, also to those who are the first to notice.
+            for _ in 0..2 {
+                let begun = Instant::now();
+                assert_all(&kamailio, "down");
+                let all = begun.elapsed();
+                assert!(all < SLACK, "{workers} workers: {all:?}");
+            }
+            memcached.restart();
+            let back = wait_for_state(&kamailio, memcached.address(), "active");
+            assert!(back < RETRY + SLACK, "{workers} workers: {back:?}");
+            if number == 0 {
+                let said = lines(&kamailio);
+                assert!((2..=5).contains(&said.len()), "{said:#?}");
+            }
+        }
+        assert_all(&kamailio, "miss");
+        let longest = bystanders.longest_wait();
+        assert!(longest < SLACK, "{workers} workers: {longest:?}");
+        let said = lines(&kamailio);
+        assert!(said.len() <= 5, "{said:#?}");
     }
 }
 

@@ -1,112 +1,45 @@
 //! A memcached that is there and does not answer: one worker waits for it, the others give up at
 //! the stall limit, nobody else even begins, and callers who do not use the cache notice little.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use support::{Answer, Builder, DeafServer, FaultyServer, Kamailio, Memcached, Request};
+use support::{Builder, DeafServer, FaultyServer, Kamailio, Memcached, Request, wait};
 
-use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
-
-const TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// The default.
-const STALL_LIMIT: Duration = Duration::from_millis(200);
+use super::silence::{Asking, Silence, TIMEOUT};
+use super::watch::{Bystanders, SLACK, assert_all, lines, row, wait_for_state};
 
 fn builder(servers: &str) -> Builder {
-    let builder = Kamailio::builder()
+    Kamailio::builder()
         .param("servers", servers)
         .param("timeout", 1500)
         .rpc()
         .script("get", "$avp(got) = $mct(k);", &["$avp(got)", "$mcst"])
         .script("ten", &"$var(x) = $mct(k);\n".repeat(10), &["$mcst"])
-        .script("count", "$mcinc(n) = 1;", &["$mcst"]);
-    timed(builder)
+        .script("count", "$mcinc(n) = 1;", &["$mcst"])
 }
 
-/// Has so many workers read at the same time; what they came to, the fastest first.
-fn at_once(kamailio: &Kamailio, count: usize) -> Vec<Answer> {
-    let mut answers = kamailio.run_at_once("get", count, &Request::options());
-    answers.sort_by_key(Answer::elapsed);
-    answers
-}
-
-/// One of them has waited until the deadline, the others no longer than the stall limit.
-#[track_caller]
-fn assert_one_waits_on(answers: &[Answer]) {
-    let (last, others) = answers.split_last().expect("one or more");
-    assert_eq!(last["$mcst"], "timeout");
-    assert!(last.elapsed() >= TIMEOUT, "{:?}", last.elapsed());
-    assert!(last.elapsed() < TIMEOUT + SLACK, "{:?}", last.elapsed());
-    for other in others {
-        assert_eq!(other["$mcst"], "timeout");
-        assert!(other.elapsed() >= STALL_LIMIT, "{:?}", other.elapsed());
-        assert!(
-            other.elapsed() < STALL_LIMIT + SLACK,
-            "{:?}",
-            other.elapsed()
-        );
+#[test]
+fn a_stopped_server_holds_one_worker() {
+    let memcached = Memcached::start();
+    let silence = Silence {
+        address: memcached.address(),
+        begin: &|| memcached.pause(),
+        end: Some(&|| memcached.resume()),
+    };
+    for (workers, connected) in [(1, true), (2, false), (4, false), (8, true)] {
+        silence.assert_costs_little(Asking::reading(workers, connected));
     }
-}
-
-/// From the first silence to the return, for a server that falls silent by `stall`.
-#[track_caller]
-fn assert_costs_little(workers: usize, address: &str, stall: impl FnOnce(&Kamailio)) -> Kamailio {
-    let kamailio = builder(address).children(workers).start();
-    stall(&kamailio);
-    let bystanders = Bystanders::start(&kamailio);
-    let answers = std::thread::scope(|scope| {
-        let answers = scope.spawn(|| at_once(&kamailio, workers));
-        wait_for_state(&kamailio, address, "trying");
-        let stalled = row(&kamailio, address);
-        assert_eq!(stalled.reason, "timeout");
-        // Whoever would begin now is told to leave it at once.
-        let (micros, word) = micros_per_read(&kamailio);
-        assert_eq!(word, "busy");
-        assert!(micros <= 50, "{micros} µs");
-        assert_eq!(row(&kamailio, address).state, "trying", "all the while");
-        answers.join().expect("no panic")
-    });
-    assert_one_waits_on(&answers);
-    let wait = bystanders.longest_wait();
-    assert!(wait < STALL_LIMIT + SLACK, "a bystander waited {wait:?}");
-    let failed = row(&kamailio, address);
-    assert_eq!(
-        (&failed.state[..], &failed.reason[..]),
-        ("inactive", "timeout")
-    );
-    assert_eq!((failed.in_flight, failed.failures), (0, 1));
-    let (micros, word) = micros_per_read(&kamailio);
-    assert_eq!(word, "down");
-    assert!(micros <= 50, "{micros} µs");
-    kamailio
-}
-
-#[test]
-fn a_stopped_server_holds_one_worker_of_four() {
-    let memcached = Memcached::start();
-    let kamailio = assert_costs_little(4, memcached.address(), |_| memcached.pause());
-    memcached.resume();
-    let took = wait_for_state(&kamailio, memcached.address(), "active");
-    assert!(took < Duration::from_millis(1000) + SLACK, "{took:?}");
-    assert_eq!(kamailio.run("get")["$mcst"], "miss");
-    assert_eq!(lines(&kamailio).len(), 3, "trying, inactive, active");
-}
-
-#[test]
-fn a_stopped_server_holds_one_worker_of_eight_that_have_used_it() {
-    let memcached = Memcached::start();
-    assert_costs_little(8, memcached.address(), |kamailio| {
-        at_once(kamailio, 24);
-        memcached.pause();
-    });
 }
 
 #[test]
 fn a_port_that_swallows_connections_holds_one_worker() {
     let deaf = DeafServer::start();
-    let kamailio = assert_costs_little(4, &deaf.address(), |_| {});
-    assert_eq!(row(&kamailio, &deaf.address()).state, "inactive");
-    assert_eq!(lines(&kamailio).len(), 2, "trying, inactive");
+    let silence = Silence {
+        address: &deaf.address(),
+        begin: &|| {},
+        end: None,
+    };
+    silence.assert_costs_little(Asking::reading(4, false));
 }
 
 #[test]
@@ -121,35 +54,6 @@ fn the_only_worker_waits_once() {
     let bystanders = Bystanders::start(&kamailio);
     assert!(kamailio.run("ten").elapsed() < SLACK);
     assert!(bystanders.longest_wait() < SLACK);
-}
-
-#[test]
-fn more_reads_than_workers_keep_callers_waiting_for_the_stall_limit() {
-    for workers in [2, 4, 8] {
-        let memcached = Memcached::start();
-        let kamailio = builder(memcached.address()).children(workers).start();
-        memcached.pause();
-        let (bystanders, answers) = std::thread::scope(|scope| {
-            let answers = scope.spawn(|| at_once(&kamailio, 3 * workers));
-            let bystanders = Bystanders::start(&kamailio);
-            (bystanders, answers.join().expect("no panic"))
-        });
-        let wait = bystanders.longest_wait();
-        assert!(wait < STALL_LIMIT + SLACK, "{workers} workers: {wait:?}");
-        let word = |word: &str| {
-            answers
-                .iter()
-                .filter(|answer| answer["$mcst"] == word)
-                .count()
-        };
-        assert_eq!(word("timeout"), workers, "those that had begun");
-        assert_eq!(word("busy"), 2 * workers, "those that had not");
-        let held = answers
-            .iter()
-            .filter(|answer| answer.elapsed() >= TIMEOUT)
-            .count();
-        assert_eq!(held, 1);
-    }
 }
 
 #[test]
@@ -199,19 +103,23 @@ fn an_answer_that_is_long_in_coming_is_two_lines_that_tell_how_long() {
 #[test]
 fn answers_that_are_slow_but_in_time_mark_nobody() {
     let memcached = Memcached::start();
-    let slow = FaultyServer::relay(memcached.address(), Duration::from_millis(80));
-    let kamailio = builder(&slow.address()).children(4).start();
-    for _ in 0..5 {
-        for answer in at_once(&kamailio, 4) {
-            assert_eq!(answer["$mcst"], "miss");
-        }
+    for (workers, millis) in [(1, 50), (4, 80), (8, 50)] {
+        let delay = Duration::from_millis(millis);
+        let slow = FaultyServer::relay(memcached.address(), delay);
+        let kamailio = builder(&slow.address()).children(workers).start();
+        let bystanders = Bystanders::start(&kamailio);
+        assert_all(&kamailio, "miss");
+        // Five reads wait for each worker; a caller may come behind them.
+        let longest = bystanders.longest_wait();
+        assert!(
+            longest < 5 * delay + SLACK,
+            "{workers} workers: {longest:?}"
+        );
+        let row = row(&kamailio, &slow.address());
+        assert_eq!((&row.state[..], row.failures), ("active", 0));
+        assert_eq!(row.operations, 5 * workers as u64);
+        assert_eq!(lines(&kamailio), [""; 0], "{workers} workers");
     }
-    let row = row(&kamailio, &slow.address());
-    assert_eq!(
-        (&row.state[..], row.failures, row.operations),
-        ("active", 0, 20)
-    );
-    assert_eq!(lines(&kamailio), [""; 0]);
 }
 
 #[test]
@@ -223,7 +131,7 @@ fn a_limit_beyond_the_timeout_is_none() {
         .children(4)
         .start();
     memcached.pause();
-    for answer in at_once(&kamailio, 4) {
+    for answer in kamailio.run_at_once("get", 4, &Request::options()) {
         assert_eq!(answer["$mcst"], "timeout");
         assert!(answer.elapsed() >= Duration::from_millis(400));
     }
@@ -273,4 +181,37 @@ fn counts_that_nobody_waited_for_are_never_repeated() {
         .parse()
         .expect("a number");
     assert!((1..=WORKERS + 1).contains(&count), "{count}");
+}
+
+/// Kamailio does not go on without one of its processes, whoever killed it. It must not hang on the
+/// way out because others wait for the same server, and nothing may be left for the next start.
+#[test]
+fn a_worker_that_is_killed_while_it_waits_on() {
+    let memcached = Memcached::start();
+    for workers in [1, 8] {
+        let start = || builder(memcached.address()).children(workers).start();
+        let kamailio = start();
+        assert_all(&kamailio, "miss");
+        memcached.pause();
+        let runs: Vec<_> = (0..workers)
+            .map(|_| kamailio.launch("get", Request::options()))
+            .collect();
+        // ` 3(4711) WARNING: memcached […]: server … is trying: …`
+        let line = kamailio.wait_for_log("is trying", wait::PATIENCE);
+        let holder = line.split(['(', ')']).nth(1).expect("a process id");
+        let all = kamailio.workers();
+        let holder = all.iter().find(|worker| worker.to_string() == holder);
+        holder.expect("one of the workers").kill();
+        let begun = Instant::now();
+        wait::until("Kamailio to end", wait::PATIENCE, || !kamailio.alive());
+        let took = begun.elapsed();
+        assert!(took < TIMEOUT + SLACK, "{workers} workers: {took:?}");
+        for worker in all {
+            wait::until("its workers to end", wait::PATIENCE, || !worker.alive());
+        }
+        drop(runs);
+        memcached.resume();
+        let again = start();
+        assert_all(&again, "miss");
+    }
 }

@@ -81,9 +81,9 @@ pub fn wait_for_state(kamailio: &Kamailio, address: &str, state: &str) -> Durati
     begun.elapsed()
 }
 
-/// Many runs of the script `get`, by all workers.
+/// Many runs of the script `get` about the key `k`, by all workers.
 pub fn on_all_workers(kamailio: &Kamailio) -> Vec<Answer> {
-    kamailio.run_at_once("get", 5 * kamailio.workers().len(), &Request::options())
+    kamailio.run_at_once("get", 5 * kamailio.workers().len(), &Request::about("k"))
 }
 
 /// All workers' `get` ends with this word.
