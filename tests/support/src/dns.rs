@@ -45,8 +45,16 @@ struct Told {
 
 impl Dns {
     /// Knows no name yet. `patience` in seconds is how long the system's resolver waits for an answer.
-    /// `None` where the resolver's files cannot be replaced.
+    /// `None`, and a line that says so, where the resolver's files cannot be replaced.
     pub fn start(patience: u32) -> Option<Dns> {
+        let dns = Dns::make(patience);
+        if dns.is_none() {
+            eprintln!("skipped: names cannot be replaced here");
+        }
+        dns
+    }
+
+    fn make(patience: u32) -> Option<Dns> {
         let port = Port::free();
         let [high, low] = port.number().to_be_bytes();
         let ip = Ipv4Addr::new(127, high, low, 1);

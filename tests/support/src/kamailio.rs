@@ -193,6 +193,18 @@ impl Kamailio {
         lines.map(str::to_owned).collect()
     }
 
+    /// The lines that the module has logged.
+    pub fn module_lines(&self) -> Vec<String> {
+        self.log_lines(OURS)
+    }
+
+    /// The module has logged nothing.
+    #[track_caller]
+    pub fn assert_nothing_logged(&self) {
+        let ours = self.module_lines();
+        assert!(ours.is_empty(), "{ours:#?}\n{}", self.log());
+    }
+
     /// Waits until the log has a line that holds `text`, and returns that line.
     #[track_caller]
     pub fn wait_for_log(&self, text: &str, limit: Duration) -> String {
@@ -255,6 +267,9 @@ impl Kamailio {
         panic!("{what}\n{}", self.process.account())
     }
 }
+
+/// What every log line of the module has.
+const OURS: &str = " memcached [";
 
 /// A script on its way.
 #[derive(Debug)]

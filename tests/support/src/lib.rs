@@ -64,7 +64,7 @@ pub use network::Network;
 pub use pid::Pid;
 pub use port::Port;
 pub use scratch::Scratch;
-pub use sip::{Pending, Request, Response};
+pub use sip::{Pending, Request, Response, hex};
 pub use twemproxy::Twemproxy;
 
 /// The workspace's folder for what is built: `CARGO_TARGET_DIR`, else `target`.

@@ -15,6 +15,11 @@ use crate::wait;
 /// How long a request waits for its response unless it says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Bytes that a header cannot carry as they are; `{s.decode.hexa}` undoes it in the script.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A request to be sent.
 #[derive(Debug, Clone)]
 pub struct Request {

@@ -18,11 +18,7 @@ fn assert_works(memcached: &Memcached, builder: Builder) {
     memcached.assert_holds("k", 0, "5");
     let status = kamailio.stop();
     assert!(status.success(), "{status}\n{}", kamailio.log());
-    assert!(
-        kamailio.log_lines("memcached [").is_empty(),
-        "{}",
-        kamailio.log()
-    );
+    kamailio.assert_nothing_logged();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::{Answer, FaultyServer, Kamailio, Memcached, Request, wait};
 
 use super::cluster::{Cluster, DISTRIBUTIONS, TIMEOUT, assert_at_once, keys, run};
-use super::watch::{SLACK, lines, row, wait_for_state};
+use super::watch::{SLACK, row, wait_for_state};
 
 #[test]
 fn without_failover_keys_of_a_dead_server_fail_at_once_and_others_do_not_notice() {
@@ -161,7 +161,7 @@ fn a_stalled_server_is_stood_in_for_within_the_same_deadline() {
     let stand_in = cluster.stand_in(&key, &[0]);
     assert_eq!(cluster.memcacheds[stand_in].text(&key), Some(key));
     let stopped = cluster.memcacheds[0].address();
-    for line in lines(&kamailio) {
+    for line in kamailio.module_lines() {
         assert!(line.contains(stopped), "no other is to blame: {line}");
     }
 }

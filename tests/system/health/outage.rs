@@ -8,7 +8,7 @@ use support::{
     Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, wait,
 };
 
-use super::watch::{Bystanders, SLACK, lines, micros_per_read, row, timed, wait_for_state};
+use super::watch::{Bystanders, SLACK, micros_per_read, row, timed, wait_for_state};
 
 /// What the server does about one request.
 type Fault = fn(&mut Connection) -> io::Result<()>;
@@ -124,7 +124,7 @@ fn a_refused_port_is_tried_by_one_operation_alone() {
     let out = row(&kamailio, &address);
     assert_eq!((out.operations, out.failures), (1, 1));
     assert_eq!((&out.state[..], &out.reason[..]), ("inactive", "down"));
-    assert_eq!(lines(&kamailio).len(), 1);
+    assert_eq!(kamailio.module_lines().len(), 1);
 }
 
 /// How a server goes away.
@@ -145,7 +145,7 @@ fn an_outage_is_a_line_at_either_end_however_many_operations_fail() {
             .children(8)
             .start();
         for (number, end) in (1..).zip(ends) {
-            let before = lines(&kamailio).len();
+            let before = kamailio.module_lines().len();
             assert_stores_and_reads(&kamailio, &memcached);
             let bystanders = Bystanders::start(&kamailio);
             match end {
@@ -166,7 +166,7 @@ fn an_outage_is_a_line_at_either_end_however_many_operations_fail() {
             });
             assert_stores_and_reads(&kamailio, &memcached);
             // Thousands of operations were refused; none of them is worth a line.
-            let new = lines(&kamailio).split_off(before);
+            let new = kamailio.module_lines().split_off(before);
             match end {
                 End::Killed => assert_both_ends(&new, memcached.address()),
                 End::Stopped => assert!((2..=5).contains(&new.len()), "{new:#?}"),
@@ -241,7 +241,7 @@ fn a_server_that_comes_and_goes_is_a_few_lines_a_minute() {
     assert_eq!(kamailio.log_lines(" is active: it has ").len(), 2);
     let back = kamailio.log_lines(" is active: it has answered a probe");
     assert_eq!(back.len(), 2);
-    assert_eq!(lines(&kamailio).len(), 5);
+    assert_eq!(kamailio.module_lines().len(), 5);
 }
 
 #[test]
@@ -273,7 +273,11 @@ fn what_began_before_an_outage_does_not_bring_another() {
     assert_eq!((&back.state[..], back.failures), ("active", 2));
     assert_eq!(get(&kamailio, "good")["$mcst"], "miss");
     assert_eq!(kamailio.log_lines(" is inactive: ").len(), 1);
-    assert_eq!(lines(&kamailio).len(), 3, "out, back, and what failed late");
+    assert_eq!(
+        kamailio.module_lines().len(),
+        3,
+        "out, back, and what failed late"
+    );
 }
 
 #[test]

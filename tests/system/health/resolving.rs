@@ -20,15 +20,6 @@ const RETRY: Duration = Duration::from_millis(100);
 
 const WORKERS: usize = 4;
 
-/// A name server, unless this machine has none to give.
-fn dns(patience: u32) -> Option<Dns> {
-    let dns = Dns::start(patience);
-    if dns.is_none() {
-        eprintln!("skipped: names cannot be replaced here");
-    }
-    dns
-}
-
 fn builder(dns: &Dns, servers: &str) -> Builder {
     let builder = Kamailio::builder()
         .param("servers", servers)
@@ -57,7 +48,7 @@ fn named(memcached: &Memcached) -> (String, &str) {
 
 #[test]
 fn a_name_that_stops_resolving_is_used_where_it_was() {
-    let Some(dns) = dns(5) else { return };
+    let Some(dns) = Dns::start(5) else { return };
     for gone in ["no such name", "no answer"] {
         let memcached = Memcached::start();
         let (name, ip) = named(&memcached);
@@ -83,7 +74,7 @@ fn a_name_that_stops_resolving_is_used_where_it_was() {
 
 #[test]
 fn a_name_that_resolves_later_is_found() {
-    let Some(dns) = dns(5) else { return };
+    let Some(dns) = Dns::start(5) else { return };
     for asked_before in [true, false] {
         dns.set("cache.test", &[]);
         let memcached = Memcached::start();
@@ -106,7 +97,7 @@ fn a_name_that_resolves_later_is_found() {
 
 #[test]
 fn a_name_that_moves_is_followed_after_a_failure() {
-    let Some(dns) = dns(5) else { return };
+    let Some(dns) = Dns::start(5) else { return };
     // Both on the same port, so that one name can stand for either.
     let homes = [Memcached::on_default_port(), Memcached::on_default_port()];
     let move_to = |home: &Memcached| dns.set("cache.test", &[named(home).1]);
@@ -141,7 +132,7 @@ fn a_name_that_moves_is_followed_after_a_failure() {
 
 #[test]
 fn all_addresses_of_a_name_are_tried_and_the_list_says_which_is_used() {
-    let Some(dns) = dns(5) else { return };
+    let Some(dns) = Dns::start(5) else { return };
     let memcached = Memcached::on_default_port();
     let ip = named(&memcached).1;
     memcached.put("k", 1, 0, "v");
@@ -160,7 +151,7 @@ fn all_addresses_of_a_name_are_tried_and_the_list_says_which_is_used() {
 
 #[test]
 fn an_address_that_is_silent_gives_way_to_the_next() {
-    let Some(dns) = dns(5) else { return };
+    let Some(dns) = Dns::start(5) else { return };
     let homes = [Memcached::on_default_port(), Memcached::on_default_port()];
     dns.set("cache.test", &[named(&homes[0]).1, named(&homes[1]).1]);
     let kamailio = builder(&dns, "cache.test").start();
@@ -182,7 +173,7 @@ fn an_address_that_is_silent_gives_way_to_the_next() {
 
 #[test]
 fn a_resolver_that_hangs_delays_nobody() {
-    let Some(dns) = dns(30) else { return };
+    let Some(dns) = Dns::start(30) else { return };
     dns.set_silent(true);
     let memcached = Memcached::start();
     memcached.put("k", 1, 0, "v");
@@ -223,7 +214,7 @@ fn a_resolver_that_hangs_delays_nobody() {
 
 #[test]
 fn a_resolver_that_hangs_at_the_start_is_asked_again() {
-    let Some(dns) = dns(2) else { return };
+    let Some(dns) = Dns::start(2) else { return };
     dns.set_silent(true);
     let memcached = Memcached::start();
     memcached.put("k", 1, 0, "v");

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use support::{Answer, Kamailio};
 
 use super::watch::{
-    Bystanders, SLACK, assert_all, lines, micros_per_read, on_all_workers, row, timed,
-    wait_for_state,
+    Bystanders, SLACK, assert_all, micros_per_read, on_all_workers, row, timed, wait_for_state,
 };
 
 /// Of one operation.
@@ -84,14 +83,14 @@ impl Silence<'_> {
         self.assert_bearable(&kamailio, asking);
         let Some(end) = self.end else {
             assert_eq!(row(&kamailio, self.address).state, "inactive");
-            assert_eq!(lines(&kamailio).len(), 2, "trying, inactive");
+            assert_eq!(kamailio.module_lines().len(), 2, "trying, inactive");
             return;
         };
         end();
         let back = wait_for_state(&kamailio, self.address, "active");
         assert!(back < RETRY + PROBE + SLACK, "{asking:?}: {back:?}");
         assert_all(&kamailio, word);
-        let said = lines(&kamailio);
+        let said = kamailio.module_lines();
         assert_eq!(said.len(), 3, "trying, inactive, active: {said:#?}");
     }
 

@@ -94,11 +94,6 @@ pub fn assert_all(kamailio: &Kamailio, word: &str) {
     }
 }
 
-/// The lines that the module has logged.
-pub fn lines(kamailio: &Kamailio) -> Vec<String> {
-    kamailio.log_lines(" memcached [")
-}
-
 /// Adds a script `timed` that reads the key `k` 200 times; see [`micros_per_read`].
 pub fn timed(builder: Builder) -> Builder {
     builder.script("timed", TIMED, &["$var(t)", "$mcst"])

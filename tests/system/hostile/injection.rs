@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use support::{Answer, FaultyServer, Kamailio, Memcached, Request};
+use support::{Answer, FaultyServer, Kamailio, Memcached, Request, hex};
 
 /// Kamailio, the relay, and a memcached whose item `victim` nobody is to touch.
 struct Rig {
@@ -106,10 +106,6 @@ fn wire(key: &[u8]) -> String {
 
 fn text(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().escape_ascii().to_string()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[track_caller]

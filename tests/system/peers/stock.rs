@@ -1,7 +1,7 @@
 //! Beside the C module that ours replaces, on one memcached: each reads what the other writes,
 //! and a configuration written for it runs unchanged.
 
-use support::{Builder, Kamailio, Memcached, Request, Value};
+use support::{Builder, Kamailio, Memcached, Request, Value, hex};
 
 /// The module under test, and the C module.
 fn both(configure: impl Fn(Builder) -> Builder) -> [Kamailio; 2] {
@@ -14,10 +14,6 @@ fn both(configure: impl Fn(Builder) -> Builder) -> [Kamailio; 2] {
 /// Both ways round: writer, reader.
 fn directions([ours, theirs]: &[Kamailio; 2]) -> [(&Kamailio, &Kamailio); 2] {
     [(ours, theirs), (theirs, ours)]
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

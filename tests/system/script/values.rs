@@ -1,7 +1,7 @@
 //! Strings and numbers: what memcached holds after an assignment, and what a script
 //! reads. A string has flags 1, a number flags 0 and decimal text.
 
-use support::{Builder, Host, Kamailio, Memcached, Request, Value};
+use support::{Builder, Host, Kamailio, Memcached, Request, Value, hex};
 
 /// Strings that others have cut, trimmed or taken for something else.
 const AWKWARD: [&[u8]; 16] = [
@@ -22,10 +22,6 @@ const AWKWARD: [&[u8]; 16] = [
     b"\xff\xfe\x80",
     "Grüße, Пётр".as_bytes(),
 ];
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// How this host's scripts see a number: from 5.7 on as it is, before that only what
 /// fits 32 bits, and larger ones as their digits.

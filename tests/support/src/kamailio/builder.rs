@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus};
 
 use super::answer::Value;
 use super::config::{self, Param};
-use super::{Kamailio, Script};
+use super::{Kamailio, OURS, Script};
 use crate::host::Host;
 use crate::memcached::Memcached;
 use crate::pid::Pid;
@@ -56,6 +56,24 @@ pub struct Check {
     pub code: Option<i32>,
     /// All it printed.
     pub output: String,
+}
+
+impl Check {
+    /// It refuses the configuration, with one line of the module's alone, which has all these parts.
+    #[track_caller]
+    pub fn assert_refused(&self, parts: &[&str]) {
+        assert!(!self.ok, "accepted, but to be refused with {parts:?}");
+        let ours = self.output.lines().filter(|line| line.contains(OURS));
+        let [line] = ours.collect::<Vec<_>>()[..] else {
+            panic!(
+                "one line of ours expected, with {parts:?}:\n{}",
+                self.output
+            );
+        };
+        for part in ["ERROR: "].iter().chain(parts) {
+            assert!(line.contains(part), "no {part:?} in {line}");
+        }
+    }
 }
 
 /// A Kamailio that ended instead of getting ready.
