@@ -8,7 +8,7 @@ use std::fmt::Display;
 use crate::clock::Moment;
 use crate::config::{DeclaredPool, Tunable};
 use crate::error::{Error, Refusal};
-use crate::health::log_limit::Limiter;
+use crate::health::log_limit::LogLimit;
 use crate::item::key::WireKey;
 use crate::item::lifetime::Lifetime;
 use crate::item::value::{Found, MAX_DECIMAL, Numbers, Value, decode, operand};
@@ -25,7 +25,7 @@ pub struct Cache {
     pools: Vec<Pool>,
     numbers: Numbers,
     /// Limits the log lines about requests that this module or a server refuses.
-    log_limit: Limiter,
+    log_limit: LogLimit,
 }
 
 /// A key that may be sent, with its pool and the lifetime it was written with.
@@ -106,7 +106,7 @@ impl Cache {
                 .map(|(declared, shared)| Pool::new(declared, shared))
                 .collect(),
             numbers,
-            log_limit: Limiter::default(),
+            log_limit: LogLimit::default(),
         }
     }
 

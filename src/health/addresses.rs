@@ -21,22 +21,22 @@ pub(crate) struct Addresses {
     writing: AtomicU32,
     /// Whose they are to be.
     owner: AtomicU32,
-    /// The version and the number of the one that was connected last; see [`used`].
-    used: AtomicU64,
+    /// The version and the number of the one that was connected last; see [`in_use`].
+    in_use: AtomicU64,
     lists: [List; 2],
 }
 
 /// How whoever connects an address lets all processes know that it is in use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
-    used: &'static AtomicU64,
+    in_use: &'static AtomicU64,
     number: u64,
 }
 
 impl Mark {
     /// Its address was connected. Changes nothing if the name has other addresses by now.
     pub(crate) fn make(self) {
-        self.used.store(self.number, Ordering::Relaxed);
+        self.in_use.store(self.number, Ordering::Relaxed);
     }
 }
 
@@ -78,7 +78,7 @@ impl Addresses {
         self.lists[next as usize % 2].write(owner, addresses);
         let kept = addresses.iter().position(|ip| known.first() == Some(ip));
         let place = kept.unwrap_or_default();
-        self.used.store(used(next, place), Ordering::Relaxed);
+        self.in_use.store(in_use(next, place), Ordering::Relaxed);
         self.version.store(next, Ordering::Release);
         self.writing.store(0, Ordering::Release);
         kept.is_none()
@@ -93,8 +93,8 @@ impl Addresses {
     pub(crate) fn marked(&'static self) -> impl Iterator<Item = (IpAddr, Mark)> {
         let (version, known) = self.numbered();
         let mark = move |place| Mark {
-            used: &self.used,
-            number: used(version, place),
+            in_use: &self.in_use,
+            number: in_use(version, place),
         };
         known.into_iter().map(move |(place, ip)| (ip, mark(place)))
     }
@@ -104,7 +104,7 @@ impl Addresses {
         loop {
             let version = self.version.load(Ordering::Acquire);
             let (owner, addresses) = self.lists[version as usize % 2].read();
-            let in_use = self.used.load(Ordering::Relaxed);
+            let last = self.in_use.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
             if self.version.load(Ordering::Relaxed) != version {
                 continue;
@@ -113,7 +113,7 @@ impl Addresses {
                 return (version, Vec::new());
             }
             let mut numbered: Vec<_> = addresses.into_iter().enumerate().collect();
-            let place = (0..numbered.len()).find(|&place| used(version, place) == in_use);
+            let place = (0..numbered.len()).find(|&place| in_use(version, place) == last);
             if let Some(place) = place {
                 numbered[..=place].rotate_right(1);
             }
@@ -124,34 +124,32 @@ impl Addresses {
 
 impl List {
     fn write(&self, owner: u32, addresses: &[IpAddr]) {
-        let relaxed = Ordering::Relaxed;
         for ([high, low], address) in self.halves.iter().zip(addresses) {
             let bits = match address {
                 IpAddr::V4(v4) => v4.to_ipv6_mapped(),
                 IpAddr::V6(v6) => *v6,
             }
             .to_bits();
-            high.store((bits >> 64) as u64, relaxed);
-            low.store(bits as u64, relaxed);
+            high.store((bits >> 64) as u64, Ordering::Relaxed);
+            low.store(bits as u64, Ordering::Relaxed);
         }
-        self.count.store(addresses.len() as u32, relaxed);
-        self.owner.store(owner, relaxed);
+        self.count.store(addresses.len() as u32, Ordering::Relaxed);
+        self.owner.store(owner, Ordering::Relaxed);
     }
 
     fn read(&self) -> (u32, Vec<IpAddr>) {
-        let relaxed = Ordering::Relaxed;
-        let count = (self.count.load(relaxed) as usize).min(MAX_ADDRESSES);
+        let count = (self.count.load(Ordering::Relaxed) as usize).min(MAX_ADDRESSES);
         let address = |[high, low]: &[AtomicU64; 2]| {
-            let (high, low) = (high.load(relaxed), low.load(relaxed));
+            let (high, low) = (high.load(Ordering::Relaxed), low.load(Ordering::Relaxed));
             Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).to_canonical()
         };
         let addresses = self.halves[..count].iter().map(address).collect();
-        (self.owner.load(relaxed), addresses)
+        (self.owner.load(Ordering::Relaxed), addresses)
     }
 }
 
 /// A number for each address of each version.
-fn used(version: u32, place: usize) -> u64 {
+fn in_use(version: u32, place: usize) -> u64 {
     u64::from(version) << 32 | place as u64
 }
 

@@ -1,7 +1,7 @@
-//! Limiter: a few log lines a minute, and a count of what was left out.
+//! LogLimit: a few log lines a minute, and a count of what was left out.
 //!
 //! An outage fails thousands of operations a second; the log gets the first few of each minute.
-//! One limiter is a process's own, the other stands in memory that all processes share. They are
+//! One limit is a process's own, the other stands in memory that all processes share. They are
 //! told the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,13 +17,13 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// Counts lines per window.
 #[derive(Debug, Default)]
-pub(crate) struct Limiter {
+pub(crate) struct LogLimit {
     window: Option<Moment>,
     lines: u32,
     left_out: u64,
 }
 
-impl Limiter {
+impl LogLimit {
     /// Asks to log a line `now`: `Some` with the number of lines left out since the last one,
     /// or `None` when this one is left out too.
     pub(crate) fn admit(&mut self, now: Moment) -> Option<LeftOut> {
@@ -49,9 +49,9 @@ impl Limiter {
 /// whole: in which second the window began, lines, and lines left out; 0 = none yet.
 #[repr(C)]
 #[derive(Debug, Default)]
-pub(crate) struct HostLimiter(AtomicU64);
+pub(crate) struct SharedLogLimit(AtomicU64);
 
-/// The word of a [`HostLimiter`], taken apart.
+/// The word of a [`SharedLogLimit`], taken apart.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
     /// In seconds of the system's clock, from 1 on.
@@ -60,8 +60,8 @@ struct Count {
     left_out: u32,
 }
 
-impl HostLimiter {
-    /// As [`Limiter::admit`].
+impl SharedLogLimit {
+    /// As [`LogLimit::admit`].
     pub(crate) fn admit(&self, now: Moment) -> Option<LeftOut> {
         self.step(|count| {
             let mut count = count.at(now);
@@ -103,8 +103,13 @@ impl HostLimiter {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
             let (count, result) = step(Count::of(word));
-            let (new, relaxed) = (count.word(), Ordering::Relaxed);
-            match self.0.compare_exchange_weak(word, new, relaxed, relaxed) {
+            let changed = self.0.compare_exchange_weak(
+                word,
+                count.word(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match changed {
                 Ok(_) => return result,
                 Err(seen) => word = seen,
             }
@@ -174,16 +179,16 @@ mod tests {
 
     #[test]
     fn a_few_lines_a_minute_pass_and_the_rest_is_counted() {
-        let (mut limiter, start) = (Limiter::default(), Moment::now());
-        let admitted = (0..100).filter(|_| limiter.admit(start).is_some()).count();
+        let (mut limit, start) = (LogLimit::default(), Moment::now());
+        let admitted = (0..100).filter(|_| limit.admit(start).is_some()).count();
         assert_eq!(admitted, 5);
-        assert_eq!(limiter.admit(start + Duration::from_secs(59)), None);
+        assert_eq!(limit.admit(start + Duration::from_secs(59)), None);
         assert_eq!(
-            limiter.admit(start + Duration::from_secs(60)),
+            limit.admit(start + Duration::from_secs(60)),
             Some(LeftOut::of(96, "failure"))
         );
         assert_eq!(
-            limiter.admit(start + Duration::from_secs(61)),
+            limit.admit(start + Duration::from_secs(61)),
             Some(LeftOut::of(0, "failure"))
         );
         assert_eq!(LeftOut::of(0, "failure").to_string(), "");
@@ -199,9 +204,9 @@ mod tests {
 
     #[test]
     fn all_processes_share_the_lines_of_a_minute() {
-        let limiter = HostLimiter::default();
+        let limit = SharedLogLimit::default();
         let admitted: usize = std::thread::scope(|scope| {
-            let count = || (0..1000).filter(|_| limiter.admit(at(7)).is_some()).count();
+            let count = || (0..1000).filter(|_| limit.admit(at(7)).is_some()).count();
             let processes = [0; 4].map(|_| scope.spawn(count));
             processes
                 .map(|process| process.join().unwrap())
@@ -209,28 +214,28 @@ mod tests {
                 .sum()
         });
         assert_eq!(admitted, 5);
-        assert_eq!(limiter.admit(at(66)), None);
-        let text = limiter.admit(at(67)).unwrap().to_string();
+        assert_eq!(limit.admit(at(66)), None);
+        let text = limit.admit(at(67)).unwrap().to_string();
         assert_eq!(text, " (3996 more changes were not logged)");
-        assert_eq!(limiter.admit(at(68)).unwrap().to_string(), "");
-        limiter.reset();
-        let admitted = (0..9).filter(|_| limiter.admit(at(69)).is_some());
+        assert_eq!(limit.admit(at(68)).unwrap().to_string(), "");
+        limit.reset();
+        let admitted = (0..9).filter(|_| limit.admit(at(69)).is_some());
         assert_eq!(admitted.count(), 5);
     }
 
     #[test]
     fn what_was_left_out_is_made_up_for_when_the_minute_is_over() {
-        let limiter = HostLimiter::default();
-        assert_eq!(limiter.make_up(at(7)), None);
-        let admitted = (0..6).filter(|_| limiter.admit(at(7)).is_some());
+        let limit = SharedLogLimit::default();
+        assert_eq!(limit.make_up(at(7)), None);
+        let admitted = (0..6).filter(|_| limit.admit(at(7)).is_some());
         assert_eq!(admitted.count(), 5);
-        assert_eq!(limiter.make_up(at(66)), None);
-        let text = limiter.make_up(at(67)).unwrap().to_string();
+        assert_eq!(limit.make_up(at(66)), None);
+        let text = limit.make_up(at(67)).unwrap().to_string();
         assert_eq!(text, " (1 more change was not logged)");
-        assert_eq!(limiter.make_up(at(68)), None);
-        let admitted = (0..9).filter(|_| limiter.admit(at(68)).is_some());
+        assert_eq!(limit.make_up(at(68)), None);
+        let admitted = (0..9).filter(|_| limit.admit(at(68)).is_some());
         assert_eq!(admitted.count(), 4, "it was a line like any");
-        let many = HostLimiter::default();
+        let many = SharedLogLimit::default();
         many.0.store(!0 << 32 | 1, Ordering::Relaxed);
         assert_eq!(many.admit(at(7)), None);
         let text = many.make_up(at(1000)).unwrap().to_string();

@@ -11,7 +11,7 @@ use crate::clock::{Deadline, Moment};
 use crate::config::Settings;
 use crate::error::{Down, Error};
 use crate::health::latency::Latency;
-use crate::health::log_limit::Limiter;
+use crate::health::log_limit::LogLimit;
 use crate::health::{Health, State};
 use crate::item::key::WireKey;
 use crate::server::ServerSpec;
@@ -28,7 +28,7 @@ pub struct Member {
     server: SharedServer,
     connection: Connection,
     /// Limits the log lines about failures that do not change the server's state.
-    log_limit: Limiter,
+    log_limit: LogLimit,
     /// The address in use, if the server is given by name, as this process knows it.
     in_use: Option<IpAddr>,
 }
@@ -41,7 +41,7 @@ impl Member {
     pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
             connection: Connection::new(shared.stats()),
-            log_limit: Limiter::default(),
+            log_limit: LogLimit::default(),
             in_use: None,
             server: SharedServer::new(spec, slot, shared),
         }

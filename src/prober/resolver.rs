@@ -19,7 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::{Deadline, Moment};
-use crate::health::log_limit::Limiter;
+use crate::health::log_limit::LogLimit;
 use crate::server::Address;
 use crate::sys;
 use queue::{Begun, Step};
@@ -29,7 +29,7 @@ pub(crate) struct Resolver {
     threads: Arc<Threads>,
     /// The process that has these threads, as [`sys::process`] tells processes apart.
     process: u32,
-    failures: Limiter,
+    failures: LogLimit,
 }
 
 /// A server that wants the addresses of its name.
@@ -102,7 +102,7 @@ impl Resolver {
         Self {
             threads: Arc::new(threads),
             process: sys::process(),
-            failures: Limiter::default(),
+            failures: LogLimit::default(),
         }
     }
 

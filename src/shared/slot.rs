@@ -8,7 +8,7 @@ use crate::clock::Moment;
 use crate::health::Health;
 use crate::health::addresses::Addresses;
 use crate::health::latency::Latency;
-use crate::health::log_limit::HostLimiter;
+use crate::health::log_limit::SharedLogLimit;
 
 /// One server's part of the shared memory.
 #[repr(C)]
@@ -21,7 +21,7 @@ pub(crate) struct Slot {
     /// How quick it has been lately.
     pub(crate) latency: Latency,
     /// How many log lines about changes of its state there may be.
-    pub(crate) log_limit: HostLimiter,
+    pub(crate) log_limit: SharedLogLimit,
 }
 
 impl Slot {
