@@ -1,21 +1,22 @@
-//! Moment and Deadline: what time it is, and by when an operation must be over.
+//! Moment and Deadline: a point in time, and the time that an operation may take.
 //!
-//! A deadline is made once at the top of an operation and passed down; connecting, sending,
-//! receiving and trying again all spend from it. Who only needs to know the time is told it.
+//! A deadline is made once, when an operation begins, and passed down: connecting, sending,
+//! receiving and trying again all take from the same time. Code that only compares moments is told
+//! the time and does not read the clock.
 
 use std::ops::Add;
 use std::time::Duration;
 
 use crate::sys;
 
-/// A moment of the system's monotonic clock, the same in all processes: nanoseconds since the
-/// system started. (`std::time::Instant` costs several times as many instructions to read and
-/// compare, on every operation.)
+/// A moment of the node's monotonic clock, in nanoseconds since the node started; all processes
+/// have the same. (`std::time::Instant` takes several times as many instructions to read and to
+/// compare, and every operation does both.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
-    /// The present.
+    /// The present moment.
     pub(crate) fn now() -> Self {
         Self(sys::monotonic_nanos())
     }
@@ -25,12 +26,12 @@ impl Moment {
         Self(nanos)
     }
 
-    /// For shared memory.
+    /// The moment as a number, to be kept in shared memory.
     pub(crate) fn nanos(self) -> u64 {
         self.0
     }
 
-    /// How long after `earlier` it is; nothing when it is not after it.
+    /// How long after `earlier` this moment is; zero if it is not later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -45,7 +46,7 @@ impl Add<Duration> for Moment {
     }
 }
 
-/// The end of an operation's time.
+/// The time that an operation may take, and when it began.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     start: Moment,
@@ -53,7 +54,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// An operation that begins `now` and may take as long as `limit`.
+    /// For an operation that begins `now` and may take `limit`.
     pub(crate) fn new(now: Moment, limit: Duration) -> Self {
         Self { start: now, limit }
     }
@@ -63,12 +64,12 @@ impl Deadline {
         self.start
     }
 
-    /// The whole time the operation was given.
+    /// The whole time that the operation may take.
     pub(crate) fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// What is left of it, or `None` when it has passed.
+    /// The time that is left, or `None` when there is none.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         let elapsed = Moment::now().since(self.start);
         self.limit

@@ -1,8 +1,8 @@
-//! Shared: what all processes of the host share of one pool: the list of servers, a slot for each
-//! of them, the statistics, and what may be changed while running.
+//! Shared: one pool's part of the memory that all processes of Kamailio share: the list of servers,
+//! a slot for each server, the statistics, and the parameters that may be changed while running.
 //!
-//! A server keeps its slot, and so its health, as long as its address is in the list. In the list's
-//! text each line is the number of a slot and a server. All bits zero = no servers.
+//! A server keeps its slot, and so its health, as long as its address is in the list. Each line of
+//! the list's text is the number of a slot and the server that has it. All bits zero = no servers.
 
 pub(crate) mod server_list;
 pub(crate) mod slot;
@@ -17,7 +17,7 @@ use crate::shared::slot::Slot;
 use crate::shared::tunables::Tunables;
 use crate::stats::Stats;
 
-/// A pool's part of the shared memory.
+/// One pool's part of the shared memory.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Shared {
@@ -30,7 +30,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The number of the list's present version.
+    /// The present version of the list.
     pub fn version(&self) -> u32 {
         self.list.version()
     }
@@ -40,7 +40,7 @@ impl Shared {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Tells all processes of such a change, once it is made.
+    /// Tells all processes that such a change was made.
     pub fn note_change(&self) {
         self.changes.fetch_add(1, Ordering::Release);
     }
@@ -60,8 +60,8 @@ impl Shared {
         &self.tunables
     }
 
-    /// The version of the list, and each server with the number of its slot; `None` while the list is
-    /// being replaced.
+    /// The version of the list, and each server with the number of its slot; `None` while the list
+    /// is being replaced.
     pub fn list(&self) -> Option<(u32, Vec<(usize, ServerSpec)>)> {
         let (version, text) = self.list.read()?;
         Some((version, entries(&text)))
@@ -81,7 +81,7 @@ impl Shared {
         let writer = self.list.begin_write(version)?;
         let old = entries(&writer.text());
         let unused = (0..MAX_SERVERS).filter(|slot| old.iter().all(|(used, _)| used != slot));
-        // Slots of servers that leave come last: who still has the old list looks at them.
+        // Slots of servers that leave come last: a process that has the old list still uses them.
         let leaves = |known: &ServerSpec| servers.iter().all(|new| new.address != known.address);
         let leaving = old.iter().filter(|(_, known)| leaves(known));
         let mut free = unused.chain(leaving.map(|&(slot, _)| slot));
@@ -101,7 +101,7 @@ impl Shared {
             lines.push(format!("{slot} {server}"));
         }
         let text = Text::new(lines.join("\n"))?;
-        // Nobody uses an unused slot before the list names it.
+        // No process uses an unused slot before the list names it.
         fresh
             .into_iter()
             .for_each(|slot| self.slots[slot].reset(now));
@@ -110,9 +110,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Such memory of a process's own, for programs that share nothing.
+    /// The same in this process's own memory, for programs that share nothing.
     pub fn private(count: usize) -> &'static [Self] {
-        // More than the stack of a thread usually holds, so this one has its own.
+        // The value is larger than a thread's usual stack, so it is made on a thread with more.
         let build = move || -> &'static [Self] {
             (0..count).map(|_| Self::new()).collect::<Vec<_>>().leak()
         };

@@ -1,10 +1,14 @@
-//! Addresses: what a server's name has been resolved to, in memory that all processes share.
+//! Addresses: the IP addresses of one server's name, in memory that all processes share.
 //!
-//! Workers never resolve names, for a resolver that hangs would hold them; they read what the
-//! resolver has left here. There are two lists, and the version tells which one holds; a writer fills
-//! the other one, so that a reader never waits for it, and reads again if it was overtaken. An answer
-//! is for the owner that was asked for: one that comes when the slot is another server's is nobody's.
-//! All bits zero = nothing known.
+//! The prober looks names up and writes the answers here. Workers only read them, because looking a
+//! name up may take long. The address in use is the one that was connected last.
+//!
+//! Why this is right: there are two lists, and the version tells which of them is valid. A writer
+//! fills the other list and then changes the version, so a reader never waits. A reader looks at
+//! the version again after it has copied a list, and copies again if the version has changed. Each
+//! list has an owner: the server that had this place when its name was asked for. When the place
+//! goes to another server, the owner changes, and neither the old list nor a late answer for the
+//! old owner is used. All bits zero = no address is known.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -12,21 +16,22 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 /// How many addresses of a name are kept.
 pub(crate) const MAX_ADDRESSES: usize = 4;
 
-/// The addresses of one server's name.
+/// The addresses of one server's name, and which of them is in use.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
     version: AtomicU32,
-    /// Not 0 while somebody writes.
+    /// 1 while a process writes.
     writing: AtomicU32,
-    /// Whose they are to be.
+    /// The number of the server that has this place now.
     owner: AtomicU32,
-    /// The version and the number of the one that was connected last; see [`in_use`].
+    /// The version and the place in its list of the address that was connected last, as
+    /// [`in_use`] makes one number of them.
     in_use: AtomicU64,
     lists: [List; 2],
 }
 
-/// How whoever connects an address lets all processes know that it is in use.
+/// The way to tell all processes that an address is in use, for the process that connects it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     in_use: &'static AtomicU64,
@@ -34,7 +39,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Its address was connected. Changes nothing if the name has other addresses by now.
+    /// The address was connected. If the name has other addresses by now, nothing changes.
     pub(crate) fn make(self) {
         self.in_use.store(self.number, Ordering::Relaxed);
     }
@@ -45,23 +50,24 @@ impl Mark {
 struct List {
     owner: AtomicU32,
     count: AtomicU32,
-    /// The two halves of each, IPv4 mapped into IPv6.
+    /// The upper and the lower half of each address; IPv4 is mapped into IPv6.
     halves: [[AtomicU64; 2]; MAX_ADDRESSES],
 }
 
 impl Addresses {
-    /// Whose they are at the moment, for an answer that comes later.
+    /// The number of the server that has this place now, to be given to [`Self::write`] later.
     pub(crate) fn owner(&self) -> u32 {
         self.owner.load(Ordering::Acquire)
     }
 
-    /// Forgets them: the slot is another server's from now on.
+    /// Another server takes this place: what is known is used no more.
     pub(crate) fn change_owner(&self) {
         self.owner.fetch_add(1, Ordering::Release);
     }
 
-    /// Replaces them by what `owner`'s name has; what does not fit is left out. True if another one
-    /// is in use from now on: the first that is known, or the server has moved.
+    /// Replaces the addresses by those of `owner`'s name; those beyond [`MAX_ADDRESSES`] are left
+    /// out. True if another address is in use from now on: none was known, or the one in use is
+    /// gone.
     pub(crate) fn write(&self, owner: u32, addresses: &[IpAddr]) -> bool {
         let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
         let known = self.read();
@@ -70,7 +76,7 @@ impl Addresses {
             return false;
         }
         if self.writing.swap(1, Ordering::Acquire) != 0 {
-            // Somebody else is writing, an answer as fresh as this one.
+            // Another process is writing just now, and its answer is as fresh as this one.
             return false;
         }
         let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
@@ -84,12 +90,12 @@ impl Addresses {
         kept.is_none()
     }
 
-    /// What is known, the one in use first; empty before the first answer.
+    /// The known addresses, the one in use first; empty before the first answer.
     pub(crate) fn read(&self) -> Vec<IpAddr> {
         self.numbered().1.into_iter().map(|(_, ip)| ip).collect()
     }
 
-    /// The same, each with the mark to make when it is connected.
+    /// The same, each with the mark that puts it in use once it is connected.
     pub(crate) fn marked(&'static self) -> impl Iterator<Item = (IpAddr, Mark)> {
         let (version, known) = self.numbered();
         let mark = move |place| Mark {
@@ -99,7 +105,7 @@ impl Addresses {
         known.into_iter().map(move |(place, ip)| (ip, mark(place)))
     }
 
-    /// The version, and its addresses with their numbers, the one in use first.
+    /// The version, and its addresses with their places in the list, the one in use first.
     fn numbered(&self) -> (u32, Vec<(usize, IpAddr)>) {
         loop {
             let version = self.version.load(Ordering::Acquire);
@@ -148,7 +154,7 @@ impl List {
     }
 }
 
-/// A number for each address of each version.
+/// One number for a version and a place in its list.
 fn in_use(version: u32, place: usize) -> u64 {
     u64::from(version) << 32 | place as u64
 }
@@ -161,7 +167,7 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    /// Somebody connects the address that is now at this place.
+    /// A worker connects the address that is read at this place now.
     fn connect(addresses: &'static Addresses, at: usize) {
         addresses.marked().nth(at).unwrap().1.make();
     }
@@ -211,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_for_the_slots_last_server_is_nobodys() {
+    fn an_answer_for_the_last_owner_is_not_used() {
         let addresses = Addresses::default();
         let before = addresses.owner();
         addresses.write(before, &parse(&["10.0.0.1"]));

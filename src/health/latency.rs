@@ -1,22 +1,23 @@
-//! Latency: how long a server has taken to answer lately, in memory that all processes share.
+//! Latency: how long one server has taken to answer lately, in memory that all processes share.
 //!
-//! A histogram with four buckets an octave of microseconds, so that a percentile is right to a
-//! fifth. Two of them take turns every [`WINDOW`], and what is shown is both: the last one to two
-//! windows. Counting is one relaxed addition; a count that falls between two windows' change may
-//! be lost, which nobody can see. All bits zero = nothing measured.
+//! It is two histograms of microseconds. Each doubling of the time is cut into four buckets, so
+//! percentiles are accurate to within 20 %. Every [`WINDOW`] the older histogram is emptied and
+//! filled anew; the summary is made of both, that is, of the last one to two windows. Counting
+//! takes no lock. A time that is counted at the moment when a histogram is emptied may be lost;
+//! that changes no percentile that a person could notice. All bits zero = nothing measured.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// How long a histogram is filled before it is emptied for the next turn.
+/// How long a histogram is filled before the other one takes its turn.
 const WINDOW: Duration = Duration::from_secs(120);
 
-/// Buckets of a histogram; the last one begins at 56 s.
+/// How many buckets a histogram has; the last one begins at 56 s.
 const BUCKETS: usize = 104;
 
-/// What was measured in two windows.
+/// The histograms of two windows.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Latency {
@@ -26,21 +27,21 @@ pub(crate) struct Latency {
 #[repr(C)]
 #[derive(Debug)]
 struct Window {
-    /// Which window of the monotonic clock it belongs to.
+    /// The number of its window, counted from the start of the monotonic clock.
     number: AtomicU32,
-    /// The longest, in microseconds.
+    /// The longest time, in microseconds.
     max: AtomicU32,
     counts: [AtomicU32; BUCKETS],
 }
 
-/// Percentiles, in microseconds; what is shown is a bucket's upper end.
+/// Percentiles in microseconds; each is the upper end of its bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Summary {
-    /// Half of the answers took no longer.
+    /// Half of the answers took this long or less.
     pub p50: u32,
-    /// All but a hundredth took no longer.
+    /// Of a hundred answers 99 took this long or less.
     pub p99: u32,
-    /// The longest took so long.
+    /// The longest time that an answer took.
     pub max: u32,
 }
 
@@ -58,7 +59,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// An answer at `now` took `time`.
+    /// Counts an answer that came `now` and took `time`.
     pub(crate) fn record(&self, now: Moment, time: Duration) {
         let number = window_of(now);
         let window = &self.windows[number as usize % 2];
@@ -70,7 +71,7 @@ impl Latency {
         window.max.fetch_max(micros, Ordering::Relaxed);
     }
 
-    /// What was measured lately.
+    /// The percentiles of the last one to two windows.
     pub(crate) fn summary(&self, now: Moment) -> Summary {
         let number = window_of(now);
         let recent =
@@ -122,7 +123,7 @@ fn window_of(now: Moment) -> u32 {
     (now.nanos() / WINDOW.as_nanos() as u64) as u32
 }
 
-/// Below 4 µs a bucket a microsecond, then four an octave.
+/// The bucket of a time: below 4 µs each microsecond has its own, above it each doubling has four.
 fn bucket_of(micros: u32) -> usize {
     if micros < 4 {
         return micros as usize;
@@ -132,7 +133,7 @@ fn bucket_of(micros: u32) -> usize {
     ((octave as usize - 1) * 4 + quarter as usize).min(BUCKETS - 1)
 }
 
-/// The longest time that falls into a bucket.
+/// The longest time that belongs to a bucket, in microseconds.
 fn end_of(bucket: usize) -> u32 {
     if bucket < 4 {
         return bucket as u32;

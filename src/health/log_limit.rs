@@ -1,21 +1,21 @@
-//! LogLimit: a few log lines a minute, and a count of what was left out.
+//! LogLimit: lets a few log lines a minute pass, and counts those that were left out.
 //!
-//! An outage fails thousands of operations a second; the log gets the first few of each minute.
-//! One limit is a process's own, the other stands in memory that all processes share. They are
-//! told the time.
+//! An outage may fail thousands of operations a second; only the first few of each minute are
+//! logged. [`LogLimit`] belongs to one process, [`SharedLogLimit`] stands in memory that all
+//! processes share. Both are told the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// Lines per [`WINDOW`].
+/// How many lines are logged per [`WINDOW`].
 const LINES: u32 = 5;
 
-/// The window in which lines are counted.
+/// The time in which lines are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Counts lines per window.
+/// The limit of one process.
 #[derive(Debug, Default)]
 pub(crate) struct LogLimit {
     window: Option<Moment>,
@@ -24,8 +24,8 @@ pub(crate) struct LogLimit {
 }
 
 impl LogLimit {
-    /// Asks to log a line `now`: `Some` with the number of lines left out since the last one,
-    /// or `None` when this one is left out too.
+    /// Asks whether a line may be logged `now`: `Some` with the number of lines left out since the
+    /// last one, or `None` when this one is left out, too.
     pub(crate) fn admit(&mut self, now: Moment) -> Option<LeftOut> {
         if self.window.is_none_or(|start| now.since(start) >= WINDOW) {
             self.window = Some(now);
@@ -39,14 +39,15 @@ impl LogLimit {
         Some(self.take_left_out())
     }
 
-    /// The number of lines left out since the last one that was logged; it is then 0 again.
+    /// The number of lines left out since the last one that was logged; counting begins anew.
     pub(crate) fn take_left_out(&mut self) -> LeftOut {
         LeftOut::of(std::mem::take(&mut self.left_out), "failure")
     }
 }
 
-/// Counts lines about changes, per window, for all processes together. One word that changes as a
-/// whole: in which second the window began, lines, and lines left out; 0 = none yet.
+/// The limit of lines about one server's changes, for all processes together. It is one word, so it
+/// changes as a whole: the second in which the window began, the lines logged in it, and the lines
+/// left out. 0 = no line yet.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub(crate) struct SharedLogLimit(AtomicU64);
@@ -54,7 +55,7 @@ pub(crate) struct SharedLogLimit(AtomicU64);
 /// The word of a [`SharedLogLimit`], taken apart.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
-    /// In seconds of the system's clock, from 1 on.
+    /// When the window began, in seconds of the monotonic clock plus 1; 0 = no window yet.
     window: u32,
     lines: u8,
     left_out: u32,
@@ -76,7 +77,8 @@ impl SharedLogLimit {
         })
     }
 
-    /// Asks to log what was left out, in a window that is over: `Some` if anything was.
+    /// Asks whether the number of lines left out may be logged by itself, because their window is
+    /// over: `Some` if it may and there are any.
     pub(crate) fn make_up(&self, now: Moment) -> Option<LeftOut> {
         let none = Count::of(self.0.load(Ordering::Relaxed)).left_out == 0;
         if none {
@@ -98,7 +100,8 @@ impl SharedLogLimit {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// Replaces the word by what `step` makes of it; what else that gives.
+    /// Replaces the word by the one that `step` makes of it, and returns the other half of what
+    /// `step` returns.
     fn step<R>(&self, step: impl Fn(Count) -> (Count, R)) -> R {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
@@ -117,7 +120,7 @@ impl SharedLogLimit {
     }
 }
 
-/// The most lines left out that a [`Count`] can tell.
+/// The largest number of lines left out that a [`Count`] can hold.
 const MOST: u32 = (1 << 24) - 1;
 
 impl Count {
@@ -133,10 +136,11 @@ impl Count {
         u64::from(self.window) | u64::from(self.lines) << 32 | u64::from(self.left_out) << 40
     }
 
-    /// The same, or with no lines in a new window if its own is over `now`.
+    /// The same if its window lasts until after `now`, else a new window without lines.
     fn at(self, now: Moment) -> Self {
         let second = (now.nanos() / 1_000_000_000) as u32 + 1;
-        // Another process may have looked at the clock a moment later.
+        // The window may seem to begin after now: another process has read the clock a moment
+        // later.
         let over = u64::from(second.saturating_sub(self.window)) >= WINDOW.as_secs();
         match self.window == 0 || over {
             true => Self {
@@ -149,7 +153,7 @@ impl Count {
     }
 }
 
-/// How many lines were left out; as text the end of a log line, empty for none.
+/// How many lines were left out. As text it is the end of a log line, empty for 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     count: u64,

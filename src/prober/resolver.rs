@@ -1,14 +1,14 @@
 //! Resolver: finds the addresses of names, on threads of its own.
 //!
-//! The system's resolver cannot be bounded in time, so nobody has to wait for it: a name waits in a
+//! The system's resolver may take any time, so no process has to wait for it: a name waits in a
 //! queue, a thread looks it up and gives the answer to those who asked. There are a few threads at
-//! most, and each ends when no name waits. A name whose thread cannot be started stays in the queue,
-//! until a thread has time for it or can be started.
+//! most, and each ends when no name waits. A name whose thread cannot be started stays in the
+//! queue, until a thread has time for it or can be started.
 //!
-//! A process has one resolver if it looks names up: the prober's process, and the main process while
-//! it starts. A fork leaves threads behind, perhaps one that holds the queue's lock. So a resolver
-//! notices that it is another process's by now, begins anew with an empty queue, and never touches
-//! the old one.
+//! A process has one resolver if it looks names up: the prober's process, and the main process
+//! while it starts. A fork leaves threads behind, perhaps one that holds the queue's lock. So a
+//! resolver notices that it is another process's by now, begins anew with an empty queue, and never
+//! touches the old one.
 
 mod queue;
 
@@ -106,8 +106,8 @@ impl Resolver {
         }
     }
 
-    /// Has `name` looked up for `asker`: `found` gets the addresses, one or more, on another thread.
-    /// If the name is being looked up already, that lookup answers this asker, too.
+    /// Has `name` looked up for `asker`: `found` gets the addresses, one or more, on another
+    /// thread. If the name is being looked up already, that lookup answers this asker, too.
     pub(crate) fn begin(
         &mut self,
         name: &str,
@@ -123,8 +123,8 @@ impl Resolver {
         self.start_threads(now);
     }
 
-    /// Waits until all names are looked up, `time` at most. What can be looked up by no thread is not
-    /// waited for.
+    /// Waits until all names are looked up, `time` at most. What can be looked up by no thread is
+    /// not waited for.
     pub(crate) fn wait(&mut self, time: Duration) {
         if self.process != sys::process() {
             return;

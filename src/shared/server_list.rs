@@ -6,21 +6,22 @@
 //!
 //! Why readers are right: a writer makes the version odd before it touches the text, and even and
 //! higher after it. A reader copies the text and then looks at the version again: if that is odd or
-//! another one, the reader goes on with the list it has, so nobody ever waits. Everything here is an
-//! atomic, so reading while somebody writes is no data race; two fences order the text between the
-//! two looks at the version (the "seqlock" of Boehm, "Can seqlocks get along with programming
+//! another one, the reader goes on with the list it has, so no process waits. Everything here is
+//! an atomic, so reading while a process writes is no data race; two fences order the text between
+//! the two looks at the version (the "seqlock" of Boehm, "Can seqlocks get along with programming
 //! language memory models?", 2012).
 //!
-//! Why writers are right: a writer says which version its new list follows, and takes the list by one
-//! compare-and-exchange from that version. So of several writers that have read the same version
-//! exactly one succeeds, and the others learn that they have to read again. Whoever has read the
-//! version before a file has therefore read the file after all lists published before: lists are
-//! published in the order in which files were read. [`Writer`] gives the list back when it is
-//! dropped, after an error or a panic, too.
+//! Why writers are right: a writer says which version its new list follows, and takes the list by
+//! one compare-and-exchange from that version. So of several writers that have read the same
+//! version exactly one succeeds, and the others learn that they have to read again. A process that
+//! publishes what a file says reads the version first and the file then. If it succeeds, no list
+//! was published in between, so it has read the file later than every process that has published
+//! before: the file that was read last wins. [`Writer`] gives the list back when it is dropped,
+//! after an error or a panic, too.
 //!
-//! A process that dies while it writes leaves the version odd: all processes keep the list they have,
-//! and nobody can publish another one any more. Kamailio itself ends when one of its processes dies
-//! (`main.c`, `SIGCHLD`), and this memory with it.
+//! A process that dies while it writes leaves the version odd: all processes keep the list they
+//! have, and no process can publish another one. Kamailio itself ends when one of its
+//! processes dies (`main.c`, `SIGCHLD`), and this memory with it.
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
@@ -80,12 +81,12 @@ impl Text {
 }
 
 impl ServerList {
-    /// The present version; odd while somebody writes.
+    /// The present version; odd while a process writes.
     pub(crate) fn version(&self) -> u32 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The version and the text, or `None` while somebody writes.
+    /// The version and the text, or `None` while a process writes.
     pub(crate) fn read(&self) -> Option<(u32, String)> {
         let version = self.version.load(Ordering::Acquire);
         let text = self.copy();

@@ -1,14 +1,16 @@
-//! Tunables: one pool's values of what may be changed while running, shared by all processes.
+//! Tunables: one pool's values of the parameters that may be changed while running, in memory that
+//! all processes share.
 //!
-//! Whoever changes one writes it here and lets the pool's other processes know as of any change;
-//! they copy all of them into their settings then, so that an operation pays nothing for it. Each
-//! value is an atomic of its own and needs none of the others. All bits zero = not published yet.
+//! The process that changes a parameter writes it here and counts a change of the pool. Every other
+//! process notices that at its next operation and copies all values into its settings, so
+//! operations pay nothing for reading them. Each value is an atomic of its own and makes sense
+//! without the others. All bits zero = not published yet.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::config::{Settings, Tunable};
 
-/// The values, as numbers in the parameters' own units.
+/// The values, as numbers in the units of the parameters.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Tunables {
@@ -16,12 +18,12 @@ pub struct Tunables {
 }
 
 impl Tunables {
-    /// Takes over one value.
+    /// Takes the value of one parameter.
     pub fn publish(&self, tunable: Tunable, number: i32) {
         self.numbers[tunable.slot()].store(number, Ordering::Relaxed);
     }
 
-    /// Gives all values to `settings`.
+    /// Copies all values into `settings`.
     pub fn apply(&self, settings: &mut Settings) {
         for tunable in Tunable::ALL {
             let number = self.numbers[tunable.slot()].load(Ordering::Relaxed);

@@ -4,8 +4,8 @@
 //! It decides what a thread does next; it starts none, waits for nothing, and is told the time. A
 //! name is in it once, however many servers ask for it. A lookup that has taken longer than
 //! [`LOST_AFTER`] counts as lost: its thread may never come back, so its place is given to another
-//! lookup, and its name may be asked for anew. If the thread does come back, its answer is used like
-//! any other.
+//! lookup, and its name may be asked for anew. If the thread does come back, its answer is used
+//! like any other.
 
 use std::collections::VecDeque;
 use std::time::Duration;

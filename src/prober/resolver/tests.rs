@@ -6,8 +6,8 @@ use super::queue::MAX_LOOKUPS;
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// A system that knows the names that begin with `n`, panics at `panic`, and keeps a thread that looks
-/// a name up which begins with `hang` until [`Self::release`].
+/// A system that knows the names that begin with `n`, panics at `panic`, and keeps a thread that
+/// looks a name up which begins with `hang` until [`Self::release`].
 struct Fake {
     /// How many lookups are under way, and how many have been at most.
     now: AtomicUsize,
