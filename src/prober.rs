@@ -74,7 +74,7 @@ impl Prober {
         cache.refresh();
         for (at, pool, member, watch) in watched(&mut self.watches, cache) {
             look_up_if_due(&mut self.resolver, at, member, watch, now);
-            member.server().make_up_for_lines(now);
+            member.server().log_what_was_left_out(now);
             if asks(&self.under_way, at, &member.spec().address) {
                 continue;
             }

@@ -103,9 +103,9 @@ mod tests {
                 member.set(State::Disabled);
                 member.set(State::Active);
             }
-            member.make_up_for_lines(Moment::now());
+            member.log_what_was_left_out(Moment::now());
             assert_eq!(turn.lines().len(), 5);
-            member.make_up_for_lines(minute_later);
+            member.log_what_was_left_out(minute_later);
         });
         let lines = turn.lines();
         let [line] = &lines[..] else {

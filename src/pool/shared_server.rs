@@ -135,7 +135,7 @@ impl SharedServer {
     }
 
     /// Logs the state once if the last changes of state were too many for the log.
-    pub(crate) fn make_up_for_lines(&self, now: Moment) {
+    pub(crate) fn log_what_was_left_out(&self, now: Moment) {
         if let Some(left_out) = self.slot.log_limit.make_up(now) {
             let (label, state) = (self.spec.label(), self.health().state().word());
             log::warn!("server {label} is {state}{left_out}");
