@@ -1,0 +1,6 @@
+//! Whether the servers do what tests rely on.
+
+mod faulty;
+mod kamailio;
+mod memcached;
+mod twemproxy;
