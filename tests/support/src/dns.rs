@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::host::Host;
 use crate::kamailio::Builder;
 use crate::port::Port;
+use crate::process;
 use crate::scratch::Scratch;
 use crate::wait;
 
@@ -73,8 +74,10 @@ impl Dns {
         let paths = [resolver, order].map(|path| path.display().to_string());
         let wrapper: Vec<String> = words.into_iter().chain(paths).collect();
         let mut trial = Command::new(&wrapper[0]);
-        trial.args(&wrapper[1..]).arg("true").stderr(Stdio::null());
-        if !Host::current().is_local() || !trial.status().is_ok_and(|status| status.success()) {
+        trial.args(&wrapper[1..]).arg("true");
+        if !Host::current().is_local()
+            || !process::output(&mut trial).is_ok_and(|output| output.status.success())
+        {
             return None;
         }
         let told = Arc::new(Told::default());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::process;
 use crate::scratch::Scratch;
 
 /// `(major, minor, patch)`; compares as one expects.
@@ -92,7 +93,7 @@ impl Host {
         static CURRENT: OnceLock<Version> = OnceLock::new();
         *CURRENT.get_or_init(|| {
             let mut command = self.command("kamailio");
-            let output = command.arg("-v").output();
+            let output = process::output(command.arg("-v"));
             let output = output.unwrap_or_else(|error| panic!("cannot run `kamailio -v`: {error}"));
             let text = String::from_utf8_lossy(&output.stdout);
             parse_version(&text).unwrap_or_else(|| panic!("no version in {text:?}"))

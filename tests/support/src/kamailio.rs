@@ -25,7 +25,7 @@ use crate::host::Host;
 use crate::memcached::Memcached;
 use crate::pid::Pid;
 use crate::port::Port;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::scratch::Scratch;
 use crate::sip::{Pending, Request, Response};
 use crate::wait;
@@ -143,7 +143,7 @@ impl Kamailio {
         let socket = self.host.inside(&self.scratch.join(config::CTL));
         let mut kamcmd = self.host.command("kamcmd");
         kamcmd.arg("-s").arg(format!("unix:{}", socket.display()));
-        let output = kamcmd.arg(command).args(args).output();
+        let output = process::output(kamcmd.arg(command).args(args));
         let output = output.unwrap_or_else(|error| panic!("cannot run kamcmd: {error}"));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();

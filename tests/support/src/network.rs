@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use crate::port::Port;
+use crate::process;
 use crate::wait;
 
 /// The other end of the cable, with a memcached.
@@ -94,7 +95,7 @@ impl Network {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, "memcached", "-u", "root"]);
         command.args(["-t", "2", "-U", "0", "-l", &self.there]);
-        let child = command.stdout(Stdio::null()).spawn();
+        let child = process::spawn(command.stdout(Stdio::null()));
         self.memcached = Some(child.expect("ip has worked before"));
     }
 
@@ -124,9 +125,6 @@ impl Drop for Network {
 /// Runs `ip` with these words; false when it fails, or is not there.
 fn ip(words: &str) -> bool {
     let mut command = Command::new("ip");
-    let status = command
-        .args(words.split(' '))
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
+    let output = process::output(command.args(words.split(' ')));
+    output.is_ok_and(|output| output.status.success())
 }

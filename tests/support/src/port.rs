@@ -12,6 +12,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{self, UnixListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::process;
+
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
@@ -70,7 +72,12 @@ fn reserve(number: u16) -> Option<UnixListener> {
     UnixListener::bind_addr(&address).ok()
 }
 
+/// A child that is forked at this moment would keep the port for a while longer.
 fn is_free(number: u16) -> bool {
+    process::without_forks(|| can_be_bound(number))
+}
+
+fn can_be_bound(number: u16) -> bool {
     let taken = |error: std::io::Error| error.kind() == ErrorKind::AddrInUse;
     [
         IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -9,9 +9,9 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -183,6 +183,29 @@ pub fn line(command: &Command) -> String {
     words.join(" ")
 }
 
+/// A child has all that we have open until it becomes its program. Whoever must be the only one to
+/// have something open holds this to write, whoever forks holds it to read.
+static FORKS: RwLock<()> = RwLock::new(());
+
+/// Does `work` while no process is forked, so that no child has what it opens.
+pub fn without_forks<T>(work: impl FnOnce() -> T) -> T {
+    let _alone = FORKS.write().unwrap_or_else(PoisonError::into_inner);
+    work()
+}
+
+/// Starts a command; this returns when the child has become its program.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    let _forking = FORKS.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// Runs a command to its end; what it wrote.
+pub fn output(command: &mut Command) -> io::Result<Output> {
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn(command)?.wait_with_output()
+}
+
 type Job = (Command, Sender<io::Result<Child>>);
 
 fn keeper_spawn(command: Command) -> io::Result<Child> {
@@ -192,7 +215,7 @@ fn keeper_spawn(command: Command) -> io::Result<Child> {
         let work = move || {
             for (mut command, answer) in queue {
                 // A caller that is gone does not need its answer.
-                let _ = answer.send(command.spawn());
+                let _ = answer.send(spawn(&mut command));
             }
         };
         let thread = thread::Builder::new().name("keeper".into());

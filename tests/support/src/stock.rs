@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::host::Host;
+use crate::process;
 
 const PACKAGES: [&str; 3] = [
     "kamailio-memcached-modules",
@@ -72,8 +73,8 @@ fn fetch(folder: &Path) {
 }
 
 fn run(command: &mut Command) {
-    let text = crate::process::line(command);
-    let output = command.output();
+    let text = process::line(command);
+    let output = process::output(command);
     let output = output.unwrap_or_else(|error| panic!("cannot start `{text}`: {error}"));
     assert!(
         output.status.success(),

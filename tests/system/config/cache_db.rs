@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{Host, Kamailio, Memcached, Request, Response, Scratch, wait};
+use support::{Host, Kamailio, Memcached, Request, Response, Scratch, process, wait};
 
 /// The tables that Kamailio's module `group` wants, as its `group-create.sql` makes them.
 const TABLES: &str = "
@@ -43,7 +43,7 @@ impl Database {
         sqlite
             .args(["-bail", "-cmd", ".timeout 10000"])
             .arg(&self.path);
-        let output = sqlite.arg(sql).output();
+        let output = process::output(sqlite.arg(sql));
         let output = output.unwrap_or_else(|error| panic!("cannot run sqlite3: {error}"));
         assert!(output.status.success(), "{sql}: {output:?}");
     }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use support::{Host, Kamailio, Memcached, Request, Scratch, Twemproxy};
+use support::{Host, Kamailio, Memcached, Request, Scratch, Twemproxy, process};
 
 /// Which test calls them; `readme.rs` checks that Kamailio accepts each as it is.
 const SERVED_BY: [(&str, &str); 9] = [
@@ -123,7 +123,7 @@ fn two_pools_serve_calls_and_a_proxy_finds_the_counters() {
             .arg("-s")
             .arg(format!("unix:{}", socket.display()))
             .args(arguments);
-        let output = command.output().expect("kamcmd starts");
+        let output = process::output(&mut command).expect("kamcmd starts");
         String::from_utf8(output.stdout).expect("words")
     };
     let shown = kamcmd(&["memcached.list"]);

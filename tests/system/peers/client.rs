@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-use support::Scratch;
+use support::{Scratch, process};
 
 /// Somebody else's client of the same servers.
 pub trait Peer {
@@ -63,7 +63,7 @@ impl Program {
 
     fn start(mut command: Command) -> Program {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let child = command.spawn();
+        let child = process::spawn(&mut command);
         let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let questions = child.stdin.take();
         let answers = child.stdout.take().map(BufReader::new);
@@ -158,8 +158,12 @@ fn own(file: &str) -> PathBuf {
 
 /// What a command prints; it must succeed.
 fn output(command: &mut Command, hint: &str) -> String {
-    let output = command.stderr(Stdio::inherit()).output();
+    let output = process::output(command);
     let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}; {hint}"));
-    assert!(output.status.success(), "{command:?} failed; {hint}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?} failed; {hint}\n{errors}"
+    );
     String::from_utf8(output.stdout).expect("words")
 }

@@ -354,8 +354,7 @@ impl Builder {
         let scratch = self.host.scratch();
         let mut command = self.command(&scratch, &Port::free());
         command.arg("-c").arg("-E").args(&self.args);
-        let output = command
-            .output()
+        let output = process::output(&mut command)
             .unwrap_or_else(|error| panic!("cannot start `{}`: {error}", process::line(&command)));
         let text = [output.stdout, output.stderr].concat();
         Check {
