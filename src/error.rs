@@ -114,18 +114,20 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout(Waiting::Connect) => f.write_str("no connection within the timeout"),
-            Self::Timeout(Waiting::Send) => f.write_str("request not taken within the timeout"),
+            Self::Timeout(Waiting::Send) => {
+                f.write_str("the request could not be sent within the timeout")
+            }
             Self::Timeout(Waiting::Receive) => f.write_str("no complete reply within the timeout"),
-            Self::Busy => f.write_str("the server is not answering somebody else already"),
+            Self::Busy => f.write_str("another worker is already waiting for this server"),
             Self::Down(Down::OutOfService) => f.write_str("the server is out of service"),
-            Self::Down(Down::Unresolved) => f.write_str("its name has no address"),
+            Self::Down(Down::Unresolved) => f.write_str("the server's name has no address"),
             Self::Down(Down::Connect(cause)) => write!(f, "cannot connect: {cause}"),
             Self::Down(Down::Lost(cause)) => write!(f, "connection lost: {cause}"),
             Self::Down(Down::Closed) => f.write_str("connection closed by the server"),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::TooLarge => f.write_str("value larger than the server stores"),
-            Self::NotANumber => f.write_str("stored value is no number that can be counted"),
-            Self::ServerError(text) => write!(f, "server says: {text}"),
+            Self::TooLarge => f.write_str("the value is larger than the server accepts"),
+            Self::NotANumber => f.write_str("the stored value is not a number from 0 to 2^64-1"),
+            Self::ServerError(text) => write!(f, "the server says: {text}"),
             Self::Garbled(what) => f.write_str(what),
         }
     }
@@ -135,9 +137,11 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::EmptyKey => "the key is empty; accepted: 1 byte or more",
-            Self::UnusableKey => "the key could not be evaluated, or is longer than 128 KiB",
-            Self::Lifetime => "the lifetime is no number; accepted: decimal seconds, 0 or more",
-            Self::Operand => "the operand is no integer; accepted: an integer or its decimal text",
+            Self::UnusableKey => {
+                "the key cannot be evaluated, or is too long; accepted: up to 128 KiB"
+            }
+            Self::Lifetime => "invalid lifetime; accepted: decimal seconds, 0 or more",
+            Self::Operand => "invalid number; accepted: an integer or its decimal text",
             Self::Value => "the value is too long; accepted: up to 1 GiB",
         })
     }

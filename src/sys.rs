@@ -204,7 +204,7 @@ fn unix_address(path: &Path) -> io::Result<libc::sockaddr_un> {
     if path.len() >= address.sun_path.len() || path.contains(&0) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "not a path of a socket",
+            "invalid path of a socket",
         ));
     }
     for (to, &from) in address.sun_path.iter_mut().zip(path) {

@@ -109,10 +109,10 @@ impl Rejoin {
                 match outage.saw_the_start(&String::from_utf8_lossy(text)) {
                     Some(true) => return Ok(Next::Done(Finding::Restarted)),
                     Some(false) => Question::Flush,
-                    None => return Err(Error::Garbled("no uptime in the server's statistics")),
+                    None => return Err(Error::Garbled("the server's statistics have no uptime")),
                 }
             }
-            _ => return Err(Error::Garbled("a reply to something else")),
+            _ => return Err(Error::Garbled("the reply belongs to another request")),
         };
         Ok(Next::Ask(self.request()))
     }

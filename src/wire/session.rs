@@ -136,7 +136,7 @@ impl Session {
     /// a reply is not the same as one that was found closed.
     pub fn lost(&self, error: Error) -> Error {
         match error.is_hangup() && self.has_input() {
-            true => Error::Garbled("connection closed in the middle of a reply"),
+            true => Error::Garbled("the connection was closed in the middle of a reply"),
             false => error,
         }
     }
@@ -148,7 +148,7 @@ impl Default for Session {
     }
 }
 
-const SURPLUS: Error = Error::Garbled("bytes after the end of the reply");
+const SURPLUS: Error = Error::Garbled("there are bytes after the end of the reply");
 
 #[cfg(test)]
 mod many;

@@ -115,7 +115,7 @@ impl Input {
         let len = end.map_or(pending.len(), |end| self.searched + end);
         // Even if its end has arrived: how the bytes were split makes no difference.
         if len >= MAX_LINE {
-            return Err(Error::Garbled("a line without end"));
+            return Err(Error::Garbled("a line of the reply has no end"));
         }
         if end.is_none() {
             self.searched = len;
@@ -125,7 +125,7 @@ impl Input {
         let from = self.start;
         self.start += len + 1;
         let line = self.buffer[from..from + len].strip_suffix(b"\r");
-        let line = line.ok_or(Error::Garbled("a line that does not end in CR LF"))?;
+        let line = line.ok_or(Error::Garbled("a line of the reply does not end in CR LF"))?;
         Ok(Some(line))
     }
 

@@ -142,7 +142,7 @@ fn one_line(kind: Kind, line: &[u8], value: &mut Vec<u8>) -> Result<Reply, Error
         (Kind::Delete | Kind::Touch | Kind::Count(_), b"NOT_FOUND") => Reply::Miss,
         (Kind::Count(_), [b'0'..=b'9', ..]) => match leading_number(line) {
             Some((count, [])) => Reply::Counted(count),
-            _ => return Err(Error::Garbled("a count that is no number")),
+            _ => return Err(Error::Garbled("the count is not a number")),
         },
         (Kind::FlushAll, b"OK") => Reply::Flushed,
         (Kind::Version, _) => match line.strip_prefix(b"VERSION ") {
@@ -173,7 +173,7 @@ fn stats(part: &mut Part, input: &mut Input, value: &mut Vec<u8>) -> Result<Opti
             return Err(refusal(Kind::Stats, line));
         };
         if value.len() + stat.len() >= MAX_STATS {
-            return Err(Error::Garbled("statistics without end"));
+            return Err(Error::Garbled("the statistics have no end"));
         }
         *part = Part::Stats;
         value.extend_from_slice(stat);
@@ -198,9 +198,9 @@ fn value_end(input: &mut Input) -> Result<bool, Error> {
     }
     let longer = !seen.starts_with(b"\r\n") && seen != b"\r";
     Err(Error::Garbled(if longer {
-        "a value longer than announced"
+        "the value is longer than announced"
     } else {
-        "more than one value in the reply"
+        "the reply has more than one value"
     }))
 }
 
@@ -208,11 +208,11 @@ fn value_end(input: &mut Input) -> Result<bool, Error> {
 /// what is wrong.
 #[inline(always)]
 fn value_header(header: &[u8], key: &[u8]) -> Result<(Item, usize), &'static str> {
-    const MALFORMED: &str = "a malformed VALUE line";
+    const MALFORMED: &str = "the VALUE line is malformed";
     let rest = header
         .strip_prefix(key)
         .and_then(|rest| rest.strip_prefix(b" "))
-        .ok_or("a value of another key")?;
+        .ok_or("the value belongs to another key")?;
     let (flags, rest) = leading_number(rest).ok_or(MALFORMED)?;
     let flags = u32::try_from(flags).map_err(|_| MALFORMED)?;
     let rest = rest.strip_prefix(b" ").ok_or(MALFORMED)?;
@@ -220,7 +220,7 @@ fn value_header(header: &[u8], key: &[u8]) -> Result<(Item, usize), &'static str
     match usize::try_from(len) {
         _ if !rest.is_empty() => Err(MALFORMED),
         Ok(len) if len <= MAX_VALUE => Ok((Item { flags }, len)),
-        _ => Err("a value longer than 1 GiB"),
+        _ => Err("the value is longer than 1 GiB"),
     }
 }
 
@@ -263,7 +263,7 @@ fn refusal(kind: Kind, line: &[u8]) -> Error {
     Error::Garbled(match line {
         b"ERROR" => "the server does not know the command",
         _ if line.starts_with(b"CLIENT_ERROR ") => "the server did not understand the request",
-        _ => "no reply of a memcached to this request",
+        _ => "not a reply of memcached to this request",
     })
 }
 

@@ -59,7 +59,7 @@ fn a_reply_to_a_later_request_is_no_reply_to_an_earlier_one() {
     assert!(none.is_empty());
     assert!(matches!(
         error,
-        Some(Error::Garbled("a value of another key"))
+        Some(Error::Garbled("the value belongs to another key"))
     ));
     assert!(!session.is_idle(), "it is fit for nothing more");
 }
@@ -74,7 +74,7 @@ fn what_follows_the_last_reply_is_noticed() {
     assert_eq!(one, [Reply::Miss]);
     assert!(matches!(
         error,
-        Some(Error::Garbled("bytes after the end of the reply"))
+        Some(Error::Garbled("there are bytes after the end of the reply"))
     ));
     assert!(!session.is_idle());
 }
@@ -91,7 +91,7 @@ fn requests_about_a_server_need_no_key() {
     assert_eq!(answer(Request::Stats, stats), text("pid 7\nuptime 12\n"));
     assert_eq!(answer(Request::Stats, b"END\r\n"), text(""));
     assert_eq!(answer(Request::FlushAll, b"OK\r\n").0, "Ok(Flushed)");
-    let strange = garbled("no reply of a memcached to this request");
+    let strange = garbled("not a reply of memcached to this request");
     for (request, bytes) in [
         (Request::Version, &b"VERSIONS 1\r\n"[..]),
         (Request::Version, b"OK\r\n"),
@@ -105,7 +105,7 @@ fn requests_about_a_server_need_no_key() {
     let endless = b"STAT a b\r\n".repeat(100_000);
     assert_eq!(
         answer(Request::Stats, &endless).0,
-        garbled("statistics without end")
+        garbled("the statistics have no end")
     );
     let refused = b"SERVER_ERROR not now\r\n";
     let error = "Err(ServerError(\"not now\"))";

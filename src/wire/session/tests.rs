@@ -149,7 +149,7 @@ fn the_other_requests_know_their_own_words_only() {
         "Ok(Counted(18446744073709551615))"
     );
     assert_eq!(answer(&count, b"NOT_FOUND\r\n"), "Ok(Miss)");
-    let strange = garbled("no reply of a memcached to this request");
+    let strange = garbled("not a reply of memcached to this request");
     for (request, bytes) in [
         (store(Store::Set), &b"NOT_STORED\r\n"[..]),
         (store(Store::Set), b"END\r\n"),
@@ -168,7 +168,7 @@ fn the_other_requests_know_their_own_words_only() {
     }
     assert_eq!(
         answer(&count, b"18446744073709551616\r\n"),
-        garbled("a count that is no number")
+        garbled("the count is not a number")
     );
 }
 
@@ -213,44 +213,62 @@ fn errors_that_no_sane_server_sends_are_garbled() {
             b"CLIENT_ERROR bad command line format\r\n",
             "the server did not understand the request",
         ),
-        (b"VALUE other 0 1\r\n1\r\nEND\r\n", "a value of another key"),
-        (b"VALUE kk 0 1\r\n1\r\nEND\r\n", "a value of another key"),
+        (
+            b"VALUE other 0 1\r\n1\r\nEND\r\n",
+            "the value belongs to another key",
+        ),
+        (
+            b"VALUE kk 0 1\r\n1\r\nEND\r\n",
+            "the value belongs to another key",
+        ),
         (
             b"VALUE k 0 1\r\n1\r\nVALUE k 0 1\r\n1\r\nEND\r\n",
-            "more than one value in the reply",
+            "the reply has more than one value",
         ),
         (
             b"VALUE k 0 1\r\n12\r\nEND\r\n",
-            "a value longer than announced",
+            "the value is longer than announced",
         ),
-        (b"VALUE k 0 -1\r\n", "a malformed VALUE line"),
-        (b"VALUE k -1 1\r\n1\r\nEND\r\n", "a malformed VALUE line"),
-        (b"VALUE k 0\r\n", "a malformed VALUE line"),
-        (b"VALUE k 0 1 2\r\n", "a malformed VALUE line"),
+        (b"VALUE k 0 -1\r\n", "the VALUE line is malformed"),
+        (
+            b"VALUE k -1 1\r\n1\r\nEND\r\n",
+            "the VALUE line is malformed",
+        ),
+        (b"VALUE k 0\r\n", "the VALUE line is malformed"),
+        (b"VALUE k 0 1 2\r\n", "the VALUE line is malformed"),
         (
             b"VALUE k 4294967296 1\r\n1\r\nEND\r\n",
-            "a malformed VALUE line",
+            "the VALUE line is malformed",
         ),
         (
             b"VALUE k 0 18446744073709551614\r\n",
-            "a value longer than 1 GiB",
+            "the value is longer than 1 GiB",
         ),
         (
             b"VALUE k 0 18446744073709551616\r\n",
-            "a malformed VALUE line",
+            "the VALUE line is malformed",
         ),
-        (b"VALUE k 0 1073741825\r\n", "a value longer than 1 GiB"),
-        (b"END\r\nEND\r\n", "bytes after the end of the reply"),
+        (
+            b"VALUE k 0 1073741825\r\n",
+            "the value is longer than 1 GiB",
+        ),
+        (
+            b"END\r\nEND\r\n",
+            "there are bytes after the end of the reply",
+        ),
         (
             b"SERVER_ERROR x\r\nEND\r\n",
-            "bytes after the end of the reply",
+            "there are bytes after the end of the reply",
         ),
-        (b"END\n", "a line that does not end in CR LF"),
-        (b"\n", "a line that does not end in CR LF"),
+        (b"END\n", "a line of the reply does not end in CR LF"),
+        (b"\n", "a line of the reply does not end in CR LF"),
     ] {
         assert_eq!(get(bytes).0, garbled(what), "{}", bytes.escape_ascii());
     }
-    assert_eq!(get(&[b'x'; 100_000]).0, garbled("a line without end"));
+    assert_eq!(
+        get(&[b'x'; 100_000]).0,
+        garbled("a line of the reply has no end")
+    );
 }
 
 #[test]
@@ -266,7 +284,7 @@ fn an_end_before_the_first_byte_differs_from_one_in_the_middle() {
         .chain([16_383, 16_384, 16_385, 40_000])
         .chain(whole.len() - 8..whole.len())
     {
-        let expected = garbled("connection closed in the middle of a reply");
+        let expected = garbled("the connection was closed in the middle of a reply");
         assert_eq!(get(&whole[..cut]).0, expected, "cut after {cut}");
     }
 }
@@ -295,7 +313,7 @@ fn a_line_has_the_same_limit_in_one_piece_and_in_many() {
             let request = Request::Get { key: &key() };
             let reply = read(&request, &line, sizes).0;
             assert_eq!(
-                reply != garbled("a line without end"),
+                reply != garbled("a line of the reply has no end"),
                 is_read,
                 "{len} {sizes:?}"
             );
@@ -374,7 +392,7 @@ proptest! {
         let (whole, value) = read(&request, &bytes, &[]);
         let (split, split_value) = read(&request, &bytes, &sizes);
         // Surplus that arrives later than the reply is found at the next use of the connection.
-        let surplus = garbled("bytes after the end of the reply");
+        let surplus = garbled("there are bytes after the end of the reply");
         prop_assert!(whole == split || whole == surplus, "{whole} but in pieces {split}");
         if whole == split && whole.starts_with("Ok(Item") {
             prop_assert_eq!(value, split_value);

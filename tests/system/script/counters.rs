@@ -130,11 +130,7 @@ fn other_operands_are_refused() {
     }
     memcached.assert_holds("n", 0, "10");
     assert_eq!(memcached.stat("incr_hits") + memcached.stat("decr_hits"), 0);
-    assert!(
-        kamailio
-            .log()
-            .contains("refused: the operand is no integer")
-    );
+    assert!(kamailio.log().contains("refused: invalid number"));
 }
 
 #[test]
@@ -175,7 +171,7 @@ fn what_is_no_number_cannot_be_counted() {
             assert_eq!(answer["$mct(k)"], text);
             assert_eq!(
                 kamailio
-                    .log_lines("of key 'k': not_a_number: stored value")
+                    .log_lines("of key 'k': not_a_number: the stored value is not a number")
                     .len(),
                 1
             );

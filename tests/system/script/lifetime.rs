@@ -166,7 +166,7 @@ fn a_variable_without_a_number_refuses_the_operation() {
         }
     }
     memcached.assert_holds("k", 1, "old");
-    let line = "$mct(k=>$hdr(X)): refused: the lifetime is no number";
+    let line = "$mct(k=>$hdr(X)): refused: invalid lifetime";
     assert!(kamailio.log().contains(line));
 }
 

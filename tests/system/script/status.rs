@@ -148,16 +148,16 @@ fn a_refusal_is_an_error_of_the_assignment_with_a_line_that_says_why() {
     memcached.put("text", 1, 0, "abc");
     memcached.put("half", 1, 0, vec![b'x'; 600_000]);
     for (statement, why) in [
-        ("$mct(k=>$rm) = 1;", "refused: the lifetime is no number"),
-        ("$mctex(k) = -1;", "refused: the lifetime is no number"),
-        ("$mcinc(k) = \"x\";", "refused: the operand is no integer"),
+        ("$mct(k=>$rm) = 1;", "refused: invalid lifetime"),
+        ("$mctex(k) = -1;", "refused: invalid lifetime"),
+        ("$mcinc(k) = \"x\";", "refused: invalid number"),
         (
             "$mcinc(text) = 1;",
-            "not_a_number: stored value is no number",
+            "not_a_number: the stored value is not a number",
         ),
         (
             "$mct(k) = $mct(half) + $mct(half);",
-            "too_large: value larger than",
+            "too_large: the value is larger than",
         ),
     ] {
         let kamailio = Kamailio::on(&memcached)

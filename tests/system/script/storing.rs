@@ -131,7 +131,7 @@ fn a_value_larger_than_memcached_stores_is_too_large() {
     assert_eq!(answer["$mct(n)"], 5);
     let line = &kamailio.log_lines("too_large")[0];
     assert!(
-        line.contains("set of key 'k': too_large: value larger"),
+        line.contains("set of key 'k': too_large: the value is larger"),
         "{line}"
     );
 }
