@@ -66,7 +66,10 @@ impl Pool {
             numbers,
         } = declared;
         if let Err(why) = shared.publish(shared.version(), &servers, Moment::now()) {
-            log::error!("servers of pool '{}' are not shared: {why}", settings.name);
+            log::error!(
+                "cannot share the servers of pool '{}': {why}",
+                settings.name
+            );
         }
         for (tunable, number) in Tunable::ALL.into_iter().zip(numbers) {
             shared.tunables().publish(tunable, number);

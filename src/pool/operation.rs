@@ -97,7 +97,7 @@ impl Operation<'_> {
             .health
             .give_back_mark(Moment::now(), std::process::id());
         if let Some(change) = change {
-            let why = "the operation that waited for it was given up";
+            let why = "the operation waiting for it has ended without an answer";
             self.server.note(change, &why);
         }
     }

@@ -145,14 +145,14 @@ impl SharedServer {
     /// An operator's decision.
     pub(crate) fn set(&self, state: State) {
         if let Some(change) = self.health().set(Moment::now(), state) {
-            self.note(change, &"an operator has said so");
+            self.note(change, &"set by operator");
         }
     }
 
     /// Takes the mark from a worker that was waiting for the server and has died. `lives` tells.
     pub(crate) fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) {
         if let Some(change) = self.health().release(now, lives) {
-            self.note(change, &"who waited for it has died");
+            self.note(change, &"the worker waiting for it has died");
         }
     }
 

@@ -64,7 +64,7 @@ pub(crate) enum NotPublished {
 impl Display for NotPublished {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong => write!(f, "the list is too long; accepted: {MAX_TEXT} bytes in all"),
+            Self::TooLong => write!(f, "the list is too long; accepted: up to {MAX_TEXT} bytes"),
             Self::Changed => f.write_str("another process is changing the list; try again"),
         }
     }

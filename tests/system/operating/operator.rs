@@ -145,7 +145,7 @@ fn disabled_is_out_for_all_workers_at_once_and_for_good() {
         set("active");
         assert_all(&kamailio, "hit");
     }
-    let lines = kamailio.log_lines("an operator has said so");
+    let lines = kamailio.log_lines("set by operator");
     assert!(!lines.is_empty() && lines.len() <= 6, "{lines:#?}");
     assert!(lines[0].contains("WARNING: memcached ["), "{lines:#?}");
     assert!(lines[0].contains("is disabled: "), "{lines:#?}");
