@@ -110,7 +110,8 @@ fn a_bad_file_changes_nothing() {
     let now = list(&mut cache, Selection::default()).unwrap().len();
     std::fs::remove_file(&path).unwrap();
     assert!(
-        refused.starts_with("nothing changed: pool 'default': line 2: 'b:nix' "),
+        refused
+            .starts_with("nothing changed: pool 'default': line 2: invalid port 'nix' in 'b:nix'"),
         "{refused}"
     );
     assert_eq!((still, now), (2, 3));

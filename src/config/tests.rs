@@ -153,7 +153,7 @@ fn bad_pools_are_refused() {
         ),
         (
             "name=x;servers=a,a",
-            "'servers' of pool 'x': 'a' is listed twice",
+            "'servers' of pool 'x': server 'a' is listed twice",
         ),
         (
             "name=x;servers=a;memory=1",

@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(two.unwrap().len(), 2);
         let bad = bad.unwrap_err();
         assert!(
-            bad.contains("line 2: 'b:0' ") && bad.contains("accepted: "),
+            bad.contains("line 2: invalid port '0' in 'b:0'") && bad.contains("accepted: "),
             "{bad}"
         );
     }

@@ -6,8 +6,8 @@ use std::fmt;
 
 use super::{MAX_LIST, MAX_NAME, MAX_PATH, MAX_SERVERS};
 
-const ACCEPTED: &str = "address[:port][:weight] [alias] with a name, IPv4, [IPv6] or /unix/path \
-                        (no port) as address, port 1-65535, weight 1-1000";
+const ACCEPTED: &str = "address[:port][:weight] [alias]; address: host name, IPv4, [IPv6] or \
+                        /unix/path (without port); port: 1 to 65535; weight: 1 to 1000";
 
 /// Why a server, or a list of them, was not accepted. Its `Display` is one
 /// line to put after the name of the parameter or the file.
@@ -70,43 +70,49 @@ impl fmt::Display for Refusal {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        if !self.item.is_empty() {
-            write!(f, "'{}' ", self.item.escape_debug())?;
-        }
-        write!(f, "{}; accepted: {ACCEPTED}", self.fault)
+        self.fault.write(f, &quoted(&self.item))?;
+        write!(f, "; accepted: {ACCEPTED}")
     }
 }
 
 impl std::error::Error for Refusal {}
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted = |f: &mut fmt::Formatter<'_>, what: &str, text: &str| {
-            write!(f, "{what} '{}'", text.escape_debug())
-        };
+impl Fault {
+    /// Writes what is wrong with `item`, which is in quotes.
+    fn write(&self, f: &mut fmt::Formatter<'_>, item: &str) -> fmt::Result {
         match self {
             Fault::EmptyList => f.write_str("no server in the list"),
-            Fault::EmptyItem => f.write_str("an item of the list is empty"),
-            Fault::EmptyAddress => f.write_str("has an empty address"),
-            Fault::BareIpv6 => f.write_str("has an IPv6 address without brackets"),
-            Fault::BadIpv6 => f.write_str("has no IPv6 address between its brackets"),
-            Fault::BadIpv4 => f.write_str("has digits and dots that are no IPv4 address"),
-            Fault::BadName => {
-                f.write_str("has a name of other than letters, digits, '-', '.', '_'")
-            }
-            Fault::BadPath => {
-                f.write_str("has a path that is '/' or holds a comma or control byte")
-            }
-            Fault::LongName => write!(f, "has a name or alias longer than {MAX_NAME} bytes"),
-            Fault::LongPath => write!(f, "has a path longer than {MAX_PATH} bytes"),
-            Fault::BadPort(text) => quoted(f, "has the port", text),
-            Fault::BadWeight(text) => quoted(f, "has the weight", text),
-            Fault::BadAlias(text) => quoted(f, "has the alias", text),
-            Fault::Trailing(text) => quoted(f, "goes on with", text),
-            Fault::DuplicateServer => f.write_str("is listed twice"),
-            Fault::DuplicateName(name) => quoted(f, "repeats the name", name),
-            Fault::LongList => write!(f, "makes the list longer than {MAX_LIST} bytes"),
-            Fault::TooMany => write!(f, "is one more than {MAX_SERVERS} servers"),
+            Fault::EmptyItem => f.write_str("empty entry in the list"),
+            Fault::EmptyAddress => write!(f, "empty address in {item}"),
+            Fault::BareIpv6 => write!(f, "IPv6 address without brackets in {item}"),
+            Fault::BadIpv6 => write!(f, "invalid IPv6 address in {item}"),
+            Fault::BadIpv4 => write!(f, "invalid IPv4 address in {item}"),
+            Fault::BadName => write!(
+                f,
+                "invalid host name in {item} (letters, digits, '_', and after the first '-', '.')"
+            ),
+            Fault::BadPath => write!(
+                f,
+                "invalid path in {item} (more than '/', no comma, no control characters)"
+            ),
+            Fault::LongName => write!(f, "name or alias longer than {MAX_NAME} bytes in {item}"),
+            Fault::LongPath => write!(f, "path longer than {MAX_PATH} bytes in {item}"),
+            Fault::BadPort(text) => write!(f, "invalid port {} in {item}", quoted(text)),
+            Fault::BadWeight(text) => write!(f, "invalid weight {} in {item}", quoted(text)),
+            Fault::BadAlias(text) => write!(
+                f,
+                "invalid alias {} in {item} (letters, digits, '-', '.', '_')",
+                quoted(text)
+            ),
+            Fault::Trailing(text) => write!(f, "unexpected {} in {item}", quoted(text)),
+            Fault::DuplicateServer => write!(f, "server {item} is listed twice"),
+            Fault::DuplicateName(name) => write!(f, "duplicate name {} in {item}", quoted(name)),
+            Fault::LongList => write!(f, "{item} makes the list longer than {MAX_LIST} bytes"),
+            Fault::TooMany => write!(f, "{item} is one more than {MAX_SERVERS} servers"),
         }
     }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.escape_debug())
 }

@@ -55,8 +55,8 @@ fn every_form_of_a_server_is_accepted() {
 fn a_refusal_names_item_fault_and_accepted_form() {
     assert_eq!(
         refusal("a, 127.0.0.1:0 x"),
-        "'127.0.0.1:0 x' has the port '0'; accepted: address[:port][:weight] [alias] with a name, \
-         IPv4, [IPv6] or /unix/path (no port) as address, port 1-65535, weight 1-1000"
+        "invalid port '0' in '127.0.0.1:0 x'; accepted: address[:port][:weight] [alias]; address: \
+         host name, IPv4, [IPv6] or /unix/path (without port); port: 1 to 65535; weight: 1 to 1000"
     );
 }
 
@@ -65,43 +65,43 @@ fn what_no_operator_means_is_refused() {
     let refused = [
         ("", "no server"),
         (" \t", "no server"),
-        ("a,", "item of the list is empty"),
-        (",a", "item of the list is empty"),
-        ("a, ,b", "item of the list is empty"),
+        ("a,", "empty entry in the list"),
+        (",a", "empty entry in the list"),
+        ("a, ,b", "empty entry in the list"),
         (":11211", "empty address"),
-        ("[]", "no IPv6"),
-        ("[::1", "no IPv6"),
-        ("[127.0.0.1]", "no IPv6"),
-        ("[::1%]", "no IPv6"),
-        ("[::1]11211", "goes on with '11211'"),
+        ("[]", "invalid IPv6 address in"),
+        ("[::1", "invalid IPv6 address in"),
+        ("[127.0.0.1]", "invalid IPv6 address in"),
+        ("[::1%]", "invalid IPv6 address in"),
+        ("[::1]11211", "unexpected '11211'"),
         ("::1", "without brackets"),
         ("2001:db8::1", "without brackets"),
         ("fe80::1%eth0", "without brackets"),
         ("2001:db8::1:11211:5", "without brackets"),
-        ("mc:1:2:3", "goes on with '3'"),
+        ("mc:1:2:3", "unexpected '3'"),
         ("1:2:3:4:5:6:7:8:11211:1", "without brackets"),
-        ("[::1]:1:2:3", "goes on with '3'"),
-        ("127.0.0.1:", "the port ''"),
-        ("a:65536", "the port '65536'"),
-        ("a:+5", "the port '+5'"),
-        ("a:http", "the port 'http'"),
-        ("mc::2", "the port ''"),
-        ("a:1:", "the weight ''"),
-        ("a:1:0", "the weight '0'"),
-        ("a:1:1001", "the weight '1001'"),
-        ("a:1:2 b c", "goes on with 'c'"),
-        ("a b/c", "the alias 'b/c'"),
-        ("a :11211", "the alias ':11211'"),
-        ("127.0.0.256", "no IPv4"),
-        ("127.1", "no IPv4"),
-        ("11211", "no IPv4"),
-        ("a;b", "a name of"),
-        ("-a", "a name of"),
-        ("jürgen", "a name of"),
-        ("/", "a path that"),
-        ("/run/mc\u{7f}", "a path that"),
-        ("/run/mc:", "the weight ''"),
-        ("/run/mc:11211:1", "the weight '11211:1'"),
+        ("[::1]:1:2:3", "unexpected '3'"),
+        ("127.0.0.1:", "invalid port ''"),
+        ("a:65536", "invalid port '65536'"),
+        ("a:+5", "invalid port '+5'"),
+        ("a:http", "invalid port 'http'"),
+        ("mc::2", "invalid port ''"),
+        ("a:1:", "invalid weight ''"),
+        ("a:1:0", "invalid weight '0'"),
+        ("a:1:1001", "invalid weight '1001'"),
+        ("a:1:2 b c", "unexpected 'c'"),
+        ("a b/c", "invalid alias 'b/c'"),
+        ("a :11211", "invalid alias ':11211'"),
+        ("127.0.0.256", "invalid IPv4 address in"),
+        ("127.1", "invalid IPv4 address in"),
+        ("11211", "invalid IPv4 address in"),
+        ("a;b", "invalid host name in"),
+        ("-a", "invalid host name in"),
+        ("jürgen", "invalid host name in"),
+        ("/", "invalid path in"),
+        ("/run/mc\u{7f}", "invalid path in"),
+        ("/run/mc:", "invalid weight ''"),
+        ("/run/mc:11211:1", "invalid weight '11211:1'"),
     ];
     for (list, fault) in refused {
         let line = refusal(list);
@@ -129,7 +129,7 @@ fn a_server_is_listed_once() {
 #[test]
 fn a_name_is_given_once() {
     for twice in ["a x,b x", "a,b:1 a", "b:1 a,a"] {
-        assert!(refusal(twice).contains("repeats the name"), "{twice}");
+        assert!(refusal(twice).contains("duplicate name"), "{twice}");
     }
     assert!(parse_list("a:1 a,b x,c X").is_ok());
 }
@@ -179,12 +179,12 @@ fn a_bad_file_is_refused_with_its_line() {
     assert!(
         refusal("a\na")
             .to_string()
-            .starts_with("line 2: 'a' is listed twice; accepted:")
+            .starts_with("line 2: server 'a' is listed twice; accepted:")
     );
     assert!(
         refusal("a, b")
             .to_string()
-            .starts_with("line 1: 'a, b' has a name")
+            .starts_with("line 1: invalid host name in 'a, b'")
     );
     assert!(
         refusal("# nothing\n")

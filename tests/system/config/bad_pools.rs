@@ -29,15 +29,12 @@ fn accepted(name: &str, value: impl Into<Param>) {
 fn the_bad_item_of_a_list_is_named() {
     let form = "address[:port][:weight] [alias]";
     for (list, words) in [
-        ("a,", ["an item of the list is empty", form]),
-        ("a, ,b", ["an item of the list is empty", form]),
-        ("a, b:65536, c", ["'b:65536' has the port '65536'", form]),
-        ("a, b:1:1001", ["'b:1:1001' has the weight '1001'", form]),
-        (
-            "a, ::1",
-            ["'::1' has an IPv6 address without brackets", form],
-        ),
-        ("a x y, b", ["'a x y' goes on with 'y'", form]),
+        ("a,", ["empty entry in the list", form]),
+        ("a, ,b", ["empty entry in the list", form]),
+        ("a, b:65536, c", ["invalid port '65536' in 'b:65536'", form]),
+        ("a, b:1:1001", ["invalid weight '1001' in 'b:1:1001'", form]),
+        ("a, ::1", ["IPv6 address without brackets in '::1'", form]),
+        ("a x y, b", ["unexpected 'y' in 'a x y'", form]),
     ] {
         refused("servers", list, &words);
     }
@@ -46,18 +43,22 @@ fn the_bad_item_of_a_list_is_named() {
 
 #[test]
 fn no_server_and_no_name_is_listed_twice() {
-    refused("servers", "a, b, a:11211", &["'a:11211' is listed twice"]);
+    refused(
+        "servers",
+        "a, b, a:11211",
+        &["server 'a:11211' is listed twice"],
+    );
     refused(
         "servers",
         "[::1], [0:0::1]",
-        &["'[0:0::1]' is listed twice"],
+        &["server '[0:0::1]' is listed twice"],
     );
-    refused("servers", "a x, b x", &["'b x' repeats the name 'x'"]);
-    refused("servers", "a x, x", &["'x' repeats the name 'x'"]);
+    refused("servers", "a x, b x", &["duplicate name 'x' in 'b x'"]);
+    refused("servers", "a x, x", &["duplicate name 'x' in 'x'"]);
     refused(
         "pool",
         "name=p;servers=a,a",
-        &["'servers' of pool 'p'", "'a' is listed twice"],
+        &["'servers' of pool 'p'", "server 'a' is listed twice"],
     );
 }
 
@@ -95,12 +96,12 @@ fn a_servers_file_is_read_while_the_configuration_is() {
         file("# nobody\n"),
         &["no server in the list"],
     );
-    let line = ["/servers'", "line 3", "'b:nix' has the port 'nix'"];
+    let line = ["/servers'", "line 3", "invalid port 'nix' in 'b:nix'"];
     refused("servers_file", file("# two\na:1\nb:nix\n"), &line);
     refused(
         "servers_file",
         file("a\nb\na\n"),
-        &["line 3", "'a' is listed twice"],
+        &["line 3", "server 'a' is listed twice"],
     );
     refused("servers_file", file("a, b\n"), &["line 1", "'a, b'"]);
     let pool = format!("name=p;servers_file={}", file("a:0\n"));

@@ -192,15 +192,12 @@ fn a_bad_file_changes_nothing_and_the_reply_says_where() {
     for (text, words) in [
         ("", "no server in the list"),
         ("# only words\n", "no server in the list"),
-        ("a\n\n# two\nb:0\n", "line 4: 'b:0' has the port '0'"),
-        ("a\na:11211\n", "line 2: 'a:11211' is listed twice"),
-        ("a x\nb x\n", "line 2: 'b x' repeats the name 'x'"),
-        ("a, b\n", "line 1: 'a, b'"),
-        ("a\0\n", "line 1: 'a\\0'"),
-        (
-            "a\n::1\n",
-            "line 2: '::1' has an IPv6 address without brackets",
-        ),
+        ("a\n\n# two\nb:0\n", "line 4: invalid port '0' in 'b:0'"),
+        ("a\na:11211\n", "line 2: server 'a:11211' is listed twice"),
+        ("a x\nb x\n", "line 2: duplicate name 'x' in 'b x'"),
+        ("a, b\n", "line 1: invalid host name in 'a, b'"),
+        ("a\0\n", "line 1: invalid host name in 'a\\0'"),
+        ("a\n::1\n", "line 2: IPv6 address without brackets in '::1'"),
     ] {
         file.write(text);
         let line = refused(

@@ -30,14 +30,14 @@ fn a_server_that_cannot_be_one_is_refused() {
         ("127.0.0.1:11211:1001", "weight '1001'"),
         ("127.0.0.1:11211:", "weight ''"),
         ("127.0.0.1 a/b", "alias 'a/b'"),
-        ("127.0.0.300", "no IPv4 address"),
-        ("127.0.0.1.", "no IPv4 address"),
+        ("127.0.0.300", "invalid IPv4 address"),
+        ("127.0.0.1.", "invalid IPv4 address"),
         ("::1", "without brackets"),
         ("fe80::1:11211", "without brackets"),
-        ("[::1", "no IPv6 address"),
-        ("[::g]", "no IPv6 address"),
+        ("[::1", "invalid IPv6 address"),
+        ("[::g]", "invalid IPv6 address"),
         ("[::1]11211", "'11211'"),
-        ("host_name!", "name of other than"),
+        ("host_name!", "invalid host name"),
         ("/", "path"),
         ("/run/memcached.sock:11211", "weight '11211'"),
         ("127.0.0.1,", "empty"),
@@ -56,7 +56,10 @@ fn a_server_that_cannot_be_one_is_refused() {
 
 #[test]
 fn the_refused_item_is_named() {
-    assert_refused("127.0.0.1:99999", &["'127.0.0.1:99999' has the port"]);
+    assert_refused(
+        "127.0.0.1:99999",
+        &["invalid port '99999' in '127.0.0.1:99999'"],
+    );
 }
 
 #[test]
