@@ -30,7 +30,7 @@ pub(crate) const DEFAULT_POOL: &str = "default";
 pub(crate) const MAX_POOLS: usize = 64;
 
 /// The accepted form of a pool.
-const POOL_FORM: &str = "name=NAME;servers=LIST or servers_file=PATH, and further PARAMETER=VALUE";
+const POOL_FORM: &str = "name=NAME;servers=LIST or servers_file=PATH[;PARAMETER=VALUE]...";
 
 /// What was set so far.
 #[derive(Debug)]
@@ -135,25 +135,27 @@ impl Parameters {
         let name = match items.next().transpose()? {
             Some(("name", name)) if is_pool_name(name) => name,
             _ => {
-                let accepted = format!("{POOL_FORM}; a NAME has letters, digits, '_', '.', '-'");
+                let accepted =
+                    format!("{POOL_FORM} (NAME: up to 64 letters, digits, '_', '.', '-')");
                 return Err(value.refuse(&accepted));
             }
         };
         let refuse = |why: String| Err(value.refuse_because(why));
         if name == DEFAULT_POOL || self.pool_index(name).is_some() {
             return refuse(format!(
-                "pool '{name}' is there already; accepted: another name"
+                "pool '{name}' already exists; accepted: another name"
             ));
         }
         if self.pools.len() + 1 == MAX_POOLS {
             return refuse(format!(
-                "'{name}' is one pool too many; accepted: {MAX_POOLS} in all"
+                "pool '{name}' is one too many; accepted: {MAX_POOLS} pools, the default pool \
+                 included"
             ));
         }
         if self.keys.iter().any(|key| key == name) {
             return refuse(format!(
-                "'{name}' was used as a key before ('{name}=>…'); accepted: pools that are \
-                 declared before variables use them"
+                "pool '{name}' is declared after its first use ('{name}=>…'); accepted: a \
+                 declaration before the first use"
             ));
         }
         let mut values = Values::empty();
@@ -186,8 +188,7 @@ fn row_of(
         let known = Parameter::ALL.iter().filter(|known| takes(known));
         let known: Vec<_> = known.map(Parameter::name).collect();
         assignment.refuse_because(format_args!(
-            "there is no parameter '{}'; accepted: {}",
-            assignment.name,
+            "unknown parameter; accepted: {}",
             known.join(", ")
         ))
     })

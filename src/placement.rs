@@ -211,7 +211,7 @@ impl fmt::Display for BadHashTag {
         let text = self.0.escape_debug();
         write!(
             f,
-            "'{text}' is no hash tag; accepted: two printable ASCII characters such as {{}}"
+            "invalid value '{text}'; accepted: two printable ASCII characters such as {{}}"
         )
     }
 }

@@ -71,7 +71,7 @@ impl Assignment<'_> {
 
     pub(super) fn refuse(&self, accepted: &str) -> BadParameter {
         self.refuse_because(format_args!(
-            "{} is refused; accepted: {accepted}",
+            "invalid value {}; accepted: {accepted}",
             self.given
         ))
     }

@@ -55,12 +55,16 @@ impl Parameter {
         row(c"pool").about("a further pool").pool(),
         row(c"distribution")
             .about("how keys are spread over the servers")
-            .text("a name", Some("ketama"), text::distribution),
+            .text(
+                "the name of a distribution",
+                Some("ketama"),
+                text::distribution,
+            ),
         // Below `distribution`, which decides what the name means.
         row(c"hash")
-            .about("hash function of keys")
-            .text("a name", None, text::hash),
-        row(c"key_prefix").about("text before every key").text(
+            .about("hash function for keys")
+            .text("the name of a hash", None, text::hash),
+        row(c"key_prefix").about("text in front of every key").text(
             text::PREFIX_FORM,
             Some(""),
             text::key_prefix,

@@ -98,13 +98,13 @@ fn a_pool_takes_what_it_leaves_out_from_the_plain_parameters() {
 #[test]
 fn a_refusal_names_parameter_value_and_accepted_form() {
     assert_eq!(refused("timeout", Given::Number(0)), {
-        "parameter 'timeout': 0 is refused; accepted: 1 to 2147483647 milliseconds"
+        "parameter 'timeout': invalid value 0; accepted: 1 to 2147483647 milliseconds"
     });
     assert_eq!(refused("mode", Given::Number(7)), {
-        "parameter 'mode': 7 is refused; accepted: 0 (set) or 1 (add)"
+        "parameter 'mode': invalid value 7; accepted: 0 (set) or 1 (add)"
     });
     assert_eq!(refused("expire", Given::Text("60s")), {
-        "parameter 'expire': '60s' is refused; accepted: 0 (never) to 2147483647 seconds"
+        "parameter 'expire': invalid value '60s'; accepted: 0 (never) to 2147483647 seconds"
     });
     let long = "p".repeat(201);
     for (name, given) in [
@@ -126,7 +126,9 @@ fn a_refusal_names_parameter_value_and_accepted_form() {
         assert!(line.starts_with(&format!("parameter '{name}': ")), "{line}");
         assert!(line.contains("accepted: "), "{line}");
     }
-    assert!(refused("nonsense", Given::Number(1)).contains("there is no parameter 'nonsense'"));
+    assert!(
+        refused("nonsense", Given::Number(1)).contains("parameter 'nonsense': unknown parameter")
+    );
 }
 
 #[test]
@@ -134,22 +136,22 @@ fn bad_pools_are_refused() {
     for (text, what) in [
         ("", "accepted: name=NAME;"),
         ("servers=a", "accepted: name=NAME;"),
-        ("name=a b;servers=a", "a NAME has letters"),
-        ("name=;servers=a", "a NAME has letters"),
-        ("name=default;servers=a", "pool 'default' is there already"),
+        ("name=a b;servers=a", "(NAME: up to 64 letters, digits"),
+        ("name=;servers=a", "(NAME: up to 64 letters, digits"),
+        ("name=default;servers=a", "pool 'default' already exists"),
         ("name=x", "pool 'x' has no servers"),
         ("name=x;servers", "accepted: name=NAME;"),
         (
             "name=x;servers=a;timeout=0",
-            "'timeout' of pool 'x': '0' is refused",
+            "'timeout' of pool 'x': invalid value '0'",
         ),
         (
             "name=x;servers=a;timeout=1s",
-            "'timeout' of pool 'x': '1s' is refused",
+            "'timeout' of pool 'x': invalid value '1s'",
         ),
         (
             "name=x;servers=a;mode=+1",
-            "'mode' of pool 'x': '+1' is refused",
+            "'mode' of pool 'x': invalid value '+1'",
         ),
         (
             "name=x;servers=a,a",
@@ -157,9 +159,12 @@ fn bad_pools_are_refused() {
         ),
         (
             "name=x;servers=a;memory=1",
-            "there is no parameter 'memory'",
+            "'memory' of pool 'x': unknown parameter",
         ),
-        ("name=x;servers=a;pool=y", "there is no parameter 'pool'"),
+        (
+            "name=x;servers=a;pool=y",
+            "'pool' of pool 'x': unknown parameter",
+        ),
     ] {
         let line = refused("pool", Given::Text(text));
         assert!(
@@ -176,7 +181,7 @@ fn bad_pools_are_refused() {
         .set("pool", Given::Text("name=x;servers=b"))
         .unwrap_err();
     assert!(
-        twice.to_string().contains("pool 'x' is there already"),
+        twice.to_string().contains("pool 'x' already exists"),
         "{twice}"
     );
     parameters.note_key("late");
@@ -184,7 +189,8 @@ fn bad_pools_are_refused() {
         .set("pool", Given::Text("name=late;servers=b"))
         .unwrap_err();
     assert!(
-        late.to_string().contains("'late' was used as a key before"),
+        late.to_string()
+            .contains("pool 'late' is declared after its first use"),
         "{late}"
     );
 }
@@ -208,7 +214,7 @@ fn an_event_callback_is_the_name_of_a_function() {
     }
     let line = refused("pool", Given::Text("name=x;servers=a;event_callback=f"));
     assert!(
-        line.contains("there is no parameter 'event_callback'"),
+        line.contains("'event_callback' of pool 'x': unknown parameter"),
         "{line}"
     );
 }
@@ -254,7 +260,7 @@ fn a_pool_takes_the_parameters_whose_rows_say_so() {
         let pool = format!("name=p;servers=a;{name}={value}");
         let set = Parameters::default().set("pool", Given::Text(&pool));
         let refusal = set.err().map(|bad| bad.to_string()).unwrap_or_default();
-        let unknown = refusal.contains("there is no parameter");
+        let unknown = refusal.contains("unknown parameter");
         assert_eq!(
             unknown,
             parameter.scope == Scope::Plain,
@@ -276,13 +282,17 @@ fn an_unknown_parameter_is_answered_with_the_known_ones() {
     let line = refused("pool", Given::Text("name=p;servers=a;nonsense=1"));
     let pools = names(&[Scope::Inherited, Scope::Own]);
     assert!(
-        line.ends_with(&format!("'nonsense'; accepted: {pools}")),
+        line.ends_with(&format!(
+            "'nonsense' of pool 'p': unknown parameter; accepted: {pools}"
+        )),
         "{line}"
     );
     let line = refused("nonsense", Given::Number(1));
     let everywhere = names(&[Scope::Inherited, Scope::Own, Scope::Plain]);
     assert!(
-        line.ends_with(&format!("'nonsense'; accepted: {everywhere}")),
+        line.ends_with(&format!(
+            "'nonsense': unknown parameter; accepted: {everywhere}"
+        )),
         "{line}"
     );
 }
@@ -330,7 +340,7 @@ fn what_is_accepted_is_told_by_the_check_itself() {
         for beyond in [least.checked_sub(1), most.checked_add(1)] {
             let Some(beyond) = beyond else { continue };
             let line = refused(parameter.name(), Given::Number(beyond));
-            let told = format!(": {beyond} is refused; accepted: {accepted}");
+            let told = format!(": invalid value {beyond}; accepted: {accepted}");
             assert!(line.ends_with(&told), "{line}");
         }
     }

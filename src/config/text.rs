@@ -13,7 +13,7 @@ use crate::server;
 use crate::server::file::ServersFile;
 
 /// The accepted form of `key_prefix`.
-pub(super) const PREFIX_FORM: &str = "up to 200 bytes without blanks and control characters";
+pub(super) const PREFIX_FORM: &str = "up to 200 bytes without spaces and control characters";
 const _: () = assert!(MAX_PREFIX == 200, "PREFIX_FORM tells another number");
 
 pub(super) fn servers(list: &str) -> Result<Put, BadText> {

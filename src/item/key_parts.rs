@@ -63,7 +63,7 @@ impl<'a> KeyParts<'a> {
             },
             [first, _, _] => {
                 return Err(BadKey(format!(
-                    "'{first}' in '{text}' is not a declared pool; {FORM}"
+                    "unknown pool '{first}' in '{text}'; {FORM}"
                 )));
             }
             _ => return Err(BadKey(format!("too many '=>' in '{text}'; {FORM}"))),

@@ -130,7 +130,7 @@ fn with_message(body: impl FnOnce(*mut SipMsg)) {
     unsafe {
         let message = (symbols.faked_msg_get_next)();
         if message.is_null() {
-            log::error!("the core has no SIP message for an event's route");
+            log::error!("Kamailio has no SIP message for an event route");
             return;
         }
         let before = *symbols.route_type;
@@ -184,7 +184,7 @@ pub(super) unsafe extern "C" fn parse_field(spec: *mut PvSpec, inner: *mut Str) 
         let Some((_, field)) = FIELDS.iter().find(named) else {
             let accepted = FIELDS.map(|(name, _)| name).join(", ");
             log::error!(
-                "bad name of a variable: '$mcev({})'; accepted: {accepted}",
+                "invalid name of a variable: '$mcev({})'; accepted: {accepted}",
                 inner.escape_ascii()
             );
             return -1;

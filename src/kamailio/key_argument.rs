@@ -36,7 +36,11 @@ impl KeyArgument {
         let (pool, parts) = cut(text)?;
         let parse = |part: &str| {
             let parsed = ScriptText::parse(part);
-            parsed.ok_or_else(|| BadKey::because(format!("'{text}' is no format string")))
+            parsed.ok_or_else(|| {
+                BadKey::because(format!(
+                    "invalid variable in '{text}'; accepted: text and variables of the script"
+                ))
+            })
         };
         let key = parse(parts.key)?;
         let expire = parts.expire.map(parse).transpose()?;
@@ -139,7 +143,11 @@ fn cut(text: &str) -> Result<(usize, KeyParts<'_>), BadKey> {
         let pool = parts.pool.and_then(|pool| parameters.pool_index(pool));
         Ok((pool.unwrap_or_default(), parts))
     });
-    cut.unwrap_or_else(|| Err(BadKey::because("the parameters are being read".into())))
+    cut.unwrap_or_else(|| {
+        Err(BadKey::because(
+            "the parameters are still being read".into(),
+        ))
+    })
 }
 
 fn bad_lifetime(text: &str, parts: KeyParts<'_>) -> BadKey {
@@ -150,7 +158,7 @@ fn bad_lifetime(text: &str, parts: KeyParts<'_>) -> BadKey {
         Some(_) => String::new(),
     };
     BadKey::because(format!(
-        "lifetime '{expire}' in '{text}' is refused; accepted: decimal seconds, 0 (never) or more, \
+        "invalid lifetime '{expire}' in '{text}'; accepted: decimal seconds, 0 (never) or more, \
          or a variable that holds them{hint}"
     ))
 }

@@ -73,7 +73,7 @@ unsafe extern "C" fn mod_init() -> c_int {
         let shared = match memory::share(pools.len()) {
             Ok(shared) => shared,
             Err(error) => {
-                log::error!(target: "mod_init", "no shared memory: {error}");
+                log::error!(target: "mod_init", "cannot allocate shared memory: {error}");
                 return -1;
             }
         };
@@ -86,14 +86,14 @@ unsafe extern "C" fn mod_init() -> c_int {
         if cfg::declare(pools[0].numbers).is_err() {
             log::error!(
                 target: "mod_init",
-                "the parameters are not taken by the core; accepted: modparam() in place of \
+                "Kamailio does not accept the parameters; accepted: modparam() in place of \
                  memcached.NAME = VALUE"
             );
             return -1;
         }
         process::start(pools, numbers, shared);
         if let Err(name) = statistics::register() {
-            log::error!(target: "mod_init", "statistic {name:?} is not taken by the core");
+            log::error!(target: "mod_init", "Kamailio does not accept the statistic {name:?}");
             return -1;
         }
         events::find_listeners(callback);
@@ -109,7 +109,7 @@ const PROC_MAIN: c_int = 0;
 unsafe extern "C" fn child_init(rank: c_int) -> c_int {
     guard(-1, || {
         if rank == PROC_MAIN && !prober_process::fork() {
-            log::error!(target: "child_init", "cannot fork the prober");
+            log::error!(target: "child_init", "cannot start the prober process");
             return -1;
         }
         0

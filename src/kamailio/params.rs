@@ -73,11 +73,15 @@ unsafe extern "C" fn take<const ROW: usize>(kind: u32, value: *mut c_void) -> c_
     guard(-1, || {
         let given = if kind & PARAM_STRING != 0 {
             // SAFETY: by this function's contract.
-            match unsafe { CStr::from_ptr(value.cast()) }.to_str() {
+            let text = unsafe { CStr::from_ptr(value.cast()) };
+            match text.to_str() {
                 Ok(text) => Given::Text(text),
                 Err(_) => {
                     let name = Parameter::ALL[ROW].name();
-                    log::error!("parameter '{name}': the value is refused; accepted: UTF-8 text");
+                    let value = text.to_bytes().escape_ascii();
+                    log::error!(
+                        "parameter '{name}': invalid value '{value}'; accepted: UTF-8 text"
+                    );
                     return -1;
                 }
             }
@@ -137,7 +141,7 @@ mod tests {
             let answer = unsafe { number.callback.unwrap()(PARAM_INT, value) };
             let lines = turn.lines().concat();
             assert_eq!(answer, -1, "{name}");
-            let told = format!("parameter '{name}': -2147483648 is refused; accepted: ");
+            let told = format!("parameter '{name}': invalid value -2147483648; accepted: ");
             assert!(lines.contains(&told), "{lines}");
         }
     }

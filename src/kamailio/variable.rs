@@ -31,7 +31,7 @@ impl fmt::Display for Variable {
 impl Variable {
     fn parse(name: &'static str, text: &str) -> Option<Self> {
         let key = KeyArgument::parse(text);
-        let key = key.map_err(|bad| log::error!("bad name of a variable: {bad}"));
+        let key = key.map_err(|bad| log::error!("invalid name of a variable: {bad}"));
         let variable = Self {
             name,
             text: text.to_owned(),
@@ -49,7 +49,7 @@ impl Variable {
         let is_running = process::with(|_| ()).is_some();
         if !is_running || !WARNED.swap(true, Ordering::Relaxed) {
             log::warn!(
-                "the lifetime in '{self}' has no effect; these have one: \
+                "the lifetime in '{self}' has no effect; accepted: \
                  $mct(key=>seconds) = value, $mctex(key) = seconds"
             );
         }
@@ -97,7 +97,7 @@ unsafe fn parse(variable: &'static str, spec: *mut PvSpec, inner: *mut Str) -> c
         let inner = unsafe { (*inner).bytes() };
         let Ok(text) = std::str::from_utf8(inner) else {
             log::error!(
-                "bad name of a variable: '{}' is not UTF-8",
+                "invalid name of a variable: '{}'; accepted: UTF-8 text",
                 inner.escape_ascii()
             );
             return -1;

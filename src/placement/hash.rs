@@ -191,7 +191,7 @@ impl fmt::Display for UnknownHash {
             }
         }
         let name = self.0.escape_debug();
-        write!(f, "'{name}' is no hash; accepted: {}", known.join(", "))
+        write!(f, "invalid value '{name}'; accepted: {}", known.join(", "))
     }
 }
 
@@ -287,7 +287,7 @@ mod tests {
         let refusal = KeyHash::parse(System::Libmc, "murmur\n").unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "'murmur\\n' is no hash; accepted: one_at_a_time, md5, crc, fnv1_64, fnv1a_64, fnv1_32, \
+            "invalid value 'murmur\\n'; accepted: one_at_a_time, md5, crc, fnv1_64, fnv1a_64, fnv1_32, \
              fnv1a_32, jenkins, murmur, murmur3, hsieh, default, crc16, crc32, crc32a, crc_32"
         );
     }

@@ -83,7 +83,7 @@ fn a_tag_is_two_characters() {
     }
     assert_eq!(
         "{".parse::<HashTag>().unwrap_err().to_string(),
-        "'{' is no hash tag; accepted: two printable ASCII characters such as {}"
+        "invalid value '{'; accepted: two printable ASCII characters such as {}"
     );
 }
 

@@ -109,27 +109,27 @@ unsafe fn recognise(find: impl Fn(&CStr) -> *mut c_void) -> Result<(Host, Expect
     );
     let version = format!("{name} {number} ({arch}/{os})");
     let refuse = |why: String| {
-        let advice = "use a kamailio-memcached made for this host, or one of these hosts";
+        let advice = "install a kamailio-memcached for this Kamailio, or an accepted Kamailio";
         let line = format!(
-            "{why}; known: {KNOWN} on {}; {advice}",
+            "{why}; accepted: {KNOWN} on {}; {advice}",
             std::env::consts::ARCH
         );
         CString::new(line.replace('\0', "?")).unwrap_or_default()
     };
     if !same_arch(&arch) {
         return Err(refuse(format!(
-            "host '{version}' is of another architecture"
+            "'{version}' has another architecture than this module"
         )));
     }
     let Some(family) = Family::of(&number) else {
         return Err(refuse(format!(
-            "host '{version}' is not known to this module"
+            "'{version}' is not supported by this module"
         )));
     };
     // SAFETY: by this function's contract, which is that of `Symbols::find`.
     let symbols = unsafe { Symbols::find(&find) }.map_err(|Missing(symbol)| {
         refuse(format!(
-            "host '{version}' has no symbol '{}'",
+            "'{version}' has no symbol '{}'",
             symbol.to_string_lossy()
         ))
     })?;

@@ -228,7 +228,7 @@ fn only_mct_has_a_use_for_a_lifetime() {
     // The module has started, so the first one has to do.
     let lines = warns(parse_name::mcinc, "k=>60");
     assert_eq!(lines.len(), 1, "{lines:?}");
-    let line = "the lifetime in '$mcinc(k=>60)' has no effect; these have one: ";
+    let line = "the lifetime in '$mcinc(k=>60)' has no effect; accepted: ";
     assert!(
         lines[0].starts_with("WARNING: ") && lines[0].contains(line),
         "{lines:?}"

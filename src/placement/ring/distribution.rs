@@ -115,11 +115,7 @@ impl fmt::Display for UnknownDistribution {
             self.0.escape_debug(),
             Distribution::ALL.map(Distribution::name),
         );
-        write!(
-            f,
-            "'{name}' is no distribution; accepted: {}",
-            known.join(", ")
-        )
+        write!(f, "invalid value '{name}'; accepted: {}", known.join(", "))
     }
 }
 
@@ -153,7 +149,7 @@ mod tests {
         let refusal = "Ketama".parse::<Distribution>().unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "'Ketama' is no distribution; accepted: ketama, ketama_unweighted, spy, \
+            "invalid value 'Ketama'; accepted: ketama, ketama_unweighted, spy, \
              spy_weighted, modula, libmc, twemproxy, twemproxy_modula"
         );
     }

@@ -54,7 +54,7 @@ fn numbers_out_of_range_are_refused() {
         ),
     ] {
         for &number in bad {
-            let value = format!(": {number} is refused; accepted: {accepted}");
+            let value = format!(": invalid value {number}; accepted: {accepted}");
             assert_refused(name, number, &[&value]);
         }
     }
@@ -76,13 +76,17 @@ fn values_of_the_wrong_type_are_refused() {
         "ping_interval",
     ] {
         for text in ["1", "60s", ""] {
-            assert_refused(name, text, &[&format!("'{text}' is refused; accepted: ")]);
+            assert_refused(
+                name,
+                text,
+                &[&format!("invalid value '{text}'; accepted: ")],
+            );
         }
     }
     assert_refused(
         "servers",
         11211,
-        &["11211 is refused; accepted: a list of servers"],
+        &["invalid value 11211; accepted: a list of servers"],
     );
 }
 
@@ -145,7 +149,7 @@ fn a_refused_value_keeps_kamailio_from_starting_too() {
         .unwrap_err();
     assert!(!failure.status.success());
     assert!(
-        failure.log.contains("parameter 'timeout': 0 is refused"),
+        failure.log.contains("parameter 'timeout': invalid value 0"),
         "{}",
         failure.log
     );

@@ -176,6 +176,6 @@ fn a_group_made_by_the_configuration_is_a_clear_error() {
         .global("memcached.timeout = 100 desc \"by hand\"\n")
         .try_start()
         .unwrap_err();
-    let ours = "the parameters are not taken by the core; accepted: modparam() in place of";
+    let ours = "Kamailio does not accept the parameters; accepted: modparam() in place of";
     assert!(failure.log.contains(ours), "{}", failure.log);
 }

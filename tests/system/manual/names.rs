@@ -84,7 +84,10 @@ fn parameters_of_pools_and_those_that_may_change_are_told() {
     let page = parameters();
     let pool = "name=a;servers=b;no_such_parameter=1";
     let check = Kamailio::builder().param("pool", pool).check();
-    let in_a_pool = accepted(&check.output, "there is no parameter 'no_such_parameter'");
+    let in_a_pool = accepted(
+        &check.output,
+        "'no_such_parameter' of pool 'a': unknown parameter",
+    );
     let kamailio = Kamailio::builder().rpc().start();
     let listed = kamailio.rpc("cfg.list", &["memcached"]);
     let changeable = listed.lines();

@@ -384,7 +384,9 @@ fn unknown_names_are_refused_when_the_configuration_is_read() {
             .script("run", &format!("$var(x) = $mcev({name});"), &[])
             .check();
         assert!(!check.ok, "{}", check.output);
-        let line = format!("'{named}'; accepted: server, alias, pool, state, reason, downtime");
+        let line = format!(
+            "invalid name of a variable: '{named}'; accepted: server, alias, pool, state, reason, downtime"
+        );
         assert!(check.output.contains(&line), "{}", check.output);
     }
     let check = Kamailio::builder()

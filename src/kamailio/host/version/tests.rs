@@ -100,7 +100,7 @@ fn unknown_hosts_are_refused_in_words() {
         let refusal = Core::new(version).recognise().unwrap_err();
         let found = format!("'kamailio {} (", version.to_str().unwrap());
         assert!(
-            refusal.contains(&found) && refusal.contains("known: Kamailio 5.3 to 6.1"),
+            refusal.contains(&found) && refusal.contains("accepted: Kamailio 5.3 to 6.1"),
             "{refusal}"
         );
     }
@@ -116,7 +116,7 @@ fn another_architecture_and_missing_symbols_are_refused_in_words() {
         other
             .recognise()
             .unwrap_err()
-            .contains("(mips64/linux)' is of another architecture")
+            .contains("(mips64/linux)' has another architecture")
     );
     let poor = Core {
         lacks: Some(c"pv_printf"),
