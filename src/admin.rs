@@ -163,7 +163,7 @@ pub(crate) fn hash(cache: &mut Cache, key: &[u8], pool: Option<&str>) -> Result<
     let wire = wire.map_err(|refusal| Refused::because(refusal.to_string()))?;
     let no_server = || Refused {
         cause: Cause::Servers,
-        reason: "no server is live".into(),
+        reason: "all servers are out of service".into(),
     };
     let location = pool.locate(wire.as_bytes()).ok_or_else(no_server)?;
     let mut order = location.order.into_iter().map(ServerSpec::label);
@@ -211,7 +211,7 @@ pub(crate) fn reload(cache: &mut Cache, pool: Option<&str>) -> Result<Vec<Reload
         let name = pool.settings().name.clone();
         let because = |why| Refused::because(format!("pool '{name}': {why}"));
         let servers = read.publish(pool, || file.read()).map_err(because)?;
-        log::info!("pool '{name}' has {servers} servers now, as its file says");
+        log::info!("pool '{name}' has {servers} servers now, read from its file");
         reloaded.push(Reloaded { name, servers });
     }
     Ok(reloaded)
@@ -309,8 +309,8 @@ pub(crate) fn state(word: &str) -> Result<State, Refused> {
         .into_iter()
         .find(|state| state.word() == word)
         .ok_or_else(|| {
-            let accepted = "accepted: active, disabled";
-            Refused::because(format!("state '{word}' is refused; {accepted}"))
+            let accepted = "accepted: active or disabled";
+            Refused::because(format!("invalid state '{word}'; {accepted}"))
         })
 }
 
@@ -346,9 +346,9 @@ fn members<'a>(
     };
     let called: Vec<_> = all.filter(|(_, member)| is_called(member, name)).collect();
     if called.is_empty() {
-        let accepted = "an alias or address of memcached.list";
+        let accepted = "an alias or address that memcached.list shows";
         return Err(Refused::because(format!(
-            "there is no server '{name}'; accepted: {accepted}"
+            "unknown server '{name}'; accepted: {accepted}"
         )));
     }
     Ok(called)
@@ -374,7 +374,7 @@ fn select<'a>(pools: &'a [Pool], name: Option<&str>) -> Result<&'a [Pool], Refus
                 .map(|pool| pool.settings().name.as_str())
                 .collect();
             Err(Refused::because(format!(
-                "there is no pool '{name}'; known: {}",
+                "unknown pool '{name}'; accepted: {}",
                 known.join(", ")
             )))
         }

@@ -45,14 +45,14 @@ fn servers_are_listed_by_pool() {
     let refused = list(&mut cache, of("nix", None)).unwrap_err();
     assert_eq!(
         refused.reason,
-        "there is no pool 'nix'; known: default, calls"
+        "unknown pool 'nix'; accepted: default, calls"
     );
     for name in ["x", "a:1"] {
         let one = list(&mut cache, of("default", Some(name))).unwrap();
         assert_eq!((one.len(), &one[0].address[..]), (1, "a:1"));
     }
     let refused = list(&mut cache, of("calls", Some("x"))).unwrap_err();
-    assert!(refused.reason.starts_with("there is no server 'x'"));
+    assert!(refused.reason.starts_with("unknown server 'x'"));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_ring_without_servers_is_no_mistake_of_the_caller() {
     let refused = hash(&mut cache, b"k", Some("calls")).unwrap_err();
     assert_eq!(
         (refused.cause, &refused.reason[..]),
-        (Cause::Servers, "no server is live")
+        (Cause::Servers, "all servers are out of service")
     );
 }
 
@@ -91,7 +91,7 @@ fn operators_set_two_of_the_states() {
     }
     for word in ["", "inactive", "trying", "Active", "disabled "] {
         let refused = state(word).unwrap_err();
-        let reason = format!("state '{word}' is refused; accepted: active, disabled");
+        let reason = format!("invalid state '{word}'; accepted: active or disabled");
         assert_eq!((refused.cause, refused.reason), (Cause::Command, reason));
     }
 }

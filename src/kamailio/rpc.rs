@@ -53,12 +53,13 @@ struct Doc([*const c_char; 2]);
 // SAFETY: the pointers in it lead to constant text.
 unsafe impl Sync for Doc {}
 
-static LIST_DOC: Doc = doc(c"The servers of all pools, or of [pool], or [server] of it");
-static HASH_DOC: Doc = doc(c"Where a key lives: key [pool]");
-static PING_DOC: Doc = doc(c"Ask all servers, or [server], whether they are there");
+static LIST_DOC: Doc =
+    doc(c"Show the servers of all pools, of one pool, or one server of it: [pool [server]]");
+static HASH_DOC: Doc = doc(c"Show which server a key belongs to: key [pool]");
+static PING_DOC: Doc = doc(c"Ask all servers, or one server, whether they answer: [server]");
 static SET_STATE_DOC: Doc =
     doc(c"Take a server out of service or put it back: active|disabled server");
-static RELOAD_DOC: Doc = doc(c"Read the servers_file of all pools, or of [pool], again");
+static RELOAD_DOC: Doc = doc(c"Read the servers_file of all pools, or of one pool, again: [pool]");
 
 const fn doc(text: &'static CStr) -> Doc {
     Doc([text.as_ptr(), ptr::null()])
@@ -177,14 +178,14 @@ impl Fault {
     fn missing(what: &str) -> Self {
         Self {
             code: 400,
-            reason: format!("argument missing: {what}").into(),
+            reason: format!("missing argument: {what}").into(),
         }
     }
 
     /// An argument is not UTF-8.
     const NOT_TEXT: Self = Self {
         code: 400,
-        reason: Cow::Borrowed("an argument is refused; accepted: UTF-8 text"),
+        reason: Cow::Borrowed("invalid argument; accepted: UTF-8 text"),
     };
 
     /// The command panicked.

@@ -30,7 +30,7 @@ fn a_list_too_long_for_kamcmd_is_had_by_parts_or_by_http() {
     assert!(answer.contains(&all[777]), "{answer}");
     let refused = list(&["default", &all[777]]).expect_err("it is in the other pool");
     assert!(
-        refused.contains("there is no server '10.0.3.28:11211'"),
+        refused.contains("unknown server '10.0.3.28:11211'"),
         "{refused}"
     );
     let answer = post(

@@ -241,22 +241,22 @@ fn a_mistake_changes_nothing_and_is_answered_in_words() {
         &kamailio,
         set_state,
         &[],
-        "argument missing: active|disabled",
+        "missing argument: active|disabled",
     );
     assert_refused(
         &kamailio,
         set_state,
         &["active"],
-        "argument missing: server",
+        "missing argument: server",
     );
     for word in ["inactive", "trying", "off", "ACTIVE"] {
-        let words = format!("state '{word}' is refused; accepted: active, disabled");
+        let words = format!("invalid state '{word}'; accepted: active or disabled");
         assert_refused(&kamailio, set_state, &[word, address], &words);
     }
-    let nobody = "there is no server 'nix'; accepted: an alias or address of memcached.list";
+    let nobody = "unknown server 'nix'; accepted: an alias or address that memcached.list shows";
     assert_refused(&kamailio, set_state, &["disabled", "nix"], nobody);
     assert_refused(&kamailio, "memcached.ping", &["nix"], nobody);
-    let words = "there is no pool 'nix'; known: default";
+    let words = "unknown pool 'nix'; accepted: default";
     assert_refused(&kamailio, "memcached.list", &["nix"], words);
     assert_eq!(row(&kamailio, address).state, "active");
     kamailio.assert_nothing_logged();

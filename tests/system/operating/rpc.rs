@@ -197,11 +197,11 @@ fn a_sole_server_owns_every_key() {
 #[test]
 fn what_cannot_be_answered_is_a_fault_with_words() {
     let kamailio = with_two_pools().start();
-    let unknown = "error: 400 - there is no pool 'nix'; known: default, calls";
+    let unknown = "error: 400 - unknown pool 'nix'; accepted: default, calls";
     assert_eq!(fault(&kamailio, "memcached.list", &["nix"]), unknown);
     assert_eq!(fault(&kamailio, "memcached.hash", &["k", "nix"]), unknown);
     assert_eq!(fault(&kamailio, "memcached.reload", &["nix"]), unknown);
-    let missing = "error: 400 - argument missing: key";
+    let missing = "error: 400 - missing argument: key";
     assert_eq!(fault(&kamailio, "memcached.hash", &[]), missing);
     let empty = kamailio
         .try_rpc("memcached.hash", &["s:"])
@@ -218,7 +218,7 @@ fn what_cannot_be_answered_is_a_fault_with_words() {
     // kamcmd would get no answer at all, JSON half of one, if the whole name came back.
     let long = fault(&kamailio, "memcached.list", &[&"x".repeat(1000)]);
     assert!(
-        long.starts_with("error: 400 - there is no pool 'xxx") && long.ends_with("(see the log)"),
+        long.starts_with("error: 400 - unknown pool 'xxx") && long.ends_with("(see the log)"),
         "{long}"
     );
 }
