@@ -120,17 +120,17 @@ pub struct Statistic {
 pub(crate) static TABLE: &[Statistic] = &[
     Statistic {
         name: c"gets",
-        about: c"items read: hits, misses and failures",
+        about: c"read operations attempted: hits, misses and failures",
         read: |stats, _| stats.hits.value() + stats.misses.value() + stats.failed_gets.value(),
     },
     Statistic {
         name: c"hits",
-        about: c"items read that were there",
+        about: c"read operations that found the item",
         read: |stats, _| stats.hits.value(),
     },
     Statistic {
         name: c"misses",
-        about: c"items read that were not there",
+        about: c"read operations that found no item",
         read: |stats, _| stats.misses.value(),
     },
     Statistic {
@@ -155,12 +155,12 @@ pub(crate) static TABLE: &[Statistic] = &[
     },
     Statistic {
         name: c"errors",
-        about: c"operations that failed, not counting timeouts and refused",
+        about: c"operations that failed, except timeouts and refused",
         read: |stats, _| stats.errors.value(),
     },
     Statistic {
         name: c"timeouts",
-        about: c"operations that got no answer in time",
+        about: c"operations without an answer in time",
         read: |stats, _| stats.timeouts.value(),
     },
     Statistic {
@@ -185,7 +185,7 @@ pub(crate) static TABLE: &[Statistic] = &[
     },
     Statistic {
         name: c"skipped",
-        about: c"times a server was not asked: out of service, or not answering",
+        about: c"times a server was not asked because it was not active",
         read: |stats, _| stats.skipped.value(),
     },
     Statistic {
@@ -200,17 +200,17 @@ pub(crate) static TABLE: &[Statistic] = &[
     },
     Statistic {
         name: c"servers_active",
-        about: c"servers in the state active",
+        about: c"servers that are active now",
         read: |_, servers| servers.active,
     },
     Statistic {
         name: c"servers_inactive",
-        about: c"servers in the state inactive",
+        about: c"servers that are inactive now",
         read: |_, servers| servers.inactive,
     },
     Statistic {
         name: c"waiting",
-        about: c"operations in progress now",
+        about: c"operations under way now",
         read: |_, servers| servers.waiting,
     },
 ];

@@ -35,24 +35,24 @@ impl Parameter {
             .names(&[(0, "never")])
             .changeable(),
         row(c"mode")
-            .about("how an assignment stores")
+            .about("whether an assignment may replace an item")
             .number(0..=1, 0, |to, n| {
                 to.mode = if n == 1 { Store::Add } else { Store::Set };
             })
             .names(&[(0, "set"), (1, "add")]),
         row(c"timeout")
-            .about("deadline of a whole operation")
+            .about("longest time of a whole operation")
             .number(1..=MAX, 5000, |to, n| to.timeout = millis(n))
             .unit(MS)
             .changeable(),
         row(c"memory")
-            .about("accepted for old configurations, without effect")
+            .about("no effect; accepted for old configurations")
             .number(0..=1, 0, |to, n| to.memory = n == 1)
             .scope(Scope::Plain),
         row(c"stringify")
             .about("whether numbers are read as strings")
             .number(0..=1, 0, |to, n| to.stringify = n == 1),
-        row(c"pool").about("a further pool").pool(),
+        row(c"pool").about("an additional pool").pool(),
         row(c"distribution")
             .about("how keys are spread over the servers")
             .text(
@@ -70,13 +70,13 @@ impl Parameter {
             text::key_prefix,
         ),
         row(c"hash_prefix")
-            .about("whether the prefix helps to choose the server")
+            .about("whether the prefix counts in the choice of the server")
             .number(0..=1, 1, |to, n| to.placement.hash_prefix = n == 1),
         row(c"hash_tag")
             .about("characters around the part of a key that is hashed")
             .text("two characters", Some(""), text::hash_tag),
         row(c"failover")
-            .about("who serves the keys of a server that is out")
+            .about("which server serves the keys of a server that is out of service")
             .number(0..=2, 0, |to, n| {
                 to.failover = match n {
                     0 => Failover::Off,
@@ -86,22 +86,22 @@ impl Parameter {
             })
             .names(&[(0, "off"), (1, "next server"), (2, "new ring")]),
         row(c"stall_limit")
-            .about("time without an answer until one process alone waits on")
+            .about("time without an answer after which only one worker waits for the server")
             .number(1..=MAX, 200, |to, n| to.stall_limit = millis(n))
             .unit(MS)
             .changeable(),
         row(c"inactive_threshold")
-            .about("failures in a row until a server is inactive")
+            .about("failures in a row that make a server inactive")
             .number(1..=1000, 1, |to, n| {
                 to.rules.inactive_threshold = threshold(n)
             }),
         row(c"probing_threshold")
-            .about("good probes until a server is active again")
+            .about("good probes in a row that make a server active again")
             .number(1..=1000, 1, |to, n| {
                 to.rules.probing_threshold = threshold(n)
             }),
         row(c"retry_interval")
-            .about("time between probes of a server out of service")
+            .about("time between probes of an inactive server")
             .number(-1..=MAX, 1000, |to, n| {
                 to.retry_interval = (n != -1).then(|| millis(n))
             })
@@ -117,7 +117,7 @@ impl Parameter {
             .names(&[(0, "never")])
             .changeable(),
         row(c"connect_timeout")
-            .about("part of the timeout that connecting may use")
+            .about("longest time of connecting, within the timeout")
             .number(0..=MAX, 0, |to, n| {
                 to.connect_timeout = (n != 0).then(|| millis(n))
             })
@@ -125,13 +125,13 @@ impl Parameter {
             .names(&[(0, "all of the timeout")])
             .changeable(),
         row(c"rejoin")
-            .about("what a server keeps over an outage")
+            .about("whether a server keeps its items over an outage")
             .word(&[
                 ("keep", |to| to.rejoin = Rejoin::Keep),
                 ("flush", |to| to.rejoin = Rejoin::Flush),
             ]),
         row(c"event_callback")
-            .about("KEMI function that is called for events")
+            .about("KEMI function to call for events")
             .text(
                 "the name of a function of the KEMI script",
                 None,

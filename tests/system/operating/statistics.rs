@@ -59,7 +59,10 @@ fn the_group_has_every_name() {
     ];
     assert_eq!(names, expected);
     let about = kamailio.rpc("cnt.help", &["memcached", "hits"]);
-    assert!(about.contains("items read that were there"), "{about}");
+    assert!(
+        about.contains("read operations that found the item"),
+        "{about}"
+    );
 }
 
 #[test]
