@@ -56,13 +56,13 @@ bench-dependencies: dependencies
 sanitize-dependencies: dependencies
 	@$(call install_missing,$(sanitize_packages))
 	if ! rustup component add --toolchain nightly miri rust-src; then
-		echo "no Miri: it needs rustup, and the toolchain nightly with miri and rust-src" >&2
+		echo "Miri is missing: it needs rustup, and the toolchain nightly with miri and rust-src" >&2
 		exit 1
 	fi
 
 define install_missing
 	if ! command -v dpkg-query >/dev/null; then
-		echo "no Debian here: install these or their like by hand: $(1)" >&2
+		echo "this is not Debian: install these packages, or equivalent ones, by hand: $(1)" >&2
 		exit 0
 	fi
 	missing=()
@@ -138,14 +138,14 @@ matrix: test-dependencies ## System tests in the Kamailio of Debian 11, 12, 13 a
 	tests/matrix/install
 
 .PHONY: lint
-lint: lint-dependencies ## Format, clippy, the core alone, the C headers, the scripts
+lint: lint-dependencies ## Format, clippy, a build without Kamailio, the C headers, the scripts
 	@cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo check --locked --no-default-features
 	# The build has just written the headers. A difference means that somebody forgot to commit them.
 	if [[ $$(git ls-files --modified --others --exclude-standard $(headers)) ]]; then
 		git diff -- $(headers)
-		echo "a header is stale: commit what the build wrote: $(headers)" >&2
+		echo "a header is out of date: commit what the build wrote: $(headers)" >&2
 		exit 1
 	fi
 	grep -rlZ --exclude-dir=.git --exclude-dir=target '^#!/usr/bin/env bash' . | xargs -0 shellcheck -x -P SCRIPTDIR
@@ -169,7 +169,7 @@ deb: portable $(call tool,$(cargo_deb)) ## Debian package that replaces kamailio
 		--output $(target)/debian/
 
 .PHONY: deb-check
-deb-check: deb ## Install the package in each of these Debians, take it out again
+deb-check: deb ## Install the package in each of these Debians, remove it again
 	@tests/matrix/deb $(target)/debian/*_$(version)_*.deb
 
 $(cache)/tools/%:
@@ -188,7 +188,7 @@ define find_folder
 		[[ -d $(DESTDIR)$$folder || "$(MODULES_DIR)" ]] && break
 	done
 	if [[ -z $$folder ]]; then
-		echo "no modules folder of Kamailio among: $${folders[*]}; name it with MODULES_DIR=" >&2
+		echo "cannot find Kamailio's modules folder; tried: $${folders[*]}; set it with MODULES_DIR=" >&2
 		exit 1
 	fi
 	here=$(DESTDIR)$$folder
@@ -201,8 +201,8 @@ endef
 
 # Ours lies under its own name and memcached.so is a link to it: so ours is never taken for stock.
 .PHONY: install
-install: ## Put the built module into Kamailio's folder, keep a stock one aside
-	@[[ -e $(MCT_MODULE) ]] || { echo "$(MCT_MODULE) is not there: make build first" >&2; exit 1; }
+install: ## Put the module into Kamailio's folder, keep the stock module aside
+	@[[ -e $(MCT_MODULE) ]] || { echo "$(MCT_MODULE) does not exist: run make build first" >&2; exit 1; }
 	$(find_folder)
 	mkdir -p "$$here"
 	if diverted; then
@@ -216,10 +216,10 @@ install: ## Put the built module into Kamailio's folder, keep a stock one aside
 	echo "installed: $$here/memcached.so"
 
 .PHONY: uninstall
-uninstall: ## Take it out, put the stock module back
+uninstall: ## Remove the module, put the stock module back
 	@$(find_folder)
 	if [[ ! -e $$here/$(library) ]]; then
-		echo "nothing of ours in $$here" >&2
+		echo "this module is not installed in $$here" >&2
 		exit 1
 	fi
 	[[ ! -L $$here/memcached.so ]] || rm "$$here/memcached.so"
