@@ -21,13 +21,13 @@ use crate::status::{Outcome, Status};
 use crate::wire::protocol::Way;
 
 /// The table that the module exports.
-pub(super) struct Table([PvExport; 7]);
+pub(super) struct PvTable([PvExport; 7]);
 
 // SAFETY: the pointers in it are to constant text; the one thing that changes is atomic.
-unsafe impl Sync for Table {}
+unsafe impl Sync for PvTable {}
 
 /// The variables.
-pub(super) static TABLE: Table = Table([
+pub(super) static TABLE: PvTable = PvTable([
     keyed(c"mct", parse_name::mct, get_item, assign_item),
     keyed(c"mcinc", parse_name::mcinc, get_item, count_up),
     keyed(c"mcdec", parse_name::mcdec, get_item, count_down),
@@ -37,7 +37,7 @@ pub(super) static TABLE: Table = Table([
     row(c"", get_null, None, None),
 ]);
 
-impl Table {
+impl PvTable {
     /// For the module's exports.
     pub(super) const fn rows(&self) -> *const PvExport {
         self.0.as_ptr()
