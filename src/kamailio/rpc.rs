@@ -166,14 +166,14 @@ fn within_a_fault(reason: &str) -> Cow<'_, str> {
 }
 
 /// The reply of a command that failed.
-struct Fault {
+struct RpcFault {
     /// The code, as in HTTP and SIP.
     code: c_int,
     /// One line that begins with what matters most.
     reason: Cow<'static, str>,
 }
 
-impl Fault {
+impl RpcFault {
     /// An argument is missing.
     fn missing(what: &str) -> Self {
         Self {
@@ -195,7 +195,7 @@ impl Fault {
     };
 }
 
-impl From<Refused> for Fault {
+impl From<Refused> for RpcFault {
     fn from(refused: Refused) -> Self {
         Self {
             code: match refused.cause {
@@ -228,12 +228,12 @@ impl Call {
     }
 
     /// Runs `command`. If it fails or panics, the reply is a fault.
-    fn answer(&self, command: impl FnOnce(&Self, &mut Cache) -> Result<(), Fault>) {
-        let done = guard(Err(Fault::INTERNAL), || {
+    fn answer(&self, command: impl FnOnce(&Self, &mut Cache) -> Result<(), RpcFault>) {
+        let done = guard(Err(RpcFault::INTERNAL), || {
             process::with(|process| command(self, &mut process.cache))
-                .unwrap_or(Err(Fault::INTERNAL))
+                .unwrap_or(Err(RpcFault::INTERNAL))
         });
-        if let Err(Fault { code, reason }) = done {
+        if let Err(RpcFault { code, reason }) = done {
             let reason = within_a_fault(&reason);
             let reason = Str::borrowed(reason.as_bytes());
             // SAFETY: by the contract of `new`. The format takes a length and a text.
@@ -245,12 +245,12 @@ impl Call {
     }
 
     /// The next argument, which `what` names. It is an error if it is missing.
-    fn required(&self, what: &str) -> Result<String, Fault> {
-        self.argument()?.ok_or_else(|| Fault::missing(what))
+    fn required(&self, what: &str) -> Result<String, RpcFault> {
+        self.argument()?.ok_or_else(|| RpcFault::missing(what))
     }
 
     /// The next argument, or `None` if there are no more.
-    fn argument(&self) -> Result<Option<String>, Fault> {
+    fn argument(&self) -> Result<Option<String>, RpcFault> {
         let mut text = Str {
             s: ptr::null_mut(),
             len: 0,
@@ -264,7 +264,7 @@ impl Call {
         let bytes = unsafe { text.bytes() }.to_vec();
         String::from_utf8(bytes)
             .map(Some)
-            .map_err(|_| Fault::NOT_TEXT)
+            .map_err(|_| RpcFault::NOT_TEXT)
     }
 
     /// Adds a server to the reply.
