@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use refusal::Fault;
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::BadServer;
 
 /// The port of a server that names none, memcached's own.
 pub(crate) const DEFAULT_PORT: u16 = 11_211;
@@ -62,9 +62,9 @@ pub struct ServerSpec {
 /// # Errors
 /// The first item that is not `address[:port][:weight] [alias]` or repeats a
 /// server or a name; an empty list.
-pub fn parse_list(text: &str) -> Result<Vec<ServerSpec>, Refusal> {
+pub fn parse_list(text: &str) -> Result<Vec<ServerSpec>, BadServer> {
     if text.trim_ascii().is_empty() {
-        return Err(Refusal::new("", Fault::EmptyList));
+        return Err(BadServer::new("", Fault::EmptyList));
     }
     let mut list = List::default();
     for item in text.split(',') {
@@ -78,16 +78,16 @@ pub fn parse_list(text: &str) -> Result<Vec<ServerSpec>, Refusal> {
 ///
 /// # Errors
 /// As [`parse_list`], with the number of the line.
-pub(crate) fn parse_file(text: &str) -> Result<Vec<ServerSpec>, Refusal> {
+pub(crate) fn parse_file(text: &str) -> Result<Vec<ServerSpec>, BadServer> {
     let mut list = List::default();
     for (line, number) in text.lines().zip(1..) {
         let item = without_comment(line);
         if !item.is_empty() {
-            list.push(item).map_err(|refusal| refusal.on_line(number))?;
+            list.push(item).map_err(|bad| bad.on_line(number))?;
         }
     }
     if list.servers.is_empty() {
-        return Err(Refusal::new("", Fault::EmptyList));
+        return Err(BadServer::new("", Fault::EmptyList));
     }
     Ok(list.servers)
 }
@@ -110,8 +110,8 @@ struct List {
 }
 
 impl List {
-    fn push(&mut self, item: &str) -> Result<(), Refusal> {
-        let refuse = |fault| Err(Refusal::new(item, fault));
+    fn push(&mut self, item: &str) -> Result<(), BadServer> {
+        let refuse = |fault| Err(BadServer::new(item, fault));
         let server: ServerSpec = item.parse()?;
         let same_address = |known: &ServerSpec| known.address.is_same(&server.address);
         if self.servers.iter().any(same_address) {
@@ -148,11 +148,11 @@ impl ServerSpec {
 }
 
 impl FromStr for ServerSpec {
-    type Err = Refusal;
+    type Err = BadServer;
 
     /// Reads `address[:port][:weight] [alias]`, blanks around it allowed.
-    fn from_str(item: &str) -> Result<Self, Refusal> {
-        grammar::server(item).map_err(|fault| Refusal::new(item, fault))
+    fn from_str(item: &str) -> Result<Self, BadServer> {
+        grammar::server(item).map_err(|fault| BadServer::new(item, fault))
     }
 }
 

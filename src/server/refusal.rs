@@ -12,7 +12,7 @@ const ACCEPTED: &str = "address[:port][:weight] [alias]; address: host name, IPv
 /// Why a server, or a list of them, was not accepted. Its `Display` is one
 /// line to put after the name of the parameter or the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct BadServer {
     line: Option<usize>,
     item: String,
     fault: Fault,
@@ -42,18 +42,18 @@ pub(super) enum Fault {
     LongList,
 }
 
-impl Refusal {
-    pub(super) fn new(item: &str, fault: Fault) -> Refusal {
+impl BadServer {
+    pub(super) fn new(item: &str, fault: Fault) -> BadServer {
         let item = item.trim_ascii().to_owned();
-        Refusal {
+        BadServer {
             line: None,
             item,
             fault,
         }
     }
 
-    pub(super) fn on_line(self, number: usize) -> Refusal {
-        Refusal {
+    pub(super) fn on_line(self, number: usize) -> BadServer {
+        BadServer {
             line: Some(number),
             ..self
         }
@@ -65,7 +65,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for BadServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
@@ -75,7 +75,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for BadServer {}
 
 impl Fault {
     /// Writes what is wrong with `item`, which is in quotes.
