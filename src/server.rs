@@ -66,7 +66,7 @@ pub fn parse_list(text: &str) -> Result<Vec<ServerSpec>, BadServer> {
     if text.trim_ascii().is_empty() {
         return Err(BadServer::new("", Fault::EmptyList));
     }
-    let mut list = List::default();
+    let mut list = DistinctServers::default();
     for item in text.split(',') {
         list.push(item)?;
     }
@@ -79,7 +79,7 @@ pub fn parse_list(text: &str) -> Result<Vec<ServerSpec>, BadServer> {
 /// # Errors
 /// As [`parse_list`], with the number of the line.
 pub(crate) fn parse_file(text: &str) -> Result<Vec<ServerSpec>, BadServer> {
-    let mut list = List::default();
+    let mut list = DistinctServers::default();
     for (line, number) in text.lines().zip(1..) {
         let item = without_comment(line);
         if !item.is_empty() {
@@ -102,14 +102,14 @@ fn without_comment(line: &str) -> &str {
 
 /// The servers read so far, each of them different from all others.
 #[derive(Default)]
-struct List {
+struct DistinctServers {
     servers: Vec<ServerSpec>,
     names: HashSet<String>,
     /// How long it is, for [`MAX_LIST`].
     bytes: usize,
 }
 
-impl List {
+impl DistinctServers {
     fn push(&mut self, item: &str) -> Result<(), BadServer> {
         let refuse = |fault| Err(BadServer::new(item, fault));
         let server: ServerSpec = item.parse()?;
