@@ -23,7 +23,7 @@ pub(super) fn lookup3(key: &[u8]) -> u32 {
     let start = 0xdead_beef_u32
         .wrapping_add(key.len() as u32)
         .wrapping_add(INITIAL);
-    let mut state = State([start; 3]);
+    let mut state = Lookup3([start; 3]);
     let mut rest = key;
     while let Some((block, after)) = rest.split_at_checked(12)
         && !after.is_empty()
@@ -40,9 +40,9 @@ pub(super) fn lookup3(key: &[u8]) -> u32 {
 }
 
 /// The words lookup3 calls a, b and c.
-struct State([u32; 3]);
+struct Lookup3([u32; 3]);
 
-impl State {
+impl Lookup3 {
     fn absorb(&mut self, block: &[u8]) {
         for (word, bytes) in self.0.iter_mut().zip(block.chunks(4)) {
             *word = word.wrapping_add(little_endian(bytes));
