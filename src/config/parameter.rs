@@ -41,7 +41,7 @@ pub enum Form {
     /// An integer.
     Number(Number),
     /// One word of a list. The first one is the default.
-    Word(Words),
+    Word(Choices),
     /// A text with rules of its own.
     Text {
         /// What is accepted, for a refusal.
@@ -69,8 +69,8 @@ pub struct Number {
     set: fn(&mut Settings, i32),
 }
 
-/// Words, each with what it sets.
-pub(super) type Words = &'static [(&'static str, fn(&mut Settings))];
+/// Choices, each with what it sets.
+pub(super) type Choices = &'static [(&'static str, fn(&mut Settings))];
 
 /// What a checked text does to a pool.
 pub(super) type Put = Box<dyn Fn(&mut DeclaredPool)>;
@@ -273,7 +273,7 @@ impl Title {
     }
 
     /// One of `words`, each with what it sets; the first one is the default.
-    pub(super) const fn word(self, words: Words) -> Parameter {
+    pub(super) const fn word(self, words: Choices) -> Parameter {
         self.with(Form::Word(words))
     }
 
