@@ -5,11 +5,11 @@
 //! makes the pools with their [`Settings`]. A pool takes from the plain parameters what it leaves
 //! out, whichever of them comes first in the configuration.
 
+mod checks;
 mod given;
 mod parameter;
 mod parameter_table;
 mod settings;
-mod text;
 mod tunable;
 mod values;
 

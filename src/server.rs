@@ -14,8 +14,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use refusal::Fault;
 pub(crate) use refusal::BadServer;
+use refusal::Fault;
 
 /// The port of a server that names none, memcached's own.
 pub(crate) const DEFAULT_PORT: u16 = 11_211;

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use super::checks;
 use super::parameter::{Parameter, Scope, row};
 use super::settings::{Failover, Rejoin};
-use super::text;
 use crate::item::lifetime::Lifetime;
 use crate::wire::protocol::Store;
 
@@ -20,12 +20,16 @@ impl Parameter {
     pub const ALL: &'static [Self] = &[
         row(c"servers")
             .about("servers of the pool")
-            .text("a list of servers", Some("localhost:11211"), text::servers)
+            .text(
+                "a list of servers",
+                Some("localhost:11211"),
+                checks::servers,
+            )
             .scope(Scope::Own),
         // Below `servers`, which it takes the place of.
         row(c"servers_file")
             .about("file with the servers of the pool")
-            .text("a path", None, text::servers_file)
+            .text("a path", None, checks::servers_file)
             .scope(Scope::Own),
         // Three hours: what the C module's documentation promised and its code did not keep.
         row(c"expire")
@@ -58,23 +62,23 @@ impl Parameter {
             .text(
                 "the name of a distribution",
                 Some("ketama"),
-                text::distribution,
+                checks::distribution,
             ),
         // Below `distribution`, which decides what the name means.
         row(c"hash")
             .about("hash function for keys")
-            .text("the name of a hash", None, text::hash),
+            .text("the name of a hash", None, checks::hash),
         row(c"key_prefix").about("text in front of every key").text(
-            text::PREFIX_FORM,
+            checks::PREFIX_FORM,
             Some(""),
-            text::key_prefix,
+            checks::key_prefix,
         ),
         row(c"hash_prefix")
             .about("whether the prefix counts in the choice of the server")
             .number(0..=1, 1, |to, n| to.placement.hash_prefix = n == 1),
         row(c"hash_tag")
             .about("characters around the part of a key that is hashed")
-            .text("two characters", Some(""), text::hash_tag),
+            .text("two characters", Some(""), checks::hash_tag),
         row(c"failover")
             .about("which server serves the keys of a server that is out of service")
             .number(0..=2, 0, |to, n| {
@@ -135,7 +139,7 @@ impl Parameter {
             .text(
                 "the name of a function of the KEMI script",
                 None,
-                text::event_callback,
+                checks::event_callback,
             )
             .scope(Scope::Plain),
     ];
