@@ -15,7 +15,6 @@
 
 mod cfg;
 mod events;
-mod format;
 mod host;
 mod key_argument;
 mod module;
@@ -25,6 +24,7 @@ mod process;
 mod pv;
 mod pv_value;
 mod rpc;
+mod script_text;
 mod statistics;
 mod variable;
 

@@ -8,9 +8,9 @@ use std::fmt::Display;
 
 use once_cell::unsync::OnceCell;
 
-use super::format::ScriptText;
 use super::host::layout::SipMsg;
 use super::process::{self, PARAMETERS, Process, SCRATCH_BUFFERS};
+use super::script_text::ScriptText;
 use crate::cache::Key;
 use crate::error::{Error, Refusal};
 use crate::item::key_parts::{BadKey, KeyParts};
