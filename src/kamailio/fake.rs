@@ -1,10 +1,10 @@
 //! A host for unit tests: the symbols we need, so that callbacks run without a Kamailio.
 //!
-//! It has a [script](script), [format strings](format) and a [log]. The module's state belongs to
+//! It has a [script](script), [format strings](format) and a [log](log_lines). The module's state belongs to
 //! one script thread, so tests take turns: each holds a [`Turn`].
 
 mod format;
-mod log;
+mod log_lines;
 mod script;
 
 use std::cell::{Cell, RefCell};
@@ -62,7 +62,7 @@ impl Turn {
         let mut parameters = Parameters::default();
         parameters.set("servers", Given::Text(servers)).unwrap();
         parameters.set("timeout", Given::Number(2000)).unwrap();
-        log::take();
+        log_lines::take();
         STATISTICS.take();
         script::reset();
         let turn = Self { _turn: turn };
@@ -145,7 +145,7 @@ impl Turn {
 
     /// The log lines since the last call.
     pub(super) fn lines(&self) -> Vec<String> {
-        log::take()
+        log_lines::take()
     }
 }
 
@@ -157,7 +157,7 @@ pub(super) fn find(name: &CStr) -> *mut c_void {
         b"counter_register" => counter_register as *mut c_void,
         b"cfg_declare" => cfg_declare as *mut c_void,
         _ => {
-            let found = [format::find, log::find, script::find].map(|find| find(name));
+            let found = [format::find, log_lines::find, script::find].map(|find| find(name));
             let found = found.into_iter().find(|address| !address.is_null());
             found.unwrap_or(ptr::null_mut())
         }
