@@ -33,10 +33,10 @@ extern const char * module_version;
 extern const char * module_flags;
 
 /**
- * Called by the loader once it has accepted the module, before any parameter is set.
+ * The loader calls this after it has accepted the module, and before it sets a parameter.
  *
  * # Safety
- * Called by the loader.
+ * Only the loader calls this.
  */
 int mod_register(char *_path, int *_dlflags, void*, void*);
 

@@ -1,16 +1,17 @@
 //! The fence: everything that knows Kamailio, and the only place besides `sys` with `unsafe`.
 //!
-//! Rules here. A callback has three steps: guard and convert, one call into the core, convert
-//! back. No panic crosses into C ([`guard`]). Layouts are chosen when the module is loaded
-//! ([`version`]), never assumed. What crosses inward is bytes, integers and our own enums.
+//! Rules here. A callback has three steps: guard and convert, one call into the library below the
+//! fence, convert back. No panic crosses into C ([`host::guard`]). Layouts are chosen when the
+//! module is loaded ([`host::version`]), never assumed. What crosses inward is bytes, integers and
+//! our own enums.
 //!
-//! Promises of the host that `SAFETY:` reasons lean on, by name:
+//! Promises of the host that `SAFETY:` reasons rely on, by name:
 //! * **one thread**: scripts, variables and module callbacks of a process run on one thread, one
 //!   after the other (`core/pt.c`: processes, not threads, in all known versions);
-//! * **live arguments**: pointers handed to a callback are valid during the call, and laid out as
-//!   [`abi`] says for the version that was found;
-//! * **own data**: what `parse_name` stored in a variable's name comes back unchanged to its
-//!   getter, setter and `nfree`, and is not used after `nfree` (`core/pvar.c`).
+//! * **live arguments**: pointers handed to a callback are valid during the call. What they point
+//!   to is laid out as [`host::layout`] says for the version that was found;
+//! * **own data**: what `parse_name` stored in a variable's name comes back unchanged to the
+//!   variable's getter, setter and `nfree`, and is not used after `nfree` (`core/pvar.c`).
 #![allow(unsafe_code)]
 
 mod cfg;
@@ -31,5 +32,5 @@ mod variable;
 #[cfg(test)]
 mod fake;
 
-/// The module's name, that of the module it replaces.
+/// The module's name. It is also the name of the stock module, which this one replaces.
 const NAME: &std::ffi::CStr = c"memcached";

@@ -1,10 +1,14 @@
-//! Changes while running: the group `memcached` of the host's configuration framework.
+//! The group `memcached` of the host's configuration framework: parameters that operators change
+//! while the host runs.
 //!
-//! The host keeps the numbers, shows them, and lets them be changed within their ranges
-//! (`core/cfg/cfg.h`). Every process takes a new one over before its next request, timer or command,
-//! and passes it on to those that the host does not tell. So a delayed change holds when it is
-//! committed, and one that is rolled back never. There is no callback that looks at a number
-//! beforehand: with one, the host shows none.
+//! The host keeps the numbers, shows them, and lets operators change them within their ranges
+//! (`core/cfg/cfg.h`). It calls a process about a change before that process's next request, timer
+//! or command. Some processes it does not call at all. So the process that was called also passes
+//! the number on to the others. A change that the operator delays therefore takes effect when it is
+//! committed, and a change that is rolled back never does.
+//!
+//! No callback checks a number before it is changed, because the host does not show numbers that
+//! have such a callback.
 
 use std::ffi::{CString, c_int};
 use std::ptr;
@@ -20,13 +24,14 @@ use crate::config::Tunable;
 /// The group's numbers as the host hands them to its modules, in the order of [`Tunable::ALL`].
 type CfgGroup = [c_int; Tunable::ALL.len()];
 
-/// Where this process finds them; the host keeps it up to date.
+/// The group's numbers of this process. The host keeps them up to date.
 static NUMBERS: AtomicPtr<CfgGroup> = AtomicPtr::new(ptr::null_mut());
 
-/// Offers the tunable parameters, in `mod_init`, with the values of the default pool.
+/// Declares the parameters that can be changed, with the values of the default pool. This runs in
+/// `mod_init`.
 ///
 /// # Errors
-/// The host does not take them: the configuration has made a group of this name itself.
+/// The host does not accept them. Then the configuration has declared a group of this name itself.
 pub(super) fn declare(numbers: CfgGroup) -> Result<(), ()> {
     let end = CfgDef {
         name: ptr::null(),
@@ -37,10 +42,11 @@ pub(super) fn declare(numbers: CfgGroup) -> Result<(), ()> {
         on_set: None,
         about: ptr::null(),
     };
-    // The host writes to both, and keeps them for good.
+    // The host writes to both and keeps them until the process ends.
     let rows: Vec<_> = Tunable::ALL.map(row).into_iter().chain([end]).collect();
-    // SAFETY: a core function for `mod_init`; a table of integers that ends with an empty row,
-    // as many integers, and a pointer, all of which live for good. It does not write to the name.
+    // SAFETY: this runs in `mod_init`, for which the core function is made. It gets a table of
+    // integers that ends with an empty row, as many integers, and a pointer. All of them live until
+    // the process ends. It does not write to the name.
     let declared = unsafe {
         (host().symbols.cfg_declare)(
             NAME.as_ptr().cast_mut(),
@@ -67,16 +73,16 @@ fn row(tunable: Tunable) -> CfgDef {
     }
 }
 
-/// A new number holds.
+/// The host calls this when a number has changed.
 unsafe extern "C" fn on_set(_group: *const Str, name: *const Str) {
     guard((), || {
-        // SAFETY: the host's own argument.
+        // SAFETY: the host calls this with the name of a number.
         let tunable = unsafe { named(name) };
         let numbers = NUMBERS.load(Ordering::Relaxed);
         let Some(tunable) = tunable.filter(|_| !numbers.is_null()) else {
             return;
         };
-        // SAFETY: where the host keeps them until this callback returns.
+        // SAFETY: the host keeps the numbers there until this callback returns.
         let number = unsafe { (*numbers)[tunable.slot()] };
         let pools =
             PARAMETERS.with(|parameters| parameters.get_or_insert_default().tune(tunable, number));
@@ -90,8 +96,10 @@ unsafe extern "C" fn on_set(_group: *const Str, name: *const Str) {
     });
 }
 
+/// The parameter of that name.
+///
 /// # Safety
-/// The name that the host has called a callback with.
+/// `name` is the name that the host has called a callback with.
 unsafe fn named(name: *const Str) -> Option<Tunable> {
     // SAFETY: by this function's contract.
     Tunable::named(unsafe { (*name).bytes() })
@@ -115,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_table_calls_changeable_is_declared() {
+    fn every_parameter_that_can_be_changed_is_declared() {
         let turn = Turn::without_server();
         let pools = Parameters::default().settle();
         declare(pools[0].numbers).unwrap();
@@ -129,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_reaches_the_pools_that_have_none_of_their_own() {
+    fn a_change_reaches_the_pools_without_a_number_of_their_own() {
         let turn = Turn::without_server();
         let parameters = |text: &str| {
             let mut parameters = Parameters::default();

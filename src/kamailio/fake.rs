@@ -1,7 +1,9 @@
-//! A host for unit tests: the symbols we need, so that callbacks run without a Kamailio.
+//! A host for unit tests: it has the symbols that we need, so that callbacks run without a
+//! Kamailio.
 //!
-//! It has a [script](script), [format strings](format) and a [log](log_lines). The module's state belongs to
-//! one script thread, so tests take turns: each holds a [`Turn`].
+//! It has a [script](script), [format strings](format) and a [log](log_lines). The module's state
+//! belongs to one script thread, so only one test at a time may use it: the one that has the
+//! [`Turn`].
 
 mod format;
 mod log_lines;
@@ -25,10 +27,10 @@ pub(super) use script::Run;
 
 type StatisticReader = unsafe extern "C" fn(u16, *mut c_void) -> i64;
 
-/// A statistic's name, and what reads it.
+/// A statistic's name, and the function that reads it with its argument.
 type Registered = (String, StatisticReader, *mut c_void);
 
-/// A table of values that can be changed, and the values.
+/// A table of values that operators can change, and the values.
 type Declared = (*mut CfgDef, *mut c_int);
 
 thread_local! {
@@ -38,18 +40,19 @@ thread_local! {
 
 static TURNS: Mutex<()> = Mutex::new(());
 
-/// One test's use of the module.
+/// The right of one test to use the module.
 pub(super) struct Turn {
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Turn {
-    /// Waits for this test's turn; the module then has a fresh cache, whose server is `servers`.
+    /// Waits until no other test uses the module. Then the module gets a new cache with these
+    /// `servers`.
     pub(super) fn with_servers(servers: &str) -> Self {
         static INSTALLED: Once = Once::new();
         let turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
         INSTALLED.call_once(|| {
-            // SAFETY: functions and variables of the types that `Symbols` declares.
+            // SAFETY: the symbols are functions and variables of the types that `Symbols` declares.
             let symbols = unsafe { Symbols::find(find) }.unwrap_or_else(|_| unreachable!());
             symbols::install(Host {
                 symbols,
@@ -70,13 +73,13 @@ impl Turn {
         turn
     }
 
-    /// Starts the module anew with these pools.
+    /// Starts the module again with these pools.
     pub(super) fn start(&self, pools: Vec<DeclaredPool>) {
         let shared = Shared::private(pools.len());
         process::start(pools, Numbers::Bits64, shared);
     }
 
-    /// A turn without a server: nothing listens on this port.
+    /// A turn with a server at whose port nothing listens.
     pub(super) fn without_server() -> Self {
         Self::with_servers("127.0.0.1:1")
     }
@@ -86,11 +89,11 @@ impl Turn {
         format::set_variable(bytes);
     }
 
-    /// The statistics that were registered in this turn, with their values.
+    /// The statistics that were registered since this turn began, with their values.
     pub(super) fn statistics(&self) -> BTreeMap<String, i64> {
         let registered = STATISTICS.with_borrow(Clone::clone);
         let values = registered.into_iter().map(|(name, read, param)| {
-            // SAFETY: what was registered.
+            // SAFETY: it is a function that was registered, with its own argument.
             (name, unsafe { read(0, param) })
         });
         values.collect()
@@ -100,7 +103,7 @@ impl Turn {
     pub(super) fn declared(&self) -> Vec<(String, c_int, c_int)> {
         let (mut row, _) = DECLARED.get();
         let mut declared = Vec::new();
-        // SAFETY: what was declared: rows up to the empty one, with C strings as names.
+        // SAFETY: the table was declared. It ends with an empty row, and its names are C strings.
         unsafe {
             while !(*row).name.is_null() {
                 let name = CStr::from_ptr((*row).name).to_string_lossy();
@@ -115,7 +118,7 @@ impl Turn {
     pub(super) fn tune(&self, name: &str, number: c_int) {
         let (rows, values) = DECLARED.get();
         let (group, wanted) = (Str::borrowed(b"memcached"), Str::borrowed(name.as_bytes()));
-        // SAFETY: what was declared: as many values as rows before the empty one.
+        // SAFETY: the values were declared with the table, one for each row but the empty one.
         unsafe {
             let mut row = rows;
             while CStr::from_ptr((*row).name).to_bytes() != name.as_bytes() {
@@ -128,17 +131,17 @@ impl Turn {
         }
     }
 
-    /// Calls `body` for each piece of the script that is run from now on.
+    /// From now on, calls `body` for each piece of the script that runs.
     pub(super) fn on_run(&self, body: impl FnMut(Run) + 'static) {
         script::on_run(body);
     }
 
-    /// Whether the script is a KEMI script.
+    /// Sets whether the script is a KEMI script.
     pub(super) fn set_kemi(&self, is_kemi: bool) {
         script::set_kemi(is_kemi);
     }
 
-    /// The kind of route that the core believes to be in.
+    /// The kind of route that the core believes to be running.
     pub(super) fn route_type(&self) -> c_int {
         script::route_type()
     }
@@ -190,7 +193,7 @@ unsafe extern "C" fn counter_register(
     _: *const c_char,
     _: c_int,
 ) -> c_int {
-    // SAFETY: the caller's text.
+    // SAFETY: it is the caller's text, which ends with NUL.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     STATISTICS.with_borrow_mut(|known| known.push((name.into_owned(), read, param)));
     0
@@ -204,7 +207,7 @@ unsafe extern "C" fn cfg_declare(
     handle: *mut *mut c_void,
 ) -> c_int {
     DECLARED.set((rows, values.cast()));
-    // SAFETY: the caller's pointer.
+    // SAFETY: it is the caller's pointer.
     unsafe { *handle = values };
     0
 }

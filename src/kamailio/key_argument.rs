@@ -1,8 +1,9 @@
-//! KeyArgument: how a script names an item, `[pool =>] key [=> expire]`, from its parsing to a key.
+//! `KeyArgument` is how a script names an item: `[pool =>] key [=> expire]`, from its parsing to a
+//! key.
 //!
-//! Parsed once, when the configuration is read; what varies in it is evaluated for each use. All that
-//! a script can do with an item goes through [`KeyArgument::operate`], the one place that remembers
-//! what the last operation of this process came to.
+//! It is parsed once, when the configuration is read. Its variables are evaluated for each use.
+//! Whatever a script does with an item goes through [`KeyArgument::operate`], which is the only
+//! place that records the status of the last operation.
 
 use std::fmt::Display;
 
@@ -23,7 +24,7 @@ pub(crate) struct KeyArgument {
     pool: usize,
     key: ScriptText,
     expire: Option<ScriptText>,
-    /// The key, once made, if no part of it varies.
+    /// The key, made at its first use, if the argument has no variables.
     fixed: OnceCell<Key>,
 }
 
@@ -31,7 +32,7 @@ impl KeyArgument {
     /// Parses an argument's text.
     ///
     /// # Errors
-    /// [`BadKey`] says what is wrong, and what is accepted.
+    /// [`BadKey`] says what is wrong and what is accepted.
     pub(crate) fn parse(text: &str) -> Result<Self, BadKey> {
         let (pool, parts) = cut(text)?;
         let parse = |part: &str| {
@@ -57,19 +58,19 @@ impl KeyArgument {
         })
     }
 
-    /// True if a lifetime is written in it.
+    /// True if the argument has a lifetime.
     pub(crate) fn has_lifetime(&self) -> bool {
         let is_empty =
             |text: &ScriptText| matches!(text, ScriptText::Literal(text) if text.is_empty());
         self.expire.as_ref().is_some_and(|expire| !is_empty(expire))
     }
 
-    /// Evaluates the argument for `msg` and does `operation` with the key; what that came to is
-    /// remembered as the last operation. Without a usable key nothing is done, and a log line says of
-    /// `what`. `None` before `mod_init`.
+    /// Evaluates the argument for `msg`, runs `operation` with the key, and records its status as
+    /// that of the last operation. If there is no usable key, nothing is run, and a log line names
+    /// `what`. Returns `None` before `mod_init`.
     ///
     /// # Errors
-    /// A [`Refusal`] of the key; those of the operation.
+    /// A [`Refusal`] of the key, or the error of the operation.
     #[inline(always)]
     pub(crate) fn operate<T: Outcome>(
         &self,
@@ -101,7 +102,7 @@ impl KeyArgument {
         })
     }
 
-    /// The texts of key and lifetime for `msg`.
+    /// Evaluates key and lifetime for `msg`.
     fn evaluate<'a>(
         &'a self,
         msg: *mut SipMsg,
@@ -132,7 +133,8 @@ impl KeyArgument {
     }
 }
 
-/// Cuts an argument, with the index of its pool. What could have been a pool is remembered as a key.
+/// Cuts an argument. Returns the index of its pool and its parts. If the first part is not a pool,
+/// it is recorded as a key, because no pool of that name may be declared later.
 fn cut(text: &str) -> Result<(usize, KeyParts<'_>), BadKey> {
     let cut = PARAMETERS.with(|parameters| {
         let parameters = parameters.get_or_insert_default();
@@ -152,7 +154,7 @@ fn cut(text: &str) -> Result<(usize, KeyParts<'_>), BadKey> {
 
 fn bad_lifetime(text: &str, parts: KeyParts<'_>) -> BadKey {
     let (first, expire) = (parts.key, parts.expire.unwrap_or_default());
-    // Most likely a pool was meant, mistyped or declared further down.
+    // Most likely the first part was meant as a pool, and it is misspelt or declared further down.
     let hint = match parts.pool {
         None => format!("; '{first}' is not a declared pool"),
         Some(_) => String::new(),
@@ -163,10 +165,10 @@ fn bad_lifetime(text: &str, parts: KeyParts<'_>) -> BadKey {
     ))
 }
 
-/// Room for the text of a lifetime: any number, with blanks around it.
+/// The size of the buffer for a lifetime: any number fits, with blanks around it.
 const MAX_EXPIRE: usize = 256;
 
-/// A null variable prints as `<null>`; as lifetime it is none.
+/// The host evaluates a null variable to `<null>`. As a lifetime that means the default.
 fn without_null(expire: &[u8]) -> &[u8] {
     if expire.trim_ascii() == b"<null>" {
         b""

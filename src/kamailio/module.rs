@@ -1,6 +1,7 @@
-//! Module: what the host's loader looks for, and the start.
+//! The module's exports and its start: what the host's loader looks for, `mod_init` and
+//! `child_init`.
 //!
-//! `mod_init` makes the cache and opens nothing: connections belong to the processes that use them.
+//! `mod_init` makes the cache but opens no connection, because each process opens its own.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -14,11 +15,11 @@ use super::process::{self, PARAMETERS};
 use super::{NAME, cfg, events, params, prober_process, pv, rpc, statistics};
 use crate::item::value::Numbers;
 
-/// `exports`, as the loader finds it by name.
+/// The type of `exports`, which the loader finds by name.
 #[repr(transparent)]
 pub(super) struct Exports(ModuleExports);
 
-// SAFETY: the pointers in it are to constant tables; the loader only reads it.
+// SAFETY: the pointers in it lead to constant tables, and the loader only reads it.
 unsafe impl Sync for Exports {}
 
 /// What the module offers.
@@ -37,10 +38,10 @@ pub(super) static exports: Exports = Exports(ModuleExports {
     destroy_mod_f: None,
 });
 
-/// Called by the loader once it has accepted the module, before any parameter is set.
+/// The loader calls this after it has accepted the module, and before it sets a parameter.
 ///
 /// # Safety
-/// Called by the loader.
+/// Only the loader calls this.
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn mod_register(
     _path: *mut std::ffi::c_char,
@@ -56,7 +57,7 @@ pub(super) unsafe extern "C" fn mod_register(
     })
 }
 
-/// How long the start waits for the names of servers to be resolved.
+/// How long the start waits for answers about the names of servers.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 
 unsafe extern "C" fn mod_init() -> c_int {
@@ -103,7 +104,7 @@ unsafe extern "C" fn mod_init() -> c_int {
     })
 }
 
-/// The rank of the main process, after it has forked the workers.
+/// The rank of the main process after it has forked the workers.
 const PROC_MAIN: c_int = 0;
 
 unsafe extern "C" fn child_init(rank: c_int) -> c_int {

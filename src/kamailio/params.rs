@@ -1,8 +1,8 @@
-//! The parameter table for `modparam`, and the callbacks that hand values to the core.
+//! The table of parameters for `modparam`, and the callbacks that pass values on to `config`.
 //!
-//! Both are made of the core's table. Every name has a row for each type, so that a value of the
-//! wrong type is refused in words of ours. All are checked here, while the configuration is read:
-//! `kamailio -c` gets no further.
+//! Both are made from `config`'s table. Every name has one row for strings and one for integers, so
+//! that a value of the wrong type is refused with our own message. All values are checked here,
+//! while the configuration is read, since `kamailio -c` does not call `mod_init`.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -16,14 +16,15 @@ type ParamCallback = unsafe extern "C" fn(u32, *mut c_void) -> c_int;
 
 const COUNT: usize = Parameter::ALL.len();
 
-/// The table that the module exports: two rows for each parameter, and one that ends it.
+/// The type of the table that the module exports: two rows for each parameter, and an empty one at
+/// the end.
 pub(super) struct ParamTable([ParamExport; 2 * COUNT + 1]);
 
-// SAFETY: the pointers in it are to constant text.
+// SAFETY: the pointers in it lead to constant text.
 unsafe impl Sync for ParamTable {}
 
 impl ParamTable {
-    /// For the module's exports.
+    /// The first row, for the module's exports.
     pub(super) const fn rows(&self) -> *const ParamExport {
         self.0.as_ptr()
     }
@@ -58,8 +59,8 @@ macro_rules! callbacks {
     ($($row:literal)*) => { [$(take::<$row>),*] };
 }
 
-/// One callback for each row of the core's table: the host does not say which parameter it is
-/// setting.
+/// One callback for each row of `config`'s table, because the host does not say which parameter it
+/// sets.
 const CALLBACKS: [ParamCallback; 64] = callbacks! {
     0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
     32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_has_the_core_s_parameters() {
+    fn the_table_has_every_parameter() {
         let rows = TABLE.0.iter().filter(|row| !row.name.is_null());
         let names: Vec<_> = rows
             // SAFETY: the names of the table are C strings.
@@ -137,7 +138,7 @@ mod tests {
             let name = unsafe { CStr::from_ptr(number.name) }.to_str().unwrap();
             // No parameter takes this number.
             let value = i32::MIN as isize as *mut c_void;
-            // SAFETY: an integer for a row of integers.
+            // SAFETY: the row is one for integers, and gets an integer.
             let answer = unsafe { number.callback.unwrap()(PARAM_INT, value) };
             let lines = turn.lines().concat();
             assert_eq!(answer, -1, "{name}");

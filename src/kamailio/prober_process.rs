@@ -1,7 +1,7 @@
-//! The prober's process: one more of the host's, which serves no calls.
+//! The prober's process: an additional process of the host, which handles no SIP messages.
 //!
-//! Reserved in `mod_init` and forked when the host forks its own timers; the host calls [`tick`]
-//! there again and again (`core/timer_proc.c`: `fork_basic_utimer`).
+//! It is reserved in `mod_init` and forked when the host forks its own timer processes. From then
+//! on the host calls [`tick`] in it at intervals (`core/timer_proc.c`: `fork_basic_utimer`).
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
@@ -13,7 +13,7 @@ use super::host::symbols::host;
 use super::process::{self, ProcessCell};
 use crate::prober::{self, Prober};
 
-/// What process lists call it.
+/// The name of the process in the host's process lists.
 const DESCRIPTION: &CStr = c"memcached prober";
 
 /// The host's rank of a timer process.
@@ -23,12 +23,12 @@ static PROBER: ProcessCell<Option<Prober>> = ProcessCell::new(None);
 
 /// Reserves the process.
 pub(super) fn reserve() {
-    // SAFETY: a core function for `mod_init`.
+    // SAFETY: this runs in `mod_init`, for which the core function is made.
     unsafe { (host().symbols.register_basic_timers)(1) };
 }
 
-/// Has the names of all servers looked up before it is forked, and waits for the answers, `time` at
-/// most. The process goes on from there.
+/// Looks up the names of all servers before the process is forked, and waits for the answers for at
+/// most `time`. The process goes on with what is known then.
 pub(super) fn look_up(time: Duration) {
     process::with(|process| {
         PROBER.with(|prober| {
@@ -38,11 +38,11 @@ pub(super) fn look_up(time: Duration) {
     });
 }
 
-/// Forks it, in the main process; false when that fails.
+/// Forks the process. This runs in the main process. Returns false if it fails.
 pub(super) fn fork() -> bool {
     let interval = prober::TICK.as_micros() as c_int;
-    // SAFETY: a core function for `child_init`; text and callback live for good. The host does not
-    // write to the text.
+    // SAFETY: this runs in `child_init`, for which the core function is made. Text and callback
+    // live until the program ends. The host does not write to the text.
     let pid = unsafe {
         (host().symbols.fork_basic_utimer)(
             PROC_TIMER,
@@ -54,8 +54,8 @@ pub(super) fn fork() -> bool {
         )
     };
     if pid == 0 {
-        // The child, told to end while it was still starting.
-        // SAFETY: leaves at once, as the host's own processes do.
+        // This is the child, and it was told to end while it was still starting.
+        // SAFETY: this ends the process at once, as the host ends its own.
         unsafe { libc::_exit(0) };
     }
     pid > 0
@@ -73,9 +73,9 @@ extern "C" fn tick(_ticks: c_uint, _param: *mut c_void) {
     });
 }
 
-/// Whether a process is still there.
+/// True if a process of this id exists.
 fn lives(pid: u32) -> bool {
-    // SAFETY: signal 0 only asks.
+    // SAFETY: signal 0 only asks whether the process exists.
     let asked = unsafe { libc::kill(pid as libc::pid_t, 0) };
     asked == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "looks at log lines")]
-    fn a_server_that_came_and_went_is_told_of_when_the_minute_is_over() {
+    fn changes_that_were_not_logged_are_counted_after_a_minute() {
         let turn = Turn::without_server();
         let mut parameters = Parameters::default();
         let servers = Given::Text("127.0.0.1:1 one");

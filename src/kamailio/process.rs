@@ -1,7 +1,7 @@
-//! Process: what one Kamailio process keeps between calls.
+//! `Process` is what one process of the host keeps between calls.
 //!
-//! Made in `mod_init`, before the fork; each process then goes on with its own copy. Connections
-//! notice the fork themselves.
+//! It is made in `mod_init`, before the host forks; from then on each process has its own copy.
+//! Connections find out about the fork themselves.
 
 use std::cell::RefCell;
 
@@ -11,11 +11,11 @@ use crate::item::value::Numbers;
 use crate::shared::Shared;
 use crate::status::Status;
 
-/// A cell for the process's one script thread.
+/// A cell that only the script thread of a process uses.
 pub(super) struct ProcessCell<T>(RefCell<T>);
 
-// SAFETY: the fence's rule "one thread": nothing reaches the cell from two threads of a process,
-// and processes have copies of their own.
+// SAFETY: the fence's rule "one thread": no two threads of a process reach the cell, and every
+// process has its own copy.
 unsafe impl<T> Sync for ProcessCell<T> {}
 
 impl<T> ProcessCell<T> {
@@ -24,7 +24,7 @@ impl<T> ProcessCell<T> {
         Self(RefCell::new(value))
     }
 
-    /// Calls `body` with what it holds; `None` when that is in use further up the stack.
+    /// Calls `body` with the value. Returns `None` if a caller further up the stack is using it.
     pub(super) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.0
             .try_borrow_mut()
@@ -33,22 +33,22 @@ impl<T> ProcessCell<T> {
     }
 }
 
-/// The cache, and the memory of what was read from it.
+/// The cache of this process, and what scripts have read from it.
 pub(super) struct Process {
     /// The pools.
     pub(crate) cache: Cache,
-    /// What scripts may still hold on to.
+    /// Values that scripts may still be using.
     pub(crate) results: Results,
-    /// What the last operation came to; `None` before the first.
+    /// The status of the last operation; `None` before the first one.
     pub(crate) last: Option<Status>,
 }
 
-/// What the configuration has set.
+/// What the configuration has set so far.
 pub(super) static PARAMETERS: ProcessCell<Option<Parameters>> = ProcessCell::new(None);
 
 static PROCESS: ProcessCell<Option<Process>> = ProcessCell::new(None);
 
-/// Makes this process's cache, in place of one that it had.
+/// Makes this process's cache. It replaces an earlier one.
 pub(super) fn start(declared: Vec<DeclaredPool>, numbers: Numbers, shared: &'static [Shared]) {
     let process = Process {
         cache: Cache::new(declared, numbers, shared),
@@ -58,26 +58,26 @@ pub(super) fn start(declared: Vec<DeclaredPool>, numbers: Numbers, shared: &'sta
     PROCESS.with(|slot| *slot = Some(process));
 }
 
-/// Calls `body` with this process's state; `None` before `mod_init`.
+/// Calls `body` with this process's state. Returns `None` before `mod_init`.
 pub(super) fn with<R>(body: impl FnOnce(&mut Process) -> R) -> Option<R> {
     PROCESS.with(|process| process.as_mut().map(body)).flatten()
 }
 
-/// Buffers for values that scripts hold on to.
+/// Buffers for values that scripts are using.
 ///
-/// The host frees no memory of ours and copies a string late: the left operand of an expression, or
-/// a function's other arguments, are still in use while further variables are read. So a result
-/// stays as it is until as many others as there are buffers have been read.
+/// The host frees no memory of ours, and it copies a string late: it still uses the left operand of
+/// an expression, or a function's other arguments, while it reads further variables. So a buffer
+/// keeps its value until all other buffers have been used.
 #[derive(Default)]
 pub(super) struct Results {
     buffers: [Vec<u8>; RESULTS],
     next: usize,
 }
 
-/// More than any expression or function call of a script holds at a time.
+/// The number of buffers. No expression or function call of a script uses so many values at a time.
 const RESULTS: usize = 24;
 
-/// A buffer that grew beyond this is given back when its turn comes.
+/// A buffer that grew beyond this size is shrunk before it is used again.
 const KEEP: usize = 16 * 1024;
 
 impl Results {
@@ -95,17 +95,19 @@ impl Results {
     }
 }
 
-/// Buffers for evaluating names; evaluating one may evaluate another inside it.
+/// Buffers in which keys and lifetimes are evaluated. To evaluate one text, the host may have to
+/// evaluate another one inside it, so there can be several.
 pub(super) struct Scratch(ProcessCell<Vec<Box<[u8]>>>);
 
-/// Twice the largest SIP message, and so of any text that a request can bring.
+/// The size of an evaluation buffer: twice the largest SIP message, so that any text of a message
+/// fits.
 const SCRATCH: usize = 128 * 1024;
 
 /// This process's evaluation buffers.
 pub(super) static SCRATCH_BUFFERS: Scratch = Scratch(ProcessCell::new(Vec::new()));
 
 impl Scratch {
-    /// Calls `body` with a buffer that nobody else uses.
+    /// Calls `body` with a buffer that nothing else uses meanwhile.
     pub(super) fn with<R>(&self, body: impl FnOnce(&mut [u8]) -> R) -> R {
         let spare = self.0.with(Vec::pop).flatten();
         let mut buffer = spare.unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice());
@@ -120,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_stay_until_their_turn_comes_again() {
+    fn a_result_stays_until_its_buffer_is_used_again() {
         let mut results = Results::default();
         results.next().extend_from_slice(b"first");
         let first = results.next;

@@ -1,6 +1,7 @@
-//! The pseudo-variables: `$mct`, `$mcinc`, `$mcdec`, `$mctex`, `$mcst`, `$mcev`.
+//! The pseudo-variables `$mct`, `$mcinc`, `$mcdec`, `$mctex`, `$mcst` and `$mcev`: their table and
+//! their callbacks.
 //!
-//! A table and thin callbacks: have the name evaluated, ask the cache, hand back the answer.
+//! A callback has the name evaluated, asks the cache, and returns the answer.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -20,10 +21,10 @@ use crate::item::value::Found;
 use crate::status::{Outcome, Status};
 use crate::wire::protocol::Way;
 
-/// The table that the module exports.
+/// The type of the table that the module exports.
 pub(super) struct PvTable([PvExport; 7]);
 
-// SAFETY: the pointers in it are to constant text; the one thing that changes is atomic.
+// SAFETY: the pointers in it lead to constant text. The only value that changes is atomic.
 unsafe impl Sync for PvTable {}
 
 /// The variables.
@@ -38,12 +39,12 @@ pub(super) static TABLE: PvTable = PvTable([
 ]);
 
 impl PvTable {
-    /// For the module's exports.
+    /// The first row, for the module's exports.
     pub(super) const fn rows(&self) -> *const PvExport {
         self.0.as_ptr()
     }
 
-    /// Writes what differs by host.
+    /// Writes the values that depend on the host's version.
     pub(super) fn adapt(&self, family: Family) {
         for row in &self.0 {
             row.kind.store(family.pvt_other(), Ordering::Relaxed);
@@ -62,7 +63,7 @@ const fn keyed(
     row(name, getf, Some(setf), Some(parse_name))
 }
 
-/// A row of the table; the empty name ends it.
+/// A row of the table. The last row has an empty name.
 const fn row(
     name: &'static CStr,
     getf: PvGetter,
@@ -169,7 +170,7 @@ unsafe extern "C" fn count_down(
 }
 
 unsafe fn count(msg: *mut SipMsg, param: *mut PvParam, value: *mut c_void, way: Way) -> c_int {
-    // SAFETY: the caller's arguments.
+    // SAFETY: by the contract of the callbacks that call this.
     unsafe {
         assign(msg, param, value, |process, key, assigned| match assigned {
             Assigned::Null => {
@@ -199,11 +200,11 @@ unsafe extern "C" fn assign_lifetime(
     }
 }
 
-/// What all setters do: evaluate the name, read the value, call `operation`, and tell the core
-/// of a failure only where the script asked for something that cannot be.
+/// The part that all setters share: evaluates the name, reads the value and calls `operation`. The
+/// core is told of a failure only if the script asked for something impossible.
 ///
 /// # Safety
-/// The arguments of a setter of a variable with a name.
+/// The arguments are those of the setter of a variable with a name.
 unsafe fn assign<T: Outcome>(
     msg: *mut SipMsg,
     param: *mut PvParam,

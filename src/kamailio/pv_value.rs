@@ -1,4 +1,4 @@
-//! HostValue: a `pv_value_t` in whichever of its two layouts the host has.
+//! `HostValue` is a `pv_value_t`, in whichever of its two layouts the host uses.
 
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::AtomicI8;
@@ -14,7 +14,7 @@ pub(super) struct HostValue {
     family: Family,
 }
 
-/// What a setter is given.
+/// The value that a setter gets.
 pub(super) enum Assigned<'a> {
     /// `$null`
     Null,
@@ -22,7 +22,7 @@ pub(super) enum Assigned<'a> {
     Value(Value<'a>),
 }
 
-/// An empty string that the host may write its NUL to.
+/// An empty string. The host may write its NUL to it.
 static EMPTY: AtomicI8 = AtomicI8::new(0);
 
 impl HostValue {
@@ -46,13 +46,13 @@ impl HostValue {
         );
     }
 
-    /// Makes it the string that `buffer` holds. The buffer has to keep it.
+    /// Makes it the string in `buffer`, which must not change while the host uses the value.
     pub(super) fn set_text(&mut self, buffer: &mut Vec<u8>) {
         self.fill(terminated(buffer), 0, PV_STR);
     }
 
-    /// Makes it an integer, whose decimal text `buffer` holds and keeps. On hosts with 32-bit
-    /// integers it is one that fits.
+    /// Makes it an integer. `buffer` holds its decimal text and must not change while the host uses
+    /// the value. On hosts with 32-bit integers the number must fit into 32 bits.
     pub(super) fn set_integer(&mut self, number: i64, buffer: &mut Vec<u8>) {
         self.fill(terminated(buffer), number, PV_STR | PV_INT | PV_TYPE_INT);
     }
@@ -75,7 +75,7 @@ impl HostValue {
     }
 }
 
-/// The bytes as a string of the host, which wants a NUL behind them that it may overwrite.
+/// Makes the bytes a string of the host: the host expects a NUL behind them, and may overwrite it.
 fn terminated(buffer: &mut Vec<u8>) -> Str {
     let len = length(buffer);
     buffer.push(0);
@@ -86,8 +86,8 @@ fn terminated(buffer: &mut Vec<u8>) -> Str {
 }
 
 impl Assigned<'_> {
-    /// Reads what a setter is given. A value with an integer counts as integer, whatever else it
-    /// carries, as in the C module.
+    /// Reads the value that a setter gets. A value that has an integer is an integer, even if it
+    /// also has a string. The stock module does the same.
     ///
     /// # Safety
     /// `value` is NULL or points to a `pv_value_t` of a host of `family` that stays as it is
@@ -111,7 +111,7 @@ impl Assigned<'_> {
         } else if flags & (PV_INT | PV_TYPE_INT) != 0 {
             Assigned::Value(Value::Integer(ri))
         } else {
-            // SAFETY: a value with a string flag has a string.
+            // SAFETY: a value that is neither null nor an integer has a string.
             Assigned::Value(Value::Text(unsafe { rs.bytes() }))
         }
     }
@@ -122,14 +122,14 @@ mod tests {
     use super::*;
     use std::ptr;
 
-    /// What a core of either layout finds after `fill`: text with its NUL, integer, flags.
+    /// What a core of that family reads after `fill`: the text, the integer, the flags.
     fn filled(family: Family, fill: impl FnOnce(&mut HostValue)) -> (Vec<u8>, i64, c_int) {
         let mut room = [0x5a5a_5a5a_5a5a_5a5au64; 5];
-        // SAFETY: the room is large and aligned enough for either layout.
+        // SAFETY: the array is large and aligned enough for either layout.
         fill(&mut unsafe { HostValue::new(family, room.as_mut_ptr().cast()) });
         let used = if family.has_long_integers() { 4 } else { 3 };
         assert_eq!(room[used], 0x5a5a_5a5a_5a5a_5a5a, "written past the value");
-        // SAFETY: what `fill` has written; the texts of these tests outlive it.
+        // SAFETY: `fill` has written the value. The texts of these tests live longer than it.
         let (rs, ri, flags) = unsafe {
             if family.has_long_integers() {
                 let value = &*room.as_ptr().cast::<PvValue64>();
@@ -139,7 +139,7 @@ mod tests {
                 (value.rs, i64::from(value.ri), value.flags)
             }
         };
-        // SAFETY: every text is followed by a NUL, in memory that may be written.
+        // SAFETY: a NUL follows each text, in memory that may be written.
         let text = unsafe {
             assert_eq!(*rs.s.offset(rs.len as isize), 0);
             rs.s.offset(rs.len as isize).write(0);
@@ -185,7 +185,8 @@ mod tests {
         } else {
             (&raw mut short).cast()
         };
-        // SAFETY: a value in the layout of the family, alive until the end of this function.
+        // SAFETY: it is a value in the layout of the family, and lives until the end of this
+        // function.
         match unsafe { Assigned::read(family, value) } {
             Assigned::Null => "null".into(),
             Assigned::Value(value) => format!("{value:?}"),
@@ -204,7 +205,7 @@ mod tests {
                 "text that carries a number"
             );
         }
-        // SAFETY: NULL is what `pv_unset` gives.
+        // SAFETY: NULL is what the core passes for `pv_unset`.
         let unset = unsafe { Assigned::read(Family::F57, ptr::null_mut()) };
         assert!(matches!(unset, Assigned::Null));
     }

@@ -1,4 +1,4 @@
-//! ScriptText: text of the configuration, plain or a format string of the host.
+//! `ScriptText` is a text of the configuration, with or without variables in it.
 
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
@@ -7,24 +7,24 @@ use super::host::layout::{PvElem, SipMsg, Str};
 use super::host::string::length;
 use super::host::symbols::host;
 
-/// ScriptText of the configuration.
+/// A text of the configuration.
 pub(super) enum ScriptText {
-    /// As it is.
+    /// A text without variables.
     Literal(Vec<u8>),
-    /// With variables in it.
+    /// A text with variables, which the host evaluates.
     Format(Format),
 }
 
 /// A parsed format string with the text that it points into.
 pub(super) struct Format {
-    /// The host's, or NULL.
+    /// The host's list of elements, or NULL.
     elements: *mut PvElem,
-    /// A `CString`'s, kept as a pointer while others point there.
+    /// The text of a `CString`. It is kept as a pointer because the elements point into it.
     text: *mut c_char,
 }
 
 impl ScriptText {
-    /// Parses `text`; `None` when the host cannot (it has then said why).
+    /// Parses `text`. Returns `None` if the host cannot; it has then logged why.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if !text.contains('$') {
             return Some(Self::Literal(text.into()));
@@ -32,8 +32,8 @@ impl ScriptText {
         Format::parse(text).map(Self::Format)
     }
 
-    /// The text for `msg`, in `room` if a part of it varies; `None` when it cannot be evaluated, or
-    /// does not fit.
+    /// The text for `msg`. A text with variables is written to `room`. Returns `None` if the host
+    /// cannot evaluate it, or if it does not fit.
     pub(crate) fn evaluate<'a>(&'a self, msg: *mut SipMsg, room: &'a mut [u8]) -> Option<&'a [u8]> {
         match self {
             Self::Literal(bytes) => Some(bytes),
@@ -54,18 +54,19 @@ impl Format {
             s: format.text,
             len,
         };
-        // SAFETY: the text is NUL-terminated and lives as long as the elements, see `Format`.
-        // Without success the host has freed what it had made of them, and left NULL.
+        // SAFETY: the text ends with NUL and lives as long as the elements, see `Format`. If the
+        // host cannot parse it, it frees the elements that it has made and leaves NULL.
         let parsed =
             unsafe { (host().symbols.pv_parse_format)(&raw mut text, &raw mut format.elements) };
         (parsed == 0 && !format.elements.is_null()).then_some(format)
     }
 
-    /// Prints it for `msg`; `None` when that fails or the buffer is too small.
+    /// Writes the text for `msg` to `buffer`. Returns `None` if the host cannot evaluate it, or if
+    /// it does not fit.
     pub(super) fn print<'a>(&self, msg: *mut SipMsg, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
         let mut len = c_int::try_from(buffer.len()).ok()?;
-        // SAFETY: our own elements, the callback's message, a buffer and its length; the host
-        // writes no more than that and leaves the length of the text in `len`.
+        // SAFETY: they are our own elements, the callback's message, a buffer and its length. The
+        // host writes no more than that, and leaves the length of the text in `len`.
         let printed = unsafe {
             (host().symbols.pv_printf)(msg, self.elements, buffer.as_mut_ptr().cast(), &raw mut len)
         };
@@ -78,8 +79,8 @@ impl Format {
 
 impl Drop for Format {
     fn drop(&mut self) {
-        // SAFETY: a list that the host has made for us and that nobody uses any more, and the text
-        // that it pointed into, made by `CString::into_raw`. The host takes NULL for an empty list.
+        // SAFETY: the host made the list for us, and nothing uses it any more. `CString::into_raw`
+        // made the text. The host takes NULL for an empty list.
         unsafe {
             (host().symbols.pv_elem_free_all)(self.elements);
             drop(CString::from_raw(self.text));

@@ -1,7 +1,8 @@
-//! Variable: what stands between the parentheses of `$mct(…)` and its like.
+//! `Variable` is one of `$mct(…)`, `$mcinc(…)`, `$mcdec(…)`, `$mctex(…)` as it is written in the
+//! script.
 //!
-//! Parsed once, when the configuration is read (`core/pvapi.c`: `parse_name`), and kept by the host
-//! in the variable's name.
+//! It is parsed once, when the configuration is read (`core/pvapi.c`: `parse_name`), and the host
+//! keeps it as the data of the variable's name.
 
 use std::ffi::c_int;
 use std::fmt;
@@ -43,9 +44,10 @@ impl Variable {
         Some(variable)
     }
 
-    /// The C module took such names in silence, so they are no error.
+    /// The lifetime is no error, because the stock module accepted it without a word.
     fn warn_of_lifetime(&self) {
-        // Names that are made while running may be as many as there are callers.
+        // Names that are made while the host runs may be as many as there are calls, so only the
+        // first one is logged.
         let is_running = process::with(|_| ()).is_some();
         if !is_running || !WARNED.swap(true, Ordering::Relaxed) {
             log::warn!(
@@ -65,21 +67,21 @@ impl Variable {
     }
 }
 
-/// The variable that stores, and so the one for which a name's lifetime means something.
+/// The variable that stores. Only for this one the lifetime of a name has a meaning.
 const WITH_LIFETIME: &str = "mct";
 
-/// Whether the running host has been told that other variables' lifetimes have no effect.
+/// True if it was logged, while the host runs, that the lifetime of such a name has no effect.
 static WARNED: AtomicBool = AtomicBool::new(false);
 
 macro_rules! parsers {
     ($($variable:ident)*) => {
-        /// What parses a name, for the host: one each, as the host does not say which variable
-        /// it is parsing.
+        /// The callbacks that parse a name. Each variable has its own, because the host does not
+        /// say which variable it parses.
         pub(super) mod parse_name {
             use super::*;
             $(
                 pub(crate) unsafe extern "C" fn $variable(spec: *mut PvSpec, inner: *mut Str) -> c_int {
-                    // SAFETY: the host's own arguments.
+                    // SAFETY: the host calls this with its own arguments.
                     unsafe { parse(stringify!($variable), spec, inner) }
                 }
             )*
@@ -89,8 +91,10 @@ macro_rules! parsers {
 
 parsers! { mct mcinc mcdec mctex }
 
+/// Parses a name.
+///
 /// # Safety
-/// The arguments of a variable's `parse_name`.
+/// The arguments are those of a variable's `parse_name`.
 unsafe fn parse(variable: &'static str, spec: *mut PvSpec, inner: *mut Str) -> c_int {
     guard(-1, || {
         // SAFETY: the fence's rule "live arguments".
@@ -105,7 +109,7 @@ unsafe fn parse(variable: &'static str, spec: *mut PvSpec, inner: *mut Str) -> c
         let Some(variable) = Variable::parse(variable, text) else {
             return -1;
         };
-        // SAFETY: the specification is ours to fill in; the host calls `free_name` for it.
+        // SAFETY: the host wants us to fill in the specification. It will call `free_name` for it.
         let name = unsafe { &mut (*spec).pvp.pvn };
         name.kind = PV_NAME_OTHER;
         name.dname = Box::into_raw(Box::new(variable)).cast();
@@ -116,7 +120,8 @@ unsafe fn parse(variable: &'static str, spec: *mut PvSpec, inner: *mut Str) -> c
 
 unsafe extern "C" fn free_name(name: *mut PvName) {
     guard((), || {
-        // SAFETY: the fence's rule "own data": made by `parse_name`, not used again.
+        // SAFETY: the fence's rule "own data": `parse` has made it, and the host does not use it
+        // again.
         drop(unsafe { Box::from_raw((*name).dname.cast::<Variable>()) });
     });
 }

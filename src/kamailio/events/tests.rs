@@ -7,9 +7,9 @@ use crate::health::State;
 use crate::kamailio::fake::{Run, Turn};
 use crate::kamailio::host::layout::{PV_NULL, PvValue64};
 
-/// What `$mcev(name)` is, as text; `None` for null.
+/// The text of `$mcev(name)`, or `None` if it is null.
 fn read(name: &str) -> Option<String> {
-    // SAFETY: all-zero is a valid `pv_spec_t`, and a `pv_value_t` that the core zeroes.
+    // SAFETY: all bits zero is a valid `pv_spec_t`, and the core passes a zeroed `pv_value_t`.
     let (mut spec, mut value) = unsafe {
         (
             MaybeUninit::<PvSpec>::zeroed().assume_init(),
@@ -17,7 +17,7 @@ fn read(name: &str) -> Option<String> {
         )
     };
     let mut inner = Str::borrowed(name.as_bytes());
-    // SAFETY: as the core calls them.
+    // SAFETY: they get what the core would pass.
     unsafe {
         assert_eq!(parse_field(&raw mut spec, &raw mut inner), 0, "{name}");
         assert!(spec.pvp.pvn.nfree.is_none());
@@ -28,7 +28,7 @@ fn read(name: &str) -> Option<String> {
     }
 }
 
-/// Collects what is run, with what the script then sees.
+/// Collects what runs, with what the script can then read.
 fn watch(turn: &Turn) -> Rc<RefCell<Vec<String>>> {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let lines = Rc::clone(&seen);
@@ -117,7 +117,7 @@ fn the_core_is_in_an_event_s_route_meanwhile_and_ours_is_free() {
     let during = Rc::clone(&seen);
     turn.on_run(move |run| {
         let usable = process::with(|process| process.cache.pools().len());
-        // SAFETY: a variable of the fake host.
+        // SAFETY: it is a variable of the fake host.
         let kind = unsafe { *host().symbols.route_type };
         during.borrow_mut().push((run, kind, usable));
     });
@@ -149,7 +149,7 @@ fn unknown_names_are_refused_in_words() {
     for name in ["", "servers", "Server", "server ,", "\u{0}"] {
         let mut spec = MaybeUninit::<PvSpec>::zeroed();
         let mut inner = Str::borrowed(name.as_bytes());
-        // SAFETY: as the core calls it.
+        // SAFETY: it gets what the core would pass.
         let parsed = unsafe { parse_field(spec.as_mut_ptr(), &raw mut inner) };
         assert_eq!(parsed, -1, "{name}");
     }

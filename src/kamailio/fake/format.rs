@@ -1,4 +1,4 @@
-//! The host's format strings: they know one variable, `$v`, and `$$`.
+//! The format strings of the fake host. They know one variable, `$v`, and the escape `$$`.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -10,7 +10,7 @@ thread_local! {
     static VARIABLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The address of the symbol called `name` that deals with format strings, or NULL.
+/// The address of the symbol called `name`, if it belongs to format strings; otherwise NULL.
 pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"pv_parse_format" => pv_parse_format as *mut c_void,
@@ -25,9 +25,9 @@ pub(super) fn set_variable(bytes: &[u8]) {
     VARIABLE.replace(bytes.to_vec());
 }
 
-/// One element for the whole text, which it points into.
+/// Makes one element for the whole text, and the element points into the text.
 unsafe extern "C" fn pv_parse_format(text: *mut Str, elements: *mut *mut PvElem) -> c_int {
-    // SAFETY: the caller's text, and room for a pointer.
+    // SAFETY: the caller passes a text and the address of a pointer.
     unsafe {
         let bytes = (*text).bytes();
         if bytes.ends_with(b"$") && !bytes.ends_with(b"$$") {
@@ -48,7 +48,7 @@ unsafe extern "C" fn pv_printf(
     buffer: *mut c_char,
     len: *mut c_int,
 ) -> c_int {
-    // SAFETY: an element from above, a buffer of `*len` bytes.
+    // SAFETY: `pv_parse_format` made the element. The buffer has `*len` bytes.
     unsafe {
         let mut rest = (*elements).text.bytes();
         let mut printed = Vec::new();
@@ -79,7 +79,7 @@ unsafe extern "C" fn pv_printf(
 
 unsafe extern "C" fn pv_elem_free_all(elements: *mut PvElem) -> c_int {
     if !elements.is_null() {
-        // SAFETY: made by `pv_parse_format`.
+        // SAFETY: `pv_parse_format` made it.
         drop(unsafe { Box::from_raw(elements) });
     }
     0

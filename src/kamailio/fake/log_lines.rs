@@ -1,4 +1,4 @@
-//! The host's log: its lines are kept for the test.
+//! The log of the fake host, which keeps its lines for the test.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -10,7 +10,7 @@ thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The address of the log's symbol called `name`, or NULL.
+/// The address of the symbol called `name`, if it belongs to the log; otherwise NULL.
 pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"get_debug_level" => get_debug_level as *mut c_void,
@@ -59,11 +59,12 @@ static LEVELS: Levels = Levels({
 #[repr(transparent)]
 struct Levels([LogLevelInfo; 9]);
 
-// SAFETY: constant text.
+// SAFETY: the pointers in it lead to constant text.
 unsafe impl Sync for Levels {}
 
 extern "C" fn get_debug_level(_: *const c_char, _: c_int) -> c_int {
-    // Miri cannot call variadic functions, which every log line ends in.
+    // Miri cannot call variadic functions, and every log line ends in one. At this level there is
+    // none.
     if cfg!(miri) { -9 } else { 3 }
 }
 
@@ -80,7 +81,7 @@ extern "C" fn dprint_color(_: c_int) {}
 extern "C" fn dprint_color_reset() {}
 
 extern "C" fn km_log(_: c_int, format: *const c_char, text: *const c_char) {
-    // SAFETY: the one format the module uses, and its one argument.
+    // SAFETY: the module uses only this format, which has one argument.
     let (format, text) = unsafe { (CStr::from_ptr(format), CStr::from_ptr(text)) };
     assert_eq!(format, c"%s\n");
     LINES.with_borrow_mut(|lines| lines.push(text.to_string_lossy().into_owned()));

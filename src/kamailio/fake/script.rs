@@ -1,4 +1,5 @@
-//! The host's script: two event routes and one KEMI function, each run handed to the test.
+//! The script of the fake host: three names of event routes and one KEMI function. The test sees
+//! each run.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -12,7 +13,7 @@ thread_local! {
     static KEMI: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The address of the script's symbol called `name`, or NULL.
+/// The address of the symbol called `name`, if it belongs to the script; otherwise NULL.
 pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"event_rt" => (&raw const EVENT_ROUTES).cast_mut().cast(),
@@ -27,45 +28,46 @@ pub(super) fn find(name: &CStr) -> *mut c_void {
     }
 }
 
-/// What a test does when a piece of the script is run.
+/// What a test does when a piece of the script runs.
 type OnRun = Box<dyn FnMut(Run)>;
 
-/// A piece of the script that is run.
+/// A piece of the script that runs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Run {
     /// The event route of that name.
     Route(String),
     /// The KEMI function of that name, with its argument.
     Function(String, String),
-    /// The end of a run: what it has set is forgotten.
+    /// The end of a run: what it has set for its SIP message is removed.
     Reset,
 }
 
-/// Forgets what a test has set.
+/// Removes what a test has set.
 pub(super) fn reset() {
     ON_RUN.take();
     KEMI.set(false);
 }
 
-/// Calls `body` for each piece that is run from now on.
+/// From now on, calls `body` for each piece of the script that runs.
 pub(super) fn on_run(body: impl FnMut(Run) + 'static) {
     ON_RUN.set(Some(Box::new(body)));
 }
 
-/// Whether it is a KEMI script.
+/// Sets whether it is a KEMI script.
 pub(super) fn set_kemi(is_kemi: bool) {
     KEMI.set(is_kemi);
 }
 
-/// The kind of route that the core believes to be in.
+/// The kind of route that the core believes to be running.
 pub(super) fn route_type() -> c_int {
     ROUTE_TYPE.load(Ordering::Relaxed)
 }
 
-/// The core's kind of a route for requests.
+/// The core's number for a route of requests.
 static ROUTE_TYPE: AtomicI32 = AtomicI32::new(1);
 
-/// The names of the event routes; their statements are their numbers, but for a NULL first.
+/// The names of the event routes. The statement of each is its number, except for the first one,
+/// which is NULL.
 static ROUTE_NAMES: [&CStr; 3] = [
     c"other:event",
     c"memcached:server-down",
@@ -92,7 +94,7 @@ unsafe impl Sync for Statements {}
 
 unsafe extern "C" fn route_lookup(routes: *const RouteList, name: *mut c_char) -> c_int {
     assert_eq!(routes, &raw const EVENT_ROUTES.0);
-    // SAFETY: the caller's text.
+    // SAFETY: it is the caller's text, which ends with NUL.
     let name = unsafe { CStr::from_ptr(name) };
     let number = ROUTE_NAMES.iter().position(|known| *known == name);
     number.map_or(-1, |number| number as c_int)
@@ -133,7 +135,7 @@ extern "C" fn sr_kemi_eng_get() -> *mut KemiEngine {
     }
 }
 
-/// Knows each function but `missing`.
+/// Every function exists except `missing`.
 unsafe extern "C" fn sr_kemi_route(
     engine: *mut KemiEngine,
     msg: *mut SipMsg,
@@ -142,7 +144,7 @@ unsafe extern "C" fn sr_kemi_route(
     data: *mut Str,
 ) -> c_int {
     assert!(!engine.is_null() && !msg.is_null());
-    // SAFETY: the caller's texts, which engines read as C strings.
+    // SAFETY: they are the caller's texts. KEMI engines read them as C strings, too.
     let [function, data] = [function, data].map(|text| unsafe {
         let (text, terminated) = ((*text).bytes(), CStr::from_ptr((*text).s));
         assert_eq!(text, terminated.to_bytes());

@@ -15,10 +15,10 @@ impl Spec {
     }
 
     fn parse_by(parse_name: NameParser, inner: &str) -> Option<Self> {
-        // SAFETY: all-zero is a valid `pv_spec_t`.
+        // SAFETY: all bits zero is a valid `pv_spec_t`.
         let mut spec = Box::new(unsafe { MaybeUninit::<PvSpec>::zeroed().assume_init() });
         let mut inner = Str::borrowed(inner.as_bytes());
-        // SAFETY: as the core calls it.
+        // SAFETY: it gets what the core would pass.
         (unsafe { parse_name(&raw mut *spec, &raw mut inner) } == 0).then(|| Self(spec))
     }
 
@@ -32,7 +32,7 @@ impl Spec {
             ri: 0,
             flags: 0,
         };
-        // SAFETY: as the core calls it.
+        // SAFETY: it gets what the core would pass.
         unsafe {
             let done = getter(
                 ptr::null_mut(),
@@ -54,7 +54,7 @@ impl Spec {
             ri: number,
             flags,
         };
-        // SAFETY: as the core calls it.
+        // SAFETY: it gets what the core would pass.
         unsafe {
             setter(
                 ptr::null_mut(),
@@ -69,7 +69,7 @@ impl Spec {
 impl Drop for Spec {
     fn drop(&mut self) {
         let name = &raw mut self.0.pvp.pvn;
-        // SAFETY: as the core frees it.
+        // SAFETY: the core frees a name in the same way.
         unsafe { (*name).nfree.unwrap()(name) };
     }
 }
@@ -196,13 +196,13 @@ fn what_a_variable_expands_to_is_never_cut_nor_sent_raw() {
 }
 
 #[test]
-fn a_variable_knows_which_one_it_is() {
+fn a_variable_has_its_name_and_text() {
     let _turn = Turn::without_server();
     let mut seen = 0;
     let keyed = |row: &&PvExport| row.setf.is_some();
     for row in TABLE.0.iter().filter(keyed) {
         let mut spec = Spec::parse_by(row.parse_name.unwrap(), "$v").unwrap();
-        // SAFETY: names of the table; a variable that was just parsed.
+        // SAFETY: the names of the table are texts, and the variable was just parsed.
         let (name, variable) = unsafe { (row.name.bytes(), Variable::of(&raw mut spec.0.pvp)) };
         let expected = format!("${}($v)", String::from_utf8_lossy(name));
         assert_eq!(variable.to_string(), expected);
@@ -213,7 +213,7 @@ fn a_variable_knows_which_one_it_is() {
 
 #[test]
 #[cfg_attr(miri, ignore = "looks at log lines")]
-fn only_mct_has_a_use_for_a_lifetime() {
+fn a_lifetime_has_no_effect_in_other_variables_than_mct() {
     let turn = Turn::without_server();
     let warns = |parser: NameParser, inner: &str| {
         assert!(Spec::parse_by(parser, inner).is_some(), "{inner}");
@@ -225,7 +225,7 @@ fn only_mct_has_a_use_for_a_lifetime() {
     for inner in ["k", "k=>", "k => "] {
         assert!(warns(parse_name::mctex, inner).is_empty());
     }
-    // The module has started, so the first one has to do.
+    // The module has started, so only the first name is logged.
     let lines = warns(parse_name::mcinc, "k=>60");
     assert_eq!(lines.len(), 1, "{lines:?}");
     let line = "the lifetime in '$mcinc(k=>60)' has no effect; accepted: ";
@@ -263,7 +263,7 @@ fn bad_names_are_refused_when_the_configuration_is_read() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_and_the_core_told() {
+fn impossible_operations_are_refused_and_the_core_is_told() {
     let turn = Turn::without_server();
     let refused = |done: c_int| {
         assert_eq!((done, status()), (-1, text(b"refused")));
