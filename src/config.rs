@@ -1,9 +1,9 @@
-//! Parameters: what an operator may set, with defaults, units and refusals.
+//! `Parameters` are what an operator has set, with defaults for the rest.
 //!
-//! [`Parameter::ALL`] is the one place that knows a name, a default, a range or a unit. Values are
-//! checked where they are given, so that `kamailio -c` reports them; [`Parameters::settle`] then
-//! makes the pools with their [`Settings`]. A pool takes from the plain parameters what it leaves
-//! out, whichever of them comes first in the configuration.
+//! [`Parameter::ALL`] is the one place that has the names, defaults, ranges and units. A value is
+//! checked as soon as it is given, so that `kamailio -c` reports a bad one. Then
+//! [`Parameters::settle`] makes the pools with their [`Settings`]. What a pool leaves out, it takes
+//! from the plain parameters, wherever these stand in the configuration.
 
 mod checks;
 mod given;
@@ -26,7 +26,7 @@ use values::Values;
 /// The name of the pool that is made of the plain parameters.
 pub(crate) const DEFAULT_POOL: &str = "default";
 
-/// The most pools there may be, the default one included.
+/// The largest number of pools, including the default pool.
 pub(crate) const MAX_POOLS: usize = 64;
 
 /// The accepted form of a pool.
@@ -37,12 +37,12 @@ const POOL_FORM: &str = "name=NAME;servers=LIST or servers_file=PATH[;PARAMETER=
 pub struct Parameters {
     plain: Values,
     pools: Vec<(String, Values)>,
-    /// What stood in front of `=>` in variables' names and was no pool then.
+    /// Texts in front of `=>` that were taken for keys, because no pool of that name was declared.
     keys: Vec<String>,
 }
 
 impl Default for Parameters {
-    /// The defaults, and no pool but the default one.
+    /// Every parameter has its default, and the default pool is the only one.
     fn default() -> Self {
         Self {
             plain: Values::defaults(),
@@ -53,7 +53,7 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// Sets the parameter called `name`; the last value given counts.
+    /// Sets the parameter called `name`. The value given last counts.
     ///
     /// # Errors
     /// [`BadParameter`] for an unknown name, the wrong type, or a value out of range.
@@ -86,8 +86,8 @@ impl Parameters {
         self.plain.set(row, &assignment)
     }
 
-    /// Sets a parameter as if the configuration had said so, and returns what it is for each pool:
-    /// one with a value of its own keeps that.
+    /// Sets a parameter as if the configuration had set it to `number`. Returns the value for each
+    /// pool: a pool that has its own value keeps it.
     ///
     /// # Errors
     /// As [`Self::set`].
@@ -100,15 +100,15 @@ impl Parameters {
             .collect())
     }
 
-    /// The index of the pool called `name` among [`Self::settle`]'s.
+    /// The index of the pool called `name` in the result of [`Self::settle`].
     pub fn pool_index(&self, name: &str) -> Option<usize> {
-        let declared = self.pools.iter().position(|(known, _)| known == name)?;
+        let declared = self.pools.iter().position(|(pool, _)| pool == name)?;
         Some(declared + 1)
     }
 
-    /// Remembers that `key` stood where a pool could have stood, and was taken for a key.
+    /// Records that `key` was taken for a key where a pool could have been named.
     pub fn note_key(&mut self, key: &str) {
-        if !self.keys.iter().any(|known| known == key) {
+        if !self.keys.iter().any(|noted| noted == key) {
             self.keys.push(key.to_owned());
         }
     }
@@ -123,7 +123,7 @@ impl Parameters {
         std::iter::once(default).chain(pools).collect()
     }
 
-    /// `name=calls;servers=…;…`
+    /// Reads the specification of a pool, `name=calls;servers=…;…`.
     fn pool(&self, value: &Assignment<'_>) -> Result<(String, Values), BadParameter> {
         let text = value.given.text().ok_or_else(|| value.refuse(POOL_FORM))?;
         let items = text
@@ -166,7 +166,7 @@ impl Parameters {
                 name: parameter.trim_end(),
                 given: Given::Word(word.trim_start()),
             };
-            let row = row_of(&assignment, |known| known.scope != Scope::Plain)?;
+            let row = row_of(&assignment, |parameter| parameter.scope != Scope::Plain)?;
             values.set(row, &assignment)?;
         }
         if values.settle(name, &self.plain).servers.is_empty() {
@@ -178,18 +178,18 @@ impl Parameters {
     }
 }
 
-/// The row of the parameter that is assigned, one of those that `takes` says.
+/// The row of the assigned parameter. It must be one of those for which `takes` is true.
 fn row_of(
     assignment: &Assignment<'_>,
     takes: fn(&Parameter) -> bool,
 ) -> Result<usize, BadParameter> {
     let row = Parameter::position(assignment.name).filter(|row| takes(&Parameter::ALL[*row]));
     row.ok_or_else(|| {
-        let known = Parameter::ALL.iter().filter(|known| takes(known));
-        let known: Vec<_> = known.map(Parameter::name).collect();
+        let accepted = Parameter::ALL.iter().filter(|parameter| takes(parameter));
+        let accepted: Vec<_> = accepted.map(Parameter::name).collect();
         assignment.refuse_because(format_args!(
             "unknown parameter; accepted: {}",
-            known.join(", ")
+            accepted.join(", ")
         ))
     })
 }

@@ -1,7 +1,7 @@
-//! Text: the checks of those parameters that are texts with rules of their own.
+//! The checks of parameters whose values are texts.
 //!
-//! A check reads everything once, a file included. It returns what puts the result into a pool, so
-//! nothing can fail any more when the pools are made.
+//! A check reads everything that it needs, including files. It returns a function that sets the
+//! result in a pool. So nothing can fail when the pools are made.
 
 use std::fmt::Display;
 
@@ -40,7 +40,7 @@ pub(super) fn distribution(name: &str) -> Result<Put, BadText> {
 }
 
 pub(super) fn hash(name: &str) -> Result<Put, BadText> {
-    // Known to any distribution, known to all: only the meaning may differ.
+    // Every distribution accepts the same names. Only what a name means may differ.
     Distribution::Ketama.parse_hash(name).map_err(because)?;
     let name = name.to_owned();
     Ok(Box::new(move |pool| {

@@ -1,8 +1,8 @@
-//! A value on its way from the configuration to being accepted or refused.
+//! A value that the configuration gives, and the line for the operator if it is refused.
 
 use std::fmt;
 
-/// A value as the configuration gave it.
+/// A value as the configuration gives it.
 #[derive(Debug, Clone, Copy)]
 pub enum Given<'a> {
     /// A string.
@@ -14,7 +14,7 @@ pub enum Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// The text, if it may be one.
+    /// The text, unless the value is an integer.
     pub(super) fn text(self) -> Option<&'a str> {
         match self {
             Self::Text(text) | Self::Word(text) => Some(text),
@@ -22,7 +22,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// The integer, if it may be one.
+    /// The integer, if the value is one or may be read as one.
     pub(super) fn number(self) -> Option<i32> {
         match self {
             Self::Number(number) => Some(number),
@@ -41,7 +41,7 @@ impl fmt::Display for Given<'_> {
     }
 }
 
-/// A refused value; its `Display` is the line for the operator.
+/// Why a value is refused. Its `Display` is the line for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadParameter(pub(super) String);
 
@@ -51,16 +51,16 @@ impl fmt::Display for BadParameter {
     }
 }
 
-/// A value with the name it was given for.
+/// A value and the name of the parameter it was given for.
 pub(super) struct Assignment<'a> {
-    /// The pool whose specification it stands in, if it does.
+    /// The pool, if the value is part of a pool's specification.
     pub pool: Option<&'a str>,
     pub name: &'a str,
     pub given: Given<'a>,
 }
 
 impl Assignment<'_> {
-    /// Refuses it for the reason `why`, which says what is accepted.
+    /// Refuses the value. `why` says the reason and what is accepted.
     pub(super) fn refuse_because(&self, why: impl fmt::Display) -> BadParameter {
         let name = self.name;
         BadParameter(match self.pool {

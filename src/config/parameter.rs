@@ -1,8 +1,9 @@
-//! Parameter: one row of the table, with the name, the accepted values, the default, and the field
+//! `Parameter` is one row of the table: the name, the accepted values, the default, and the field
 //! that a value sets.
 //!
-//! Which values are accepted is said once: the check, the words of a refusal, and the range that the
-//! host checks changes against, all come from it. The rows themselves are in [`super::table`].
+//! The accepted values are written down once. The check, the text of a refusal, and the range
+//! within which the host accepts changes all come from there. The rows are in
+//! [`super::parameter_table`].
 
 use std::ffi::CStr;
 use std::fmt;
@@ -14,65 +15,65 @@ use super::settings::{DeclaredPool, Settings};
 /// A parameter of the module.
 #[derive(Debug)]
 pub struct Parameter {
-    /// Its name, as the host wants it.
+    /// Its name in the host's form.
     pub name: &'static CStr,
-    /// What it is, in a few words.
+    /// A short description.
     pub about: &'static str,
     /// Which pools have it.
     pub scope: Scope,
-    /// What is accepted, and what that does.
+    /// Which values are accepted, and what they set.
     pub form: Form,
 }
 
 /// Which pools have a parameter. The plain parameters are those of the default pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Every pool; one that leaves it out takes the plain parameter's value.
+    /// Every pool has it. A pool that leaves it out takes the value of the plain parameter.
     Inherited,
-    /// Every pool; one that leaves it out does without.
+    /// Every pool has it. A pool that leaves it out is without it.
     Own,
-    /// The default pool alone: it concerns the whole module.
+    /// Only the default pool has it, because it concerns the whole module.
     Plain,
 }
 
-/// What a parameter accepts, its default, and what a value does.
+/// The accepted values, the default, and what a value sets.
 #[derive(Debug)]
 pub enum Form {
     /// An integer.
     Number(Number),
-    /// One word of a list. The first one is the default.
+    /// One word of a list. The first word is the default.
     Word(Choices),
-    /// A text with rules of its own.
+    /// A text that a function checks.
     Text {
-        /// What is accepted, for a refusal.
+        /// The accepted form, for a refusal.
         accepted: &'static str,
-        /// The default; `None` = the parameter is not set.
+        /// The default. With `None` the parameter is not set.
         default: Option<&'static str>,
-        /// The check.
+        /// Checks a text.
         check: fn(&str) -> Result<Put, BadText>,
     },
-    /// The specification of a further pool; each one given counts.
+    /// The specification of a further pool. The parameter may be given several times.
     Pool,
 }
 
-/// An integer: its range and its meaning.
+/// An integer: its range, and the field it sets.
 #[derive(Debug)]
 pub struct Number {
     range: RangeInclusive<i32>,
     default: i32,
-    /// In words, or empty.
+    /// The unit in words, or empty.
     unit: &'static str,
-    /// The numbers that have a meaning of their own.
+    /// Numbers with a special meaning.
     names: &'static [(i32, &'static str)],
-    /// Whether it may be changed while running.
+    /// True if operators may change it while the host runs.
     changeable: bool,
     set: fn(&mut Settings, i32),
 }
 
-/// Choices, each with what it sets.
+/// The accepted words, each with the function that sets it.
 pub(super) type Choices = &'static [(&'static str, fn(&mut Settings))];
 
-/// What a checked text does to a pool.
+/// Puts the result of a check into a pool.
 pub(super) type Put = Box<dyn Fn(&mut DeclaredPool)>;
 
 /// Why a text is refused.
@@ -80,22 +81,22 @@ pub(super) type Put = Box<dyn Fn(&mut DeclaredPool)>;
 pub enum BadText {
     /// It does not have the accepted form.
     NotAccepted,
-    /// One line that says what is wrong and what is accepted.
+    /// The reason and what is accepted, in one line.
     Because(String),
 }
 
 /// A value that was accepted.
 pub(super) enum Checked {
-    /// An integer, and what it does.
+    /// An integer, and the function that sets it.
     Number(i32, fn(&mut Settings, i32)),
-    /// What a word does.
+    /// The function that sets a word.
     Word(fn(&mut Settings)),
-    /// What a text does.
+    /// Puts a text into a pool.
     Text(Put),
 }
 
 impl Checked {
-    /// Puts it into `pool`.
+    /// Sets the value in `pool`.
     pub(super) fn put(&self, pool: &mut DeclaredPool) {
         match self {
             Self::Number(number, set) => set(&mut pool.settings, *number),
@@ -120,7 +121,7 @@ impl Parameter {
         self.name.to_str().unwrap_or_default()
     }
 
-    /// What it accepts, if that is an integer.
+    /// The number, if the parameter is one.
     pub const fn number(&self) -> Option<&Number> {
         match &self.form {
             Form::Number(number) => Some(number),
@@ -128,7 +129,7 @@ impl Parameter {
         }
     }
 
-    /// Its default; `None` = it is not set.
+    /// Its default. `None` means that the parameter is not set.
     pub fn default(&self) -> Option<Given<'static>> {
         match &self.form {
             Form::Number(number) => Some(Given::Number(number.default)),
@@ -138,7 +139,7 @@ impl Parameter {
         }
     }
 
-    /// What is accepted, in words.
+    /// The accepted values in words.
     pub fn accepted(&self) -> String {
         match &self.form {
             Form::Number(number) => number.to_string(),
@@ -178,22 +179,22 @@ impl Parameter {
 }
 
 impl Number {
-    /// The numbers that are accepted.
+    /// The accepted numbers.
     pub fn range(&self) -> RangeInclusive<i32> {
         self.range.clone()
     }
 
-    /// Whether it may be changed while running.
+    /// True if operators may change it while the host runs.
     pub const fn is_changeable(&self) -> bool {
         self.changeable
     }
 
-    /// Sets the field to a number of the range.
+    /// Sets the field to `number`, which must be within the range.
     pub fn apply(&self, number: i32, settings: &mut Settings) {
         (self.set)(settings, number);
     }
 
-    /// A number with its name, if it has one.
+    /// The number, followed by its meaning if it has a special one.
     fn with_name(&self, number: i32) -> String {
         match self.names.iter().find(|(named, _)| *named == number) {
             Some((_, name)) => format!("{number} ({name})"),
@@ -202,7 +203,7 @@ impl Number {
     }
 }
 
-/// What is accepted: `0 or 1`, `0 (never) to 9 seconds`, `0 to 9 seconds, or -1 (never)`.
+/// The accepted numbers: `0 or 1`, `0 (never) to 9 seconds`, `0 to 9 seconds, or -1 (never)`.
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, most) = (*self.range.start(), *self.range.end());
@@ -229,7 +230,7 @@ fn alternatives(all: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// The beginning of a row; one of its methods makes it a whole one.
+/// The beginning of a row, which one of its methods completes.
 pub(super) struct Title {
     name: &'static CStr,
     about: &'static str,
@@ -241,7 +242,7 @@ pub(super) const fn row(name: &'static CStr) -> Title {
 }
 
 impl Title {
-    /// What it is, in a few words.
+    /// The short description.
     pub(super) const fn about(self, about: &'static str) -> Self {
         Self { about, ..self }
     }
@@ -255,7 +256,7 @@ impl Title {
         }
     }
 
-    /// An integer that `set` gives its meaning.
+    /// An integer, which `set` puts into the settings.
     pub(super) const fn number(
         self,
         range: RangeInclusive<i32>,
@@ -272,7 +273,7 @@ impl Title {
         }))
     }
 
-    /// One of `words`, each with what it sets; the first one is the default.
+    /// One of `words`. The first word is the default.
     pub(super) const fn word(self, words: Choices) -> Parameter {
         self.with(Form::Word(words))
     }
@@ -297,7 +298,7 @@ impl Title {
     }
 }
 
-/// What a row may have besides.
+/// Details of a row.
 impl Parameter {
     pub(super) const fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
@@ -322,7 +323,7 @@ impl Parameter {
     const fn number_mut(&mut self) -> &mut Number {
         match &mut self.form {
             Form::Number(number) => number,
-            // The table is a constant: this stops the build, never a process.
+            // The table is a constant, so this stops the build and never a process.
             _ => panic!("no number"),
         }
     }

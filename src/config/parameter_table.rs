@@ -1,7 +1,7 @@
-//! The table of parameters: one row each.
+//! The table of parameters, with one row for each.
 //!
-//! A new parameter is a field of [`Settings`](super::Settings), a row here, and the place that uses
-//! the field. Values are put into the settings in the order of the rows.
+//! To add a parameter takes three steps: a field of [`Settings`](super::Settings), a row here, and
+//! the code that uses the field. The values are set in the order of the rows.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const MS: &str = "milliseconds";
 const SECONDS: &str = "seconds";
 
 impl Parameter {
-    /// All of them.
+    /// All parameters.
     pub const ALL: &'static [Self] = &[
         row(c"servers")
             .about("servers of the pool")
@@ -26,12 +26,12 @@ impl Parameter {
                 checks::servers,
             )
             .scope(Scope::Own),
-        // Below `servers`, which it takes the place of.
+        // After `servers`, because its list replaces that one.
         row(c"servers_file")
             .about("file with the servers of the pool")
             .text("a path", None, checks::servers_file)
             .scope(Scope::Own),
-        // Three hours: what the C module's documentation promised and its code did not keep.
+        // Three hours. The stock module documents this default, but its code uses another one.
         row(c"expire")
             .about("default lifetime of items")
             .number(0..=MAX, 10_800, |to, n| to.expire = lifetime(n))
@@ -64,7 +64,7 @@ impl Parameter {
                 Some("ketama"),
                 checks::distribution,
             ),
-        // Below `distribution`, which decides what the name means.
+        // After `distribution`, which determines what the name of a hash means.
         row(c"hash")
             .about("hash function for keys")
             .text("the name of a hash", None, checks::hash),
@@ -144,9 +144,9 @@ impl Parameter {
             .scope(Scope::Plain),
     ];
 
-    /// The place of the one called `name` among them.
+    /// The index of the row called `name`.
     pub(super) fn position(name: &str) -> Option<usize> {
-        Self::ALL.iter().position(|known| known.name() == name)
+        Self::ALL.iter().position(|row| row.name() == name)
     }
 }
 

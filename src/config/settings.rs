@@ -1,4 +1,4 @@
-//! Settings: how a pool works.
+//! `Settings` are the parameters of one pool, each with a value.
 
 use std::time::Duration;
 
@@ -14,73 +14,74 @@ use super::tunable::Tunable;
 /// A pool as the configuration declares it.
 #[derive(Debug, Clone)]
 pub struct DeclaredPool {
-    /// How it works.
+    /// The values of its parameters.
     pub settings: Settings,
-    /// The servers it begins with, one or more. From then on the list in shared memory holds.
+    /// The servers that the configuration lists, at least one. The prober and the workers use the
+    /// list in shared memory, which begins as this one.
     pub servers: Vec<ServerSpec>,
-    /// The parameters that may be changed while running, as numbers in the order of
+    /// The values of the parameters that operators can change while the host runs, in the order of
     /// [`Tunable::ALL`].
     pub numbers: [i32; Tunable::ALL.len()],
 }
 
-/// How a pool works: every parameter with a value.
+/// The parameters of a pool, each with a value.
 ///
-/// `Default` is a blank form, not what an operator gets: the table fills it in.
+/// `Default` is blank and not what an operator gets: the defaults are in the table.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Its name.
     pub name: String,
-    /// Where its list of servers may be read again.
+    /// The file from which its list of servers is read again.
     pub file: Option<ServersFile>,
-    /// The lifetime of what is stored without one of its own.
+    /// The lifetime of items that are stored without one.
     pub expire: Lifetime,
-    /// How an assignment stores.
+    /// Whether an assignment replaces an existing item.
     pub mode: Store,
-    /// The deadline of a whole operation.
+    /// The time that a whole operation may take.
     pub timeout: Duration,
-    /// Whether numbers are read as strings.
+    /// True if integers are read as strings.
     pub stringify: bool,
-    /// Which server a key belongs to.
+    /// How keys are spread over the servers.
     pub placement: Placement,
-    /// Who serves the keys of a server that is out.
+    /// Which server gets the keys of a server that is out of service.
     pub failover: Failover,
-    /// How long one worker more than the first waits for an answer.
+    /// How long a worker waits for an answer, unless it is the one worker that may wait longer.
     pub stall_limit: Duration,
-    /// When a server is out, and when it is back.
+    /// When a server is out of service, and when it is back.
     pub rules: Rules,
-    /// How often a server that is out is asked; `None` = never.
+    /// The time between two probes of a server that is out of service; `None` = it is not probed.
     pub retry_interval: Option<Duration>,
-    /// How often an active server is asked; `None` = never.
+    /// The time between two probes of an active server; `None` = it is not probed.
     pub ping_interval: Option<Duration>,
-    /// The part of the timeout that connecting may use; `None` = all of it.
+    /// The part of `timeout` that connecting may use; `None` = all of it.
     pub connect_timeout: Option<Duration>,
-    /// What a server keeps over an outage.
+    /// Whether a server keeps its items after an outage.
     pub rejoin: Rejoin,
-    /// Whether the old parameter `memory` asks for something that no longer exists; told by the
-    /// default pool.
+    /// True if the parameter `memory` is set, which has no effect any more. Only the default pool
+    /// has it.
     pub memory: bool,
-    /// The script function that is called for events; the default pool has it.
+    /// The script function that is called for events. Only the default pool has it.
     pub event_callback: Option<String>,
 }
 
-/// What a server keeps over an outage.
+/// Whether a server keeps its items after an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rejoin {
-    /// Everything.
+    /// It keeps all of them.
     #[default]
     Keep,
-    /// Nothing: it is emptied before it is used again.
+    /// It is emptied before it is used again.
     Flush,
 }
 
-/// Who serves the keys of a server that is out.
+/// Which server gets the keys of a server that is out of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Failover {
-    /// Nobody: they fail at once.
+    /// None of them: an operation on such a key fails at once.
     #[default]
     Off,
-    /// The next live server on the ring, which stays as it is.
+    /// The next live server on the ring, and the ring does not change.
     NextServer,
-    /// A ring without the server.
+    /// A server of a new ring, which is made without the one that is out of service.
     NewRing,
 }

@@ -266,7 +266,8 @@ fn a_pool_takes_the_parameters_whose_rows_say_so() {
             parameter.scope == Scope::Plain,
             "{pool}: {refusal}"
         );
-        // No file of that name is there, but the parameter is one of a pool's.
+        // `servers_file` is refused because that file does not exist, not because a pool cannot
+        // have it.
         let refused = unknown || name == "servers_file";
         assert_eq!(!refusal.is_empty(), refused, "{pool}: {refusal}");
     }

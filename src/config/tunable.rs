@@ -1,22 +1,22 @@
-//! Tunable: a parameter that may be changed while running.
+//! `Tunable` is a parameter that operators can change while the host runs.
 //!
-//! Its value is a number, as the operator writes it, in the parameter's own unit. Which parameters
-//! these are, their rows say.
+//! Its value is an integer in the parameter's own unit, as the operator writes it. The rows of the
+//! table say which parameters are tunable.
 
 use super::parameter::{Number, Parameter};
 
-/// One of them: an index into the table.
+/// A tunable parameter, as an index into the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Tunable {
-    /// Its place among [`Self::ALL`].
+    /// Its index in [`Self::ALL`].
     slot: usize,
-    /// Its place among [`Parameter::ALL`].
+    /// Its index in [`Parameter::ALL`].
     row: usize,
     number: &'static Number,
 }
 
 impl Tunable {
-    /// All of them, in the order of the table.
+    /// All tunable parameters, in the order of the table.
     pub const ALL: [Self; count(0)] = {
         let mut all = [const { next(0).expect("a parameter that may be changed") }; count(0)];
         let mut slot = 1;
@@ -29,18 +29,18 @@ impl Tunable {
         all
     };
 
-    /// The one of that name.
+    /// The one called `name`.
     pub fn named(name: &[u8]) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|tunable| tunable.parameter().name.to_bytes() == name)
     }
 
-    /// Its place among all of them.
+    /// Its index in [`Self::ALL`].
     pub fn slot(self) -> usize {
         self.slot
     }
 
-    /// Its place in the table.
+    /// Its index in [`Parameter::ALL`].
     pub(super) fn row(self) -> usize {
         self.row
     }
@@ -50,13 +50,13 @@ impl Tunable {
         &Parameter::ALL[self.row]
     }
 
-    /// What it accepts.
+    /// The range of its values.
     pub fn number(self) -> &'static Number {
         self.number
     }
 }
 
-/// The first one from a row on, as if it were the first of all.
+/// The first tunable parameter from `row` on, with slot 0.
 const fn next(mut row: usize) -> Option<Tunable> {
     while row < Parameter::ALL.len() {
         if let Some(number) = Parameter::ALL[row].number()
@@ -73,7 +73,7 @@ const fn next(mut row: usize) -> Option<Tunable> {
     None
 }
 
-/// How many there are from a row on.
+/// The number of tunable parameters from `row` on.
 const fn count(row: usize) -> usize {
     match next(row) {
         Some(found) => 1 + count(found.row + 1),

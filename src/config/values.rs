@@ -1,4 +1,4 @@
-//! Values: what was set for one pool, by row of the table.
+//! `Values` are what the configuration has set for one pool, by row of the table.
 
 use super::given::{Assignment, BadParameter};
 use super::parameter::{Checked, Parameter, Scope};
@@ -29,7 +29,7 @@ impl Values {
         values
     }
 
-    /// Sets the parameter of a row; the last value given counts.
+    /// Sets the parameter of a row. The value given last counts.
     pub(super) fn set(
         &mut self,
         row: usize,
@@ -39,7 +39,7 @@ impl Values {
         Ok(())
     }
 
-    /// The pool called `name`; `plain` has what is left out here.
+    /// Makes the pool called `name`. What is left out here comes from `plain`.
     pub(super) fn settle(&self, name: &str, plain: &Self) -> DeclaredPool {
         let mut pool = DeclaredPool {
             settings: Settings {
@@ -57,11 +57,11 @@ impl Values {
         pool
     }
 
-    /// The number that holds for a parameter that may be changed; `plain` as above.
+    /// The value of a tunable parameter. If it is left out here, it comes from `plain`.
     pub(super) fn number(&self, tunable: Tunable, plain: &Self) -> i32 {
         match self.get(tunable.row(), plain) {
             Some(Checked::Number(number, _)) => *number,
-            // Each of them is a number and has a default, so there is one.
+            // This does not occur: each of them is a number and has a default.
             _ => 0,
         }
     }
