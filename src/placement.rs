@@ -1,10 +1,9 @@
-//! From a wire key to its server: which of the key's bytes are hashed, which
-//! server owns them, who stands in when that one is out. The prefix and the
-//! key lie side by side on the wire, so what is hashed is always a slice of
-//! it: nothing is copied.
+//! `Placement` says which server a wire key belongs to: which of its bytes are hashed, which server
+//! owns them, and which server stands in while that one is out of service.
 //!
-//! The key on the wire is legal before it comes here; this neither checks nor
-//! digests keys, and learns from its caller which servers are live.
+//! In a wire key the prefix stands directly before the key. So what is hashed is always a slice of
+//! the wire key, and nothing is copied. This module neither checks keys nor makes digests of them,
+//! because a wire key is legal already. Its caller tells it which servers are live.
 
 pub(crate) mod hash;
 pub(crate) mod ring;
@@ -18,24 +17,24 @@ use crate::placement::hash::{KeyHash, System};
 use crate::placement::ring::{Distribution, Ring};
 use crate::server::ServerSpec;
 
-/// The longest prefix and key that libmemcached hashes together.
+/// libmemcached hashes prefix and key together up to this length.
 const MAX_HASHED: usize = 250;
 
-/// How often a modula key is rehashed before its neighbours are asked. Half of
-/// a pool's servers dead, one key in a million gets that far.
+/// How often a modula key is rehashed before the servers are tried in order. If half of a pool's
+/// servers are dead, one key in a million gets that far.
 const REHASHES: u8 = 20;
 
-/// A pool's rules for keys; the same for all its servers.
+/// How a pool places its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     pub distribution: Distribution,
-    /// The key hash, one that the distribution's system has.
+    /// The key hash. The distribution's system must have it.
     pub hash: KeyHash,
-    /// Put before every key on the wire (`key_prefix`).
+    /// The text before every key on the wire (`key_prefix`).
     pub prefix: Box<[u8]>,
-    /// Whether the prefix takes part in choosing the server (`hash_prefix`).
+    /// True if the prefix takes part in choosing the server (`hash_prefix`).
     pub hash_prefix: bool,
-    /// Hash only what stands between two bytes (`hash_tag`).
+    /// If set, only the part of a key between these two characters is hashed (`hash_tag`).
     pub hash_tag: Option<HashTag>,
 }
 
@@ -51,12 +50,12 @@ impl Placement {
         }
     }
 
-    /// The ring of the live ones among `servers`, see [`Ring::build`].
+    /// The ring of those `servers` that are live, see [`Ring::build`].
     pub fn ring(&self, servers: &[ServerSpec], live: impl Fn(usize) -> bool) -> Option<Ring> {
         Ring::build(self.distribution, self.hash, servers, live)
     }
 
-    /// The key to send for `key`.
+    /// The wire key for `key`.
     ///
     /// # Errors
     /// Those of [`WireKey::new`].
@@ -64,9 +63,9 @@ impl Placement {
         WireKey::from_parts(self.wire_parts(key))
     }
 
-    /// What stands on the wire for a key of any length, to be written one after
-    /// the other: a mark, the prefix and the rest of the key. Only libmc has a
-    /// mark, a leading `?` that stays in front of both.
+    /// The parts of a wire key, in the order in which they are sent: a mark, the prefix, and the
+    /// rest of the key. They may have any length. Only libmc uses a mark: a leading `?` of the key,
+    /// which it sends before the prefix.
     pub fn wire_parts<'a>(&'a self, key: &'a [u8]) -> [&'a [u8]; 3] {
         match key.split_at_checked(1) {
             Some((b"?", rest)) if self.distribution == Distribution::Libmc => {
@@ -94,18 +93,19 @@ impl Placement {
         self.hash.hash(self.hash_input(wire))
     }
 
-    /// The server that owns a wire key, live or not; a sole server owns it
-    /// unhashed. Never allocates.
+    /// The server that owns a wire key, whether it is live or not. A sole server owns every key, so
+    /// nothing is hashed. Never allocates.
     pub fn owner(&self, ring: &Ring, wire: &[u8]) -> usize {
         ring.sole().unwrap_or_else(|| ring.owner(self.hash(wire)))
     }
 
-    /// The server to ask for a wire key when only some are `live`: its owner,
-    /// else the next distinct one on the ring (`failover=1`). The ring stays as
-    /// configured, so the keys of live servers never move. With modula a key's
-    /// stand-in is chosen by rehashing it with a counter put before it. `hash`
-    /// is [`Self::hash`] of `wire`. None if no server of the ring is live; that
-    /// answer costs a full turn.
+    /// The server to ask for a wire key if only some servers are `live` (`failover=1`): its owner,
+    /// or else the next live one on the ring. The ring does not change, so the keys of live servers
+    /// stay where they are. With modula, a stand-in is found by hashing the key again with a number
+    /// in front of it.
+    ///
+    /// `hash` is [`Self::hash`] of `wire`. Returns `None` if no server of the ring is live; this
+    /// takes one full turn of the ring.
     pub fn first_live(
         &self,
         ring: &Ring,
@@ -126,7 +126,7 @@ impl Placement {
         ring.walk(hash).find(|&server| live(server))
     }
 
-    /// All servers in the order [`Self::first_live`] tries them, for people.
+    /// All servers, in the order in which [`Self::first_live`] tries them. For operators.
     pub fn failover_order(&self, ring: &Ring, wire: &[u8]) -> Vec<usize> {
         let hash = self.hash(wire);
         let mut order = Vec::new();
@@ -137,8 +137,9 @@ impl Placement {
         order
     }
 
-    /// A wire key that does not begin with the prefix is one of libmc's with a
-    /// `?`; libmc itself always hashes the prefix, so no peer minds its loss.
+    /// If a wire key does not begin with the prefix, it begins with libmc's `?`, which is then
+    /// removed, too. libmc itself always hashes the prefix, so no other program is
+    /// affected.
     fn without_prefix<'k>(&self, wire: &'k [u8]) -> &'k [u8] {
         match wire.strip_prefix(&*self.prefix) {
             Some(key) => key,
@@ -146,8 +147,8 @@ impl Placement {
         }
     }
 
-    /// libmemcached takes 0 for the hash of a prefix and key that do not fit
-    /// its buffer together. Such keys reach no server, but they are placed.
+    /// True if prefix and key together do not fit into libmemcached's buffer. libmemcached then
+    /// takes 0 as the hash. It never sends such a key, but it can be asked where the key belongs.
     fn is_overlong(&self, wire: &[u8]) -> bool {
         wire.len() > MAX_HASHED
             && self.hash_prefix
@@ -168,7 +169,7 @@ impl Default for Placement {
     }
 }
 
-/// twemproxy's hash tag: the two bytes that enclose the part to be hashed.
+/// twemproxy's hash tag: the two characters around the part of a key that is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashTag {
     open: u8,
@@ -176,8 +177,8 @@ pub struct HashTag {
 }
 
 impl HashTag {
-    /// What stands between the first opening byte and the first closing one
-    /// after it; all of `key` if that is nothing.
+    /// The bytes between the first opening character and the first closing one after it. If there
+    /// are none, the whole key.
     pub fn apply(self, key: &[u8]) -> &[u8] {
         let position = |bytes: &[u8], wanted| bytes.iter().position(|&byte| byte == wanted);
         let inside = position(key, self.open).and_then(|open| {
@@ -191,7 +192,7 @@ impl HashTag {
 impl FromStr for HashTag {
     type Err = BadHashTag;
 
-    /// Two printable ASCII characters, which may be the same one twice.
+    /// Reads two printable ASCII characters. They may be the same.
     fn from_str(text: &str) -> Result<Self, BadHashTag> {
         match *text.as_bytes() {
             [open, close] if open.is_ascii_graphic() && close.is_ascii_graphic() => {
@@ -202,7 +203,7 @@ impl FromStr for HashTag {
     }
 }
 
-/// A hash tag that is not two characters.
+/// A text that is not a hash tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadHashTag(String);
 

@@ -1,10 +1,9 @@
-//! Key hashes: bytes in, 32 bits out, exactly as libmemcached 1.1.4, libmc
-//! 1.4.17 and twemproxy 0.5.0 compute them on amd64, their accidents included.
+//! `KeyHash` is a hash function of keys, with 32 bits as result.
 //!
-//! A hash decides which server owns data that other programs wrote, so nothing
-//! here may be "improved". Where one name means different things in different
-//! systems, the [`System`] that is imitated picks the meaning. This is no
-//! general hashing library, and no defence against chosen keys.
+//! Each one computes exactly what libmemcached 1.1.4, libmc 1.4.17 and twemproxy 0.5.0 compute on
+//! amd64, including their mistakes: a hash decides which server has the data that other programs
+//! wrote, so it must not be improved. Where one name means different things in different systems,
+//! the imitated [`System`] decides. These hashes do not protect against chosen keys.
 
 mod crc;
 mod fnv;
@@ -14,7 +13,7 @@ mod murmur;
 
 use std::fmt;
 
-/// The programs whose placement is imitated; each has its own hash names.
+/// The programs whose placement is imitated. Each has its own names of hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
     Libmemcached,
@@ -22,7 +21,7 @@ pub enum System {
     Twemproxy,
 }
 
-/// One hash function, the same on every architecture.
+/// A hash function. It gives the same result on every architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyHash {
     /// Jenkins one-at-a-time over signed bytes.
@@ -33,7 +32,7 @@ pub enum KeyHash {
     Crc15,
     /// Standard CRC-32, all bits.
     Crc32,
-    /// CCITT CRC-16 whose state is never cut to 16 bits.
+    /// CCITT CRC-16, except that its state is not cut to 16 bits.
     Crc16,
     /// FNV-1, 32 bit, over signed bytes.
     Fnv1Signed,
@@ -43,18 +42,18 @@ pub enum KeyHash {
     Fnv1,
     /// Standard FNV-1a, 32 bit.
     Fnv1a,
-    /// FNV-1, 64 bit, over signed bytes; the low half.
+    /// FNV-1, 64 bit, over signed bytes. The result is the low half.
     Fnv1Long,
-    /// The 32 bit FNV-1a loop over signed bytes, run on the low halves of the
-    /// 64 bit constants. Not a 64 bit hash at all.
+    /// FNV-1a, 32 bit, over signed bytes, but with the low halves of the 64-bit constants. Despite
+    /// its name it is not a 64-bit hash.
     Fnv1aLong,
     /// Bob Jenkins' lookup3 `hashlittle`, initial value 13.
     Jenkins,
     /// MurmurHash2, seeded with a multiple of the length.
     Murmur,
-    /// MurmurHash3 x86_32, seeded likewise.
+    /// MurmurHash3 x86_32, seeded in the same way.
     Murmur3,
-    /// Paul Hsieh's SuperFastHash, one byte of its tail signed.
+    /// Paul Hsieh's SuperFastHash. One byte at the end is signed.
     Hsieh,
 }
 
@@ -98,10 +97,10 @@ const TWEMPROXY: &[(&str, KeyHash)] = &[
 ];
 
 impl System {
-    /// All of them.
+    /// All systems.
     const ALL: [System; 3] = [System::Libmemcached, System::Twemproxy, System::Libmc];
 
-    /// The hash names this system's configuration knows, and what it means by them.
+    /// The names of hashes that this system's configuration accepts, and what they mean.
     pub fn hashes(self) -> &'static [(&'static str, KeyHash)] {
         match self {
             System::Libmemcached => LIBMEMCACHED,
@@ -112,11 +111,11 @@ impl System {
 }
 
 impl KeyHash {
-    /// What `system` means by the hash called `name`; a name that it does not have means what it
-    /// means to the first other system that has it.
+    /// What `system` means by the hash called `name`. If it does not have that name, the name means
+    /// what it means in the first other system that has it.
     ///
     /// # Errors
-    /// A name that no system has.
+    /// No system has the name.
     pub fn parse(system: System, name: &str) -> Result<KeyHash, UnknownHash> {
         let meaning = |system: System| {
             let known = system.hashes().iter().find(|(known, _)| *known == name);
@@ -127,13 +126,13 @@ impl KeyHash {
             .ok_or_else(|| UnknownHash(name.to_owned()))
     }
 
-    /// What `system` calls this hash, if it has it.
+    /// The name of this hash in `system`, if it has one.
     pub fn name(self, system: System) -> Option<&'static str> {
         let known = system.hashes().iter().find(|&&(_, hash)| hash == self);
         known.map(|&(name, _)| name)
     }
 
-    /// Hashes a key of any length, the empty one too. Never allocates.
+    /// Hashes a key of any length, including an empty one. Never allocates.
     pub fn hash(self, key: &[u8]) -> u32 {
         match self {
             OneAtATime => jenkins::one_at_a_time(key),
@@ -155,15 +154,15 @@ impl KeyHash {
     }
 }
 
-/// The MD5 digest as four little-endian words: four ring points at a time.
+/// The MD5 digest as four little-endian words, for four points of a ring.
 pub(crate) fn md5_words(bytes: &[u8]) -> [u32; 4] {
     let digest = md5::compute(bytes).0;
     let (words, _) = digest.as_chunks::<4>();
     std::array::from_fn(|i| u32::from_le_bytes(words[i]))
 }
 
-/// A byte widened through C's `char`, which is signed on amd64: 0xff becomes
-/// 0xffff_ffff. Peers on other architectures disagree for bytes above 0x7f.
+/// A byte as C's `char`, which is signed on amd64, widened to 32 bits: 0xff becomes 0xffff_ffff. On
+/// other architectures the imitated programs get other results for bytes above 0x7f.
 fn signed(byte: &u8) -> u32 {
     i32::from(byte.cast_signed()).cast_unsigned()
 }
@@ -172,13 +171,13 @@ fn unsigned(byte: &u8) -> u32 {
     u32::from(*byte)
 }
 
-/// Up to four bytes as a little-endian number, missing ones zero.
+/// Up to four bytes as a little-endian number. Missing bytes count as zero.
 fn little_endian(bytes: &[u8]) -> u32 {
     let most_significant_first = bytes.iter().rev();
     most_significant_first.fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
 
-/// A hash name that no system knows.
+/// A name of a hash that no system has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownHash(String);
 
@@ -204,7 +203,7 @@ mod tests {
     const PLAIN: &[u8] = b"sip:alice@example.com";
     const UTF8: &str = "sip:jürgen@example.com";
 
-    /// Answers of the original programs for two keys, one of them not ASCII.
+    /// The answers of the original programs for two keys, of which one is not ASCII.
     #[test]
     fn known_answers() {
         let answers = [
@@ -234,8 +233,8 @@ mod tests {
         }
     }
 
-    /// libhashkit's answers on amd64 for bytes that a signed `char` would make
-    /// negative, in the last, incomplete block of the key.
+    /// The answers of libhashkit on amd64 for bytes above 0x7f in the last, incomplete block of a
+    /// key. There it matters whether a `char` is signed.
     #[test]
     fn bytes_above_ascii_in_a_tail() {
         let key = b"abcd\x81\x82\xff";

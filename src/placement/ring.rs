@@ -1,12 +1,10 @@
-//! The ring: which of a pool's servers owns a key hash. An immutable value,
-//! rebuilt when the list of servers or of live ones changes.
+//! `Ring` says which of a pool's servers owns the hash of a key. It never changes: when the list of
+//! servers or of live servers changes, a new ring is made.
 //!
-//! All systems agree on one rule: the first point at or above the hash, after
-//! the last one the first again. What differs is where the points lie, see
-//! `points`. Modula obeys the rule too once its slots are taken for points, so
-//! there is one lookup for everything. Points and owners lie in arrays of
-//! their own: a search touches only points. This knows no keys, no sockets,
-//! no time.
+//! All systems have the same rule: the owner is the server of the first point at or above the hash,
+//! and after the last point comes the first one. They differ in where the points are, see `points`.
+//! Modula follows the rule, too, if its slots are taken as points, so one search serves all. Points
+//! and owners are in separate arrays, so that a search reads only points.
 
 mod distribution;
 mod points;
@@ -18,35 +16,35 @@ pub use distribution::Distribution;
 use crate::placement::hash::KeyHash;
 use crate::server::ServerSpec;
 
-/// Hash to server index, for at least one server.
+/// The points of at least one server.
 #[derive(Clone, Debug)]
 pub struct Ring {
-    /// Ascending, never empty.
+    /// In ascending order, never empty.
     points: Box<[u32]>,
-    /// The server of each point, as its index in the configured list.
+    /// The server of each point, as an index into the configured list.
     owners: Box<[u16]>,
-    /// Modula: how many slots hashes are reduced to.
+    /// With modula, the number of slots: a hash is reduced modulo this number.
     slots: Option<NonZeroU32>,
-    /// The only server, which owns everything.
+    /// The only server of the ring, if there is only one. It owns everything.
     sole: Option<u16>,
 }
 
-/// Where a hash landed.
+/// The point that a hash belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// The point on the ring; for modula the slot.
+    /// The point on the ring. With modula, the slot.
     pub point: u32,
-    /// Index of its server in the configured list.
+    /// Its server, as an index into the configured list.
     pub server: usize,
 }
 
 impl Ring {
-    /// Builds the ring of those `servers` for whose index `live` says yes; for
-    /// `failover=2` that leaves dead ones out as libmemcached and twemproxy
-    /// eject them, which may move a few keys between healthy servers too.
+    /// Builds the ring of those `servers` for whose index `live` is true. With `failover=2` it
+    /// leaves dead servers out in the way libmemcached and twemproxy do. That may move a few keys
+    /// between live servers, too.
     ///
-    /// None without a live server. `hash` places points only where the imitated
-    /// system uses the key hash for them. Indices past 65 535 are never live.
+    /// Returns `None` if no server is live. `hash` places the points only in systems that use the
+    /// key hash for them. A server with an index above 65 535 is never live.
     pub fn build(
         distribution: Distribution,
         hash: KeyHash,
@@ -78,17 +76,17 @@ impl Ring {
         })
     }
 
-    /// The server of a ring of one, for which no key needs to be hashed.
+    /// The only server of the ring, if there is only one. Then keys need not be hashed.
     pub fn sole(&self) -> Option<usize> {
         self.sole.map(usize::from)
     }
 
-    /// Index of the server that owns `hash`. Never allocates.
+    /// The server that owns `hash`, as an index into the configured list. Never allocates.
     pub fn owner(&self, hash: u32) -> usize {
         usize::from(self.owners[self.entry(hash)])
     }
 
-    /// The same, with the point that was hit, to show where a key lives.
+    /// The owner of `hash` together with its point, for operators.
     pub fn locate(&self, hash: u32) -> Hit {
         let entry = self.entry(hash);
         Hit {
@@ -97,8 +95,8 @@ impl Ring {
         }
     }
 
-    /// The servers met walking forward from `hash` for one full turn, owner
-    /// first, each as often as it has points.
+    /// The servers in the order of the ring, one full turn, beginning with the owner of `hash`.
+    /// Each comes as often as it has points.
     pub fn walk(&self, hash: u32) -> impl Iterator<Item = usize> {
         let (before, from) = self.owners.split_at(self.entry(hash));
         from.iter().chain(before).map(|&server| usize::from(server))

@@ -87,7 +87,7 @@ fn a_tag_is_two_characters() {
     );
 }
 
-/// Only with a prefix that is hashed, and only where libmemcached is meant.
+/// It happens only with a prefix that is hashed, and only if libmemcached is imitated.
 #[test]
 fn what_does_not_fit_libmemcacheds_buffer_hashes_to_0() {
     let long = wire(&with_prefix(Distribution::Ketama, "kam:"), &"k".repeat(247));
@@ -116,8 +116,7 @@ fn a_stand_in_for_modula_is_found_by_rehashing() {
     assert_eq!(stand_in, expected);
 }
 
-/// A hash of few values may rehash to dead servers only; a live one is found
-/// all the same.
+/// A hash with few values may lead only to dead servers when a key is hashed again.
 #[test]
 fn a_live_server_is_always_found() {
     for distribution in Distribution::ALL {
@@ -155,7 +154,7 @@ proptest! {
         }
     }
 
-    /// The ring stays as it is, so one server's death moves its own keys only.
+    /// The ring does not change, so the death of one server moves only the keys of that server.
     #[test]
     fn failing_over_leaves_the_keys_of_live_servers_alone(
         distribution in 0..Distribution::ALL.len(),

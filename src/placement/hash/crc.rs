@@ -1,6 +1,7 @@
-//! CRC-32 as everybody knows it, and the CRC-16 of twemproxy as nobody else
-//! does. One table lookup per byte: keys are short, larger tables would only
-//! push the ring out of the cache.
+//! CRC-32, and the CRC-16 of twemproxy, which differs from all others.
+//!
+//! Both use one table with 256 entries. Keys are short, and larger tables would push the ring out
+//! of the processor's cache.
 
 /// Reflected polynomial 0xedb88320, one entry per byte value.
 const CRC32: [u32; 256] = {
@@ -44,15 +45,15 @@ const CRC16: [u16; 256] = {
     table
 };
 
-/// Standard CRC-32: initial and final complement, all 32 bits.
+/// The usual CRC-32: its state is complemented at the start and at the end.
 pub(super) fn crc32(key: &[u8]) -> u32 {
     !key.iter().fold(!0, |state, &byte| {
         state >> 8 ^ CRC32[usize::from(state as u8 ^ byte)]
     })
 }
 
-/// twemproxy keeps the state in 32 bits and never cuts it, so bytes that a
-/// CRC-16 has shifted out still sit in the upper half of the answer.
+/// twemproxy keeps the state in 32 bits and never cuts it. So bytes that a CRC-16 has shifted out
+/// are still in the upper half of the result.
 pub(super) fn crc16_uncut(key: &[u8]) -> u32 {
     key.iter().fold(0, |state: u32, &byte| {
         state << 8 ^ u32::from(CRC16[usize::from((state >> 8) as u8 ^ byte)])

@@ -1,10 +1,10 @@
-//! Paul Hsieh's SuperFastHash as twemproxy has it: twemproxy's default build
-//! offers it, libmemcached's distribution packages leave it out.
+//! Paul Hsieh's SuperFastHash in twemproxy's form. twemproxy has it by default, while libmemcached
+//! is packaged without it.
 
 use super::signed;
 
-/// Starts at 0, so an empty key hashes to 0. Only the last byte of a tail of
-/// three is signed; a tail of one is not.
+/// Starts at 0, so the hash of an empty key is 0. Only if three bytes are left at the end, the last
+/// of them is signed.
 pub(super) fn super_fast_hash(key: &[u8]) -> u32 {
     let (blocks, tail) = key.as_chunks::<4>();
     let mut hash = 0_u32;

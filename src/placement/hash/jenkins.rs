@@ -1,9 +1,9 @@
-//! Bob Jenkins' two hashes: one-at-a-time, the default of libmemcached, and
-//! lookup3's `hashlittle`, which libmemcached and twemproxy start at 13.
+//! Two hashes by Bob Jenkins: one-at-a-time, which is libmemcached's default, and `hashlittle` of
+//! lookup3, which libmemcached and twemproxy start with 13.
 
 use super::{little_endian, signed};
 
-/// libmemcached's initial value for lookup3.
+/// The value with which libmemcached starts lookup3.
 const INITIAL: u32 = 13;
 
 pub(super) fn one_at_a_time(key: &[u8]) -> u32 {
@@ -17,8 +17,8 @@ pub(super) fn one_at_a_time(key: &[u8]) -> u32 {
     hash.wrapping_add(hash << 15)
 }
 
-/// lookup3 keeps the last block of 1 to 12 bytes, a full one too, for its
-/// final mix; an empty key skips that mix.
+/// lookup3 keeps the last block of 1 to 12 bytes for its final mix, even if that block is full. If
+/// the key is empty, there is no final mix.
 pub(super) fn lookup3(key: &[u8]) -> u32 {
     let start = 0xdead_beef_u32
         .wrapping_add(key.len() as u32)
@@ -39,7 +39,7 @@ pub(super) fn lookup3(key: &[u8]) -> u32 {
     state.0[2]
 }
 
-/// The words lookup3 calls a, b and c.
+/// The state of lookup3: the words that it calls a, b and c.
 struct Lookup3([u32; 3]);
 
 impl Lookup3 {

@@ -1,6 +1,5 @@
-//! MurmurHash2 and MurmurHash3 (x86, 32 bit) with the seed libmemcached and
-//! twemproxy give them, a multiple of the length. Both read their tail as
-//! unsigned bytes, unlike most of their neighbours.
+//! MurmurHash2 and MurmurHash3 (x86, 32 bit), seeded as libmemcached and twemproxy do it: with a
+//! multiple of the length. Unlike most hashes here, both take the bytes at the end as unsigned.
 
 use super::little_endian;
 

@@ -1,38 +1,40 @@
-//! The distributions by name: which system each one imitates, which hash that
-//! system takes when none is configured. No arithmetic here.
+//! `Distribution` is a way to spread keys over servers: the system that it imitates, and the hash
+//! which that system uses by default.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::placement::hash::{KeyHash, System, UnknownHash};
 
-/// How keys are spread over servers, named as in the `distribution` parameter.
+/// How keys are spread over servers. The names are those of the parameter `distribution`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Distribution {
-    /// libmemcached's weighted ketama: a share of 160 MD5 points per server.
-    /// An alias, if given, stands for host and port, as in twemproxy.
+    /// libmemcached's weighted ketama: MD5 points, 160 for each server of average weight. If a
+    /// server has an alias, that stands for host and port, as in twemproxy.
     #[default]
     Ketama,
-    /// libmemcached's consistent distribution: 100 points of the key hash.
+    /// libmemcached's consistent distribution: 100 points for each server, made with the key hash.
     KetamaUnweighted,
-    /// libmemcached's spymemcached ring: as unweighted ketama, other texts.
+    /// libmemcached's spymemcached ring: like unweighted ketama, but with other texts.
     Spy,
     /// The spymemcached texts on the weighted ring.
     SpyWeighted,
     /// libmemcached's default: the hash modulo the number of servers.
     Modula,
-    /// libmc: 100 MD5 points per server, aliases honoured.
+    /// libmc: 100 MD5 points for each server. If a server has an alias, that stands for its
+    /// address.
     Libmc,
-    /// twemproxy's ketama: weighted, servers in the order of their names.
+    /// twemproxy's ketama: weighted, with the servers sorted by name.
     Twemproxy,
-    /// twemproxy's modula: as many slots as weight, in the order of the names.
+    /// twemproxy's modula: each server has as many slots as its weight, with the servers sorted by
+    /// name.
     TwemproxyModula,
 }
 
 use Distribution::*;
 
 impl Distribution {
-    /// All of them, in the order the documentation lists them.
+    /// All of them, in the order of the documentation.
     pub const ALL: [Distribution; 8] = [
         Ketama,
         KetamaUnweighted,
@@ -44,7 +46,7 @@ impl Distribution {
         TwemproxyModula,
     ];
 
-    /// The word an operator writes.
+    /// The name that an operator writes.
     pub fn name(self) -> &'static str {
         match self {
             Ketama => "ketama",
@@ -58,7 +60,7 @@ impl Distribution {
         }
     }
 
-    /// The system that places keys this way, and whose hash names count.
+    /// The system that places keys in this way. Names of hashes have that system's meaning.
     pub fn system(self) -> System {
         match self {
             Ketama | KetamaUnweighted | Spy | SpyWeighted | Modula => System::Libmemcached,
@@ -67,7 +69,7 @@ impl Distribution {
         }
     }
 
-    /// The key hash the imitated system uses when none is configured.
+    /// The key hash that the imitated system uses by default.
     pub fn default_hash(self) -> KeyHash {
         match self {
             Ketama | SpyWeighted | Libmc => KeyHash::Md5,
@@ -76,15 +78,15 @@ impl Distribution {
         }
     }
 
-    /// Reads the `hash` parameter: the name means what [`Self::system`] means.
+    /// Reads the parameter `hash`. The name has the meaning that it has in [`Self::system`].
     ///
     /// # Errors
-    /// A name that system does not have.
+    /// No system has the name.
     pub fn parse_hash(self, name: &str) -> Result<KeyHash, UnknownHash> {
         KeyHash::parse(self.system(), name)
     }
 
-    /// Whether keys are placed by remainder, not by a ring.
+    /// True if keys are placed by the remainder of a division, not on a ring.
     pub fn is_modula(self) -> bool {
         matches!(self, Modula | TwemproxyModula)
     }
@@ -105,7 +107,7 @@ impl fmt::Display for Distribution {
     }
 }
 
-/// A word that names no distribution.
+/// A name that is not one of a distribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownDistribution(String);
 

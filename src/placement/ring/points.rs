@@ -1,20 +1,22 @@
-//! Where each server's points lie: the texts that are hashed, how many there
-//! are, and what becomes of them. All of it is other programs' doing, down to
-//! the rounding; the tests compare it with those programs' answers.
+//! The points of each server on the ring: the texts that are hashed, their number, and what the
+//! hash becomes.
+//!
+//! All of this imitates other programs exactly, including their rounding. The tests compare it with
+//! the answers of those programs.
 
 use crate::placement::hash::{KeyHash, md5_words};
 use crate::server::{Address, ServerSpec};
 
 use super::Distribution::{self, *};
 
-/// A position and the index of the server that owns it.
+/// A position, and the index of the server that has it.
 pub(super) type Point = (u32, u16);
 
-/// Points per server where weights do not count.
+/// The number of points of each server where weights do not count.
 const UNWEIGHTED: u32 = 100;
 
-/// The points of `servers`, unsorted for a ring, ascending for modula. On a
-/// ring the earlier of two equal positions is the one that counts.
+/// The points of `servers`, in ascending order with modula, otherwise in any order. If two
+/// positions on a ring are equal, the earlier one in this list counts.
 pub(super) fn of(
     distribution: Distribution,
     hash: KeyHash,
@@ -37,8 +39,8 @@ struct Named {
     text: String,
 }
 
-/// twemproxy keeps a pool sorted by name, shorter names first, whatever the
-/// order in its file; everybody else keeps the configured order.
+/// twemproxy sorts the servers of a pool by name, with shorter names first. All others keep the
+/// configured order.
 fn ordered(distribution: Distribution, servers: &[(u16, &ServerSpec)]) -> Vec<Named> {
     let named = servers.iter().map(|&(index, server)| Named {
         index,
@@ -52,9 +54,8 @@ fn ordered(distribution: Distribution, servers: &[(u16, &ServerSpec)]) -> Vec<Na
     named
 }
 
-/// The text that stands for a server in front of `-0`, `-1`, … Only spymemcached
-/// writes the port 11211; a unix socket shows each program's own idea of a port
-/// that is not there.
+/// The text for a server, which is hashed with `-0`, `-1`, … behind it. Only spymemcached writes
+/// the port 11211. A unix socket has no port, and every program writes something else in its place.
 fn text(distribution: Distribution, server: &ServerSpec) -> String {
     let address = |no_port: &str| match &server.address {
         Address::Tcp { .. } => server.address.short(),
@@ -73,7 +74,7 @@ fn text(distribution: Distribution, server: &ServerSpec) -> String {
     }
 }
 
-/// Four MD5 points per text.
+/// Four points of MD5 for each text.
 fn weighted(servers: &[Named]) -> Vec<Point> {
     let total: u32 = servers.iter().map(|server| server.weight).sum();
     let points = servers.iter().flat_map(|server| {
@@ -86,14 +87,14 @@ fn weighted(servers: &[Named]) -> Vec<Point> {
     points.collect()
 }
 
-/// How many texts a server gets: its share of 40 per server, in single
-/// precision and rounded at each step exactly as the originals do it.
+/// The number of texts of a server: its share of 40 for each server. It is computed in single
+/// precision and rounded at each step, exactly as the original programs do it.
 fn share(weight: u32, total: u32, servers: usize) -> u32 {
     let share = weight as f32 / total as f32;
     (share * 160.0 / 4.0 * servers as f32 + 1e-10).floor() as u32
 }
 
-/// One point per text.
+/// One point for each text.
 fn unweighted(servers: &[Named], position: impl Fn(&[u8]) -> u32) -> Vec<Point> {
     let mut points = Vec::with_capacity(servers.len() * UNWEIGHTED as usize);
     for server in servers {
@@ -103,8 +104,8 @@ fn unweighted(servers: &[Named], position: impl Fn(&[u8]) -> u32) -> Vec<Point> 
     points
 }
 
-/// Modula's slots, numbered from 0, with only the last one of each server
-/// kept: looking for the first point at or above a slot finds its server.
+/// The slots of modula, numbered from 0. Of each server only the last slot is kept: the first point
+/// at or above a slot then leads to its server.
 fn slots(servers: impl Iterator<Item = (u16, u32)>) -> Vec<Point> {
     let mut taken = 0;
     let last_slots = servers.map(|(server, slots)| {

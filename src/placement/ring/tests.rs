@@ -25,7 +25,7 @@ fn points_of(ring: &Ring, server: u16) -> usize {
 
 const THREE_PORTS: &str = "127.0.0.1:11311,127.0.0.1:11312,127.0.0.1:11313";
 
-/// The worked example of the weighted ring, taken from libmemcached.
+/// An example of the weighted ring, computed by libmemcached.
 #[test]
 fn a_weighted_ring_is_libmemcacheds() {
     let ring = entries(&ring(Distribution::Ketama, THREE_PORTS));
@@ -70,7 +70,7 @@ fn an_alias_stands_for_its_server_where_the_system_knows_aliases() {
     }
 }
 
-/// Single precision decides these: their sum is not 160 per server.
+/// These results depend on single precision: their sum is not 160 for each server.
 #[test]
 fn shares_are_rounded_as_the_originals_round_them() {
     for (weights, expected) in [
@@ -91,7 +91,7 @@ fn shares_are_rounded_as_the_originals_round_them() {
     }
 }
 
-/// Without the middle one of 1, 2, 5 the survivors' shares move as well.
+/// Without the middle one of the weights 1, 2, 5, the shares of the others change as well.
 #[test]
 fn ejecting_a_server_counts_live_servers_only() {
     let servers = parse_list("a:1:1,a:2:2,a:3:5").expect("a good list");
@@ -174,7 +174,7 @@ fn a_point_owns_the_hashes_up_to_itself() {
     assert_eq!(ring.walk(last).take(3).collect::<Vec<_>>(), [1, 0, 2]);
 }
 
-/// A thousand points of a 15 bit hash cannot all differ.
+/// Among a thousand points of a 15-bit hash some are equal.
 #[test]
 fn of_equal_points_the_earlier_server_counts() {
     let items: Vec<String> = (1..=10).map(|length| "a".repeat(length)).collect();
