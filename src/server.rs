@@ -1,9 +1,9 @@
-//! Servers as an operator writes them: an address, a weight, perhaps an alias.
+//! `ServerSpec` is a server as operators write it: an address, a weight, and perhaps an alias.
 //!
-//! The text comes from the `servers` parameter, a pool's `servers=` or a
-//! servers file; every refusal is one line that names the item and the form
-//! that is accepted. Nothing here resolves a name, opens a socket or a file:
-//! the host stays the text that was configured, because the ring is made of it.
+//! The text comes from the parameter `servers`, from `servers=` of a pool, or from a servers file.
+//! A refusal is one line, which names the item and the accepted form. Nothing here resolves a name,
+//! or opens a socket or a file. A host name stays the text that was configured, because the ring is
+//! made from it.
 
 pub(crate) mod file;
 mod grammar;
@@ -17,31 +17,31 @@ use std::str::FromStr;
 pub(crate) use refusal::BadServer;
 use refusal::Fault;
 
-/// The port of a server that names none, memcached's own.
+/// The port of a server that is written without one. It is memcached's own.
 pub(crate) const DEFAULT_PORT: u16 = 11_211;
 
-/// The heaviest weight an operator may give a server; the lightest is 1.
+/// The largest weight of a server. The smallest is 1.
 pub(crate) const MAX_WEIGHT: u16 = 1_000;
 
-/// The longest list of servers accepted. Ring entries name a server in 16 bits. Miri looks at
-/// every atomic of a structure at every borrow of it, and so gets small ones.
+/// The largest number of servers in a list. On the ring a server's number has 16 bits. Miri checks
+/// every atomic of a structure at each borrow, so it gets small structures.
 pub(crate) const MAX_SERVERS: usize = if cfg!(miri) { 16 } else { 1_000 };
 
-/// The longest list in bytes, each server in full (`address:port:weight alias`) on a line: what
-/// the memory shared by all processes has room for.
+/// The largest length of a list in bytes, with each server in full (`address:port:weight alias`) on
+/// a line. The shared memory has room for that.
 pub(crate) const MAX_LIST: usize = if cfg!(miri) { 4_000 } else { 64_000 };
 
-/// The longest host or alias in bytes, that of a DNS name.
+/// The largest length of a host name or an alias in bytes. DNS has the same limit.
 pub(crate) const MAX_NAME: usize = 253;
 
-/// The longest path of a unix socket in bytes: `sun_path` without its NUL.
+/// The largest length of the path of a unix socket in bytes: `sun_path` without its NUL.
 pub(crate) const MAX_PATH: usize = 107;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A name, IPv4 or IPv6 text exactly as configured (IPv6 without its
-    /// brackets), and a port from 1.
+    /// A name, or the text of an IPv4 or IPv6 address, exactly as configured but without the
+    /// brackets of IPv6. The port is 1 or larger.
     Tcp { host: String, port: u16 },
     /// An absolute path.
     Unix(String),
@@ -51,17 +51,17 @@ pub enum Address {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSpec {
     pub address: Address,
-    /// Share of the keys where the distribution knows weights; 1 to [`MAX_WEIGHT`].
+    /// Its share of the keys, if the distribution uses weights: 1 to [`MAX_WEIGHT`].
     pub weight: u16,
-    /// A name that stands for the server in RPC, logs and some rings.
+    /// A name that stands for the server in RPC replies, in the log and on some rings.
     pub alias: Option<String>,
 }
 
 /// Reads a comma-separated list.
 ///
 /// # Errors
-/// The first item that is not `address[:port][:weight] [alias]` or repeats a
-/// server or a name; an empty list.
+/// The list is empty, or an item is not `address[:port][:weight] [alias]`, or it repeats a server
+/// or a name. The error is about the first such item.
 pub fn parse_list(text: &str) -> Result<Vec<ServerSpec>, BadServer> {
     if text.trim_ascii().is_empty() {
         return Err(BadServer::new("", Fault::EmptyList));
@@ -73,11 +73,11 @@ pub fn parse_list(text: &str) -> Result<Vec<ServerSpec>, BadServer> {
     Ok(list.servers)
 }
 
-/// Reads the text of a servers file: one server a line, comments from a `#`
-/// that begins a line or follows a blank, empty lines.
+/// Reads the text of a servers file, which has one server on each line. A `#` at the beginning of a
+/// line or after a blank begins a comment. Empty lines are ignored.
 ///
 /// # Errors
-/// As [`parse_list`], with the number of the line.
+/// As for [`parse_list`], with the number of the line.
 pub(crate) fn parse_file(text: &str) -> Result<Vec<ServerSpec>, BadServer> {
     let mut list = DistinctServers::default();
     for (line, number) in text.lines().zip(1..) {
@@ -100,12 +100,12 @@ fn without_comment(line: &str) -> &str {
     line[..end].trim_ascii()
 }
 
-/// The servers read so far, each of them different from all others.
+/// The servers that were read so far. No two of them are the same, and no two have the same name.
 #[derive(Default)]
 struct DistinctServers {
     servers: Vec<ServerSpec>,
     names: HashSet<String>,
-    /// How long it is, for [`MAX_LIST`].
+    /// The length of the list, for [`MAX_LIST`].
     bytes: usize,
 }
 
@@ -133,14 +133,14 @@ impl DistinctServers {
 }
 
 impl ServerSpec {
-    /// What libmc and twemproxy call the server: its alias, or its address
-    /// without the default port. Two servers of one name would share their
-    /// points on the ring, and the second would never be asked.
+    /// The name of the server in libmc and twemproxy: its alias, or its address without the default
+    /// port. Two servers with the same name would have the same points on the ring, and the second
+    /// one would never be asked.
     pub fn name(&self) -> String {
         self.alias.clone().unwrap_or_else(|| self.address.short())
     }
 
-    /// What people call the server: its alias, or its address in full.
+    /// The name of the server for operators: its alias, or its address in full.
     pub fn label(&self) -> String {
         let address = || self.address.to_string();
         self.alias.clone().unwrap_or_else(address)
@@ -150,15 +150,15 @@ impl ServerSpec {
 impl FromStr for ServerSpec {
     type Err = BadServer;
 
-    /// Reads `address[:port][:weight] [alias]`, blanks around it allowed.
+    /// Reads `address[:port][:weight] [alias]`. Blanks around it are ignored.
     fn from_str(item: &str) -> Result<Self, BadServer> {
         grammar::server(item).map_err(|fault| BadServer::new(item, fault))
     }
 }
 
 impl Address {
-    /// The address, the port only where it is not the default, IPv6 without
-    /// brackets: the text that most rings are made of.
+    /// The address without the default port, and without the brackets of IPv6. Most rings are made
+    /// from this text.
     pub fn short(&self) -> String {
         match self {
             Address::Tcp { host, port } if *port == DEFAULT_PORT => host.clone(),
@@ -167,8 +167,8 @@ impl Address {
         }
     }
 
-    /// Whether both lead to the same socket as far as the text tells: names
-    /// differ in more than case, IP addresses in value.
+    /// True if both texts lead to the same socket. Names are compared without regard to case, and
+    /// IP addresses by value.
     fn is_same(&self, other: &Address) -> bool {
         match (self, other) {
             (
@@ -190,7 +190,7 @@ impl Address {
 }
 
 impl fmt::Display for Address {
-    /// `host:port`, `[IPv6]:port` or the path.
+    /// `host:port`, `[IPv6]:port`, or the path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
@@ -201,7 +201,7 @@ impl fmt::Display for Address {
 }
 
 impl fmt::Display for ServerSpec {
-    /// The full form, which parses to an equal server.
+    /// The full form. Reading it gives an equal server.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.address, self.weight)?;
         match &self.alias {

@@ -1,28 +1,28 @@
-//! ServersFile: a list of servers in a file of the operator's.
+//! `ServersFile` is a file in which an operator lists servers.
 
 use std::fs;
 
 use crate::server::{self, ServerSpec};
 
-/// The path of a list of servers, one a line.
+/// The path of a file with one server on each line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServersFile {
     path: String,
 }
 
 impl ServersFile {
-    /// The file at `path`; it is not opened.
+    /// The file at `path`, which is not opened yet.
     pub fn new(path: &str) -> Self {
         Self {
             path: path.to_owned(),
         }
     }
 
-    /// Reads the list as it is now.
+    /// Reads the present list.
     ///
     /// # Errors
     /// One line for the operator: the line of the file, what is wrong there, what is accepted, and
-    /// last which file it is.
+    /// the path of the file.
     pub fn read(&self) -> Result<Vec<ServerSpec>, String> {
         let path = &self.path;
         let text = fs::read_to_string(path)

@@ -1,12 +1,13 @@
-//! The grammar of one server: `address[:port][:weight] [alias]`. It judges form
-//! only: a name that does not resolve today may resolve tomorrow.
+//! The grammar of one server: `address[:port][:weight] [alias]`.
+//!
+//! It checks only the form, because a name that does not resolve today may resolve tomorrow.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::refusal::Fault;
 use super::{Address, DEFAULT_PORT, MAX_NAME, MAX_PATH, MAX_WEIGHT, ServerSpec};
 
-/// Reads one item, blanks around it allowed.
+/// Reads one item. Blanks around it are ignored.
 pub(super) fn server(item: &str) -> Result<ServerSpec, Fault> {
     let mut words = item.split_ascii_whitespace();
     let place = words.next().ok_or(Fault::EmptyItem)?;
@@ -26,7 +27,8 @@ pub(super) fn server(item: &str) -> Result<ServerSpec, Fault> {
     })
 }
 
-/// `/path`, `/path:weight`; `/path:0` is how users of the C module write it.
+/// Reads `/path` or `/path:weight`. `/path:0` is accepted because users of the stock module write
+/// it.
 fn unix(place: &str) -> Result<(Address, u16), Fault> {
     let (path, weight) = match place.split_once(':') {
         Some((path, "0")) => (path, 1),
@@ -42,7 +44,7 @@ fn unix(place: &str) -> Result<(Address, u16), Fault> {
     Ok((Address::Unix(path.to_owned()), weight))
 }
 
-/// `host`, `host:port`, `host:port:weight`, the host in brackets if IPv6.
+/// Reads `host`, `host:port` or `host:port:weight`. An IPv6 address is in brackets.
 fn tcp(place: &str) -> Result<(Address, u16), Fault> {
     let (host, numbers) = match place.strip_prefix('[') {
         Some(rest) => {
@@ -73,7 +75,7 @@ fn tcp(place: &str) -> Result<(Address, u16), Fault> {
     Ok((Address::Tcp { host, port }, weight))
 }
 
-/// Whether brackets were forgotten, with or without a zone, port or weight.
+/// True if this is an IPv6 address without brackets, perhaps with a zone, a port or a weight.
 fn is_bare_ipv6(place: &str) -> bool {
     let address = place.split('%').next().unwrap_or(place);
     let many_colons = address.matches(':').count() > 2;
@@ -81,7 +83,7 @@ fn is_bare_ipv6(place: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok() || (many_colons && address.bytes().all(digits))
 }
 
-/// An address, perhaps with a zone: `fe80::1%eth0`.
+/// Reads an IPv6 address, which may have a zone: `fe80::1%eth0`.
 fn ipv6(host: &str) -> Result<&str, Fault> {
     let (address, zone) = match host.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),
@@ -132,7 +134,7 @@ fn weight(text: &str) -> Result<u16, Fault> {
     number(text, MAX_WEIGHT).ok_or_else(|| Fault::BadWeight(text.to_owned()))
 }
 
-/// Decimal digits and nothing else, from 1 to `max`.
+/// Reads decimal digits with a value from 1 to `max`.
 fn number(text: &str, max: u16) -> Option<u16> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits)?;

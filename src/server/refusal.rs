@@ -1,6 +1,5 @@
-//! Why a server or a list of servers is refused, said in one line that also
-//! tells what would have been accepted. The caller puts the name of its
-//! parameter or file in front.
+//! `BadServer` says why a server or a list of servers is refused, and what is accepted, in one
+//! line. The caller puts the name of the parameter or of the file in front of it.
 
 use std::fmt;
 
@@ -9,8 +8,8 @@ use super::{MAX_LIST, MAX_NAME, MAX_PATH, MAX_SERVERS};
 const ACCEPTED: &str = "address[:port][:weight] [alias]; address: host name, IPv4, [IPv6] or \
                         /unix/path (without port); port: 1 to 65535; weight: 1 to 1000";
 
-/// Why a server, or a list of them, was not accepted. Its `Display` is one
-/// line to put after the name of the parameter or the file.
+/// Why a server or a list of servers is refused. Its `Display` is one line, without the name of the
+/// parameter or of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadServer {
     line: Option<usize>,
@@ -21,7 +20,7 @@ pub struct BadServer {
 /// What is wrong with an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Says itself that there is no item to name, as does `EmptyItem`.
+    /// With this one and `EmptyItem` there is no item to name.
     EmptyList,
     EmptyItem,
     EmptyAddress,
@@ -59,7 +58,7 @@ impl BadServer {
         }
     }
 
-    /// The line of the servers file, counted from 1.
+    /// The line of the servers file. The first line is 1.
     pub fn line(&self) -> Option<usize> {
         self.line
     }

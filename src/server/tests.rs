@@ -125,7 +125,7 @@ fn a_server_is_listed_once() {
     assert!(parse_list("a:1,a:2,[::1]:1,/run/a").is_ok());
 }
 
-/// An alias that is another server's address puts both on the same points.
+/// If an alias is another server's address, both would have the same points.
 #[test]
 fn a_name_is_given_once() {
     for twice in ["a x,b x", "a,b:1 a", "b:1 a,a"] {
@@ -142,14 +142,14 @@ fn a_list_has_an_end() {
     assert!(line.starts_with("'a:1001' is one more than 1000"), "{line}");
 }
 
-/// A list that was accepted always fits into the memory that all processes share.
+/// The shared memory has room for every list that is accepted.
 #[test]
 fn a_list_has_a_size() {
     let list = |name: usize| {
         let items = (1001..=2000).map(|port| format!("{}:{port}", "a".repeat(name)));
         items.collect::<Vec<_>>().join(",")
     };
-    // A port, a weight and a line end make 8 bytes.
+    // The port, the weight and the line end of each server make 8 bytes.
     assert!(parse_list(&list(56)).is_ok());
     let line = refusal(&list(57));
     assert!(
@@ -235,7 +235,7 @@ proptest! {
         }
     }
 
-    /// What was accepted says the same when it is written out and read again.
+    /// A list that is accepted stays the same when it is written out and read again.
     #[test]
     fn an_accepted_list_is_stable(text in "([ab]|/x|\\[::1\\])(:[1-9])?( [xy])?(,[ab](:[1-9])?( [xyz])?){0,3}") {
         if let Ok(servers) = parse_list(&text) {
