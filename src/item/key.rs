@@ -1,16 +1,16 @@
-//! WireKey: a key that may go on the wire. It is the only way to a key in a request, so that no byte
-//! of a SIP message becomes protocol.
+//! `WireKey` is a key that may be sent to memcached. A request takes its key only from this type,
+//! so no byte of a SIP message becomes protocol.
 
 use crate::error::Refusal;
 
-/// From this many bytes on a key is sent as its digest. memcached's own limit is 250; the C
-/// module folds from 250 on, and stored data must stay reachable.
+/// A key of this length or longer is sent as its digest. memcached itself accepts 250 bytes. The
+/// stock module folds keys from 250 bytes on, and its data must stay readable.
 pub(crate) const FOLD_FROM: usize = 250;
 
-/// The longest accepted prefix, so that prefix and digest always fit.
+/// The largest length of a prefix. Prefix and digest always fit together.
 pub(crate) const MAX_PREFIX: usize = 200;
 
-/// A key as it goes on the wire: 1 to 249 bytes, no blank, no control byte.
+/// A key as it is sent: 1 to 249 bytes, without blanks and control characters.
 #[derive(Debug, Clone, Copy)]
 pub struct WireKey {
     bytes: [u8; FOLD_FROM],
@@ -18,9 +18,10 @@ pub struct WireKey {
 }
 
 impl WireKey {
-    /// `prefix` + `key`; when that is [`FOLD_FROM`] bytes or longer or holds a byte that memcached
-    /// takes for structure (≤ 0x20, 0x7f), `prefix` + the 32 hex digits of the key's MD5, as
-    /// the C module folds long keys. `prefix` is legal and at most [`MAX_PREFIX`] bytes.
+    /// The key `prefix` + `key`. If it has [`FOLD_FROM`] bytes or more, or a byte that memcached
+    /// does not accept in keys (≤ 0x20 or 0x7f), it becomes `prefix` + the MD5 digest of `key` in
+    /// 32 hex digits. The stock module folds long keys in the same way. `prefix` must be legal and
+    /// have at most [`MAX_PREFIX`] bytes.
     ///
     /// # Errors
     /// [`Refusal::EmptyKey`].
@@ -28,7 +29,7 @@ impl WireKey {
         Self::from_parts([b"", prefix, key])
     }
 
-    /// The same for a key of which the first bytes, the mark, go in front of the prefix.
+    /// The same for a key whose first bytes, the mark, are sent in front of the prefix.
     ///
     /// # Errors
     /// [`Refusal::EmptyKey`].
@@ -65,17 +66,17 @@ impl WireKey {
     }
 }
 
-/// For log lines: printable whatever the bytes are.
+/// For log lines. The text is printable for all bytes.
 impl std::fmt::Display for WireKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.as_bytes().escape_ascii().fmt(f)
     }
 }
 
-/// True when every byte can stand in a key: memcached ends a key at a blank or a line end, and
-/// other control bytes have no business in one.
+/// True if memcached accepts every byte in a key. It ends a key at a blank or a line end. Other
+/// control characters are not accepted either.
 pub(crate) fn is_legal(bytes: &[u8]) -> bool {
-    // No early exit, so that the compiler can look at many bytes at once.
+    // There is no early exit, so that the compiler can check many bytes at once.
     !bytes
         .iter()
         .fold(false, |bad, &byte| bad | (byte <= b' ') | (byte == 0x7f))
@@ -115,7 +116,7 @@ mod tests {
         assert_eq!(WireKey::new(b"p:", b"").unwrap_err(), Refusal::EmptyKey);
     }
 
-    /// The digests are what `md5sum` says of the same bytes.
+    /// The digests are what `md5sum` prints for the same bytes.
     #[test]
     fn long_keys_are_folded_as_the_c_module_does() {
         let folded = WireKey::new(b"", &[b'k'; 250]).unwrap();

@@ -1,25 +1,25 @@
-//! KeyParts: a key argument of the script, `[pool =>] key [=> expire]`, cut into its parts.
+//! `KeyParts` are the parts of a key argument of the script, `[pool =>] key [=> expire]`.
 //!
-//! It sees the text of the configuration only, never what a variable expands to, so that no caller
-//! chooses a pool or a lifetime.
+//! Only the text of the configuration is cut, never the value of a variable. So no caller can
+//! choose a pool or a lifetime.
 
 /// The parts of a key argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyParts<'a> {
-    /// The declared pool that was named, if one was.
+    /// The declared pool that the argument names, if it names one.
     pub pool: Option<&'a str>,
-    /// The key's text, a format string; never empty.
+    /// The text of the key, a format string. It is never empty.
     pub key: &'a str,
-    /// The lifetime's text, a format string or a number; empty = default.
+    /// The text of the lifetime, a format string or a number. If it is empty, the default is used.
     pub expire: Option<&'a str>,
 }
 
-/// Why a key argument is not accepted; its `Display` is what the operator reads.
+/// Why a key argument is refused. Its `Display` is the text for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadKey(String);
 
 impl BadKey {
-    /// Not accepted because of `why`, which also says what is.
+    /// Refuses an argument. `why` says the reason and what is accepted.
     pub(crate) fn because(why: String) -> Self {
         Self(why)
     }
@@ -32,12 +32,12 @@ impl std::fmt::Display for BadKey {
 }
 
 impl<'a> KeyParts<'a> {
-    /// Cuts `text` at every `=>` that stands outside parentheses; blanks of the text around
-    /// the parts are dropped. The first part is a pool if `is_pool` says that it is declared.
+    /// Cuts `text` at every `=>` outside of parentheses, and drops the blanks around the parts. The
+    /// first part is a pool if `is_pool` says so.
     ///
     /// # Errors
-    /// [`BadKey`] for an empty key, for more parts than pool, key and lifetime, and for three
-    /// parts of which the first is no pool.
+    /// [`BadKey`] for an empty key, for more than three parts, and for three parts of which the
+    /// first is not a pool.
     pub(crate) fn cut(text: &'a str, is_pool: impl Fn(&str) -> bool) -> Result<Self, BadKey> {
         let parts: Vec<&str> = parts(text).into_iter().map(blanks_off).collect();
         let found = match parts[..] {
