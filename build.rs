@@ -25,7 +25,7 @@ const SYMBOLS_HEAD: &str = "\
  * Written by build.rs. Do not edit.
  */";
 
-/// What the header says of the structure that it does not define.
+/// The forward declaration of the structure that this header does not define.
 const DECLARATIONS: &str = "\
 /**
  * What a module offers: Kamailio's own structure (core/sr_module.h).
@@ -63,14 +63,14 @@ fn write(path: &str, header: Result<String, Error>) {
     println!("cargo::rerun-if-changed={path}");
     let header = match header {
         Ok(header) => header,
-        // The compiler reports the same mistake, with better words.
+        // The compiler reports the same error in clearer words.
         Err(Error::ParseSyntaxError { .. }) => return,
         Err(error) => panic!("{path}: {error}"),
     };
     if fs::read_to_string(path).is_ok_and(|present| present == header) {
         return;
     }
-    // A source tree that is not writable can still be built.
+    // The build also works in a source tree that is not writable.
     let folder = Path::new(path).parent().expect("a header lies in a folder");
     if let Err(error) = fs::create_dir_all(folder).and_then(|()| fs::write(path, header)) {
         println!("cargo::warning={path} is not up to date: {error}");
@@ -110,14 +110,14 @@ fn layout_header() -> Result<String, Error> {
     config.sys_includes = vec!["stdint.h".into()];
     config.export.include = items.names.clone();
     config.export.rename = items.c_names.clone();
-    // Atomic in Rust only.
+    // In C they are not atomic.
     let rename = &mut config.export.rename;
     rename.insert("AtomicI32".into(), "int".into());
     let header = generate(Builder::new().with_config(config).with_src(copy))?;
     Ok(items.in_comments(header))
 }
 
-/// What both headers have in common.
+/// The configuration that both headers share.
 fn config(head: &str, include_guard: &str) -> Config {
     Config {
         language: Language::C,

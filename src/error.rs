@@ -1,77 +1,78 @@
-//! Error: why an operation has no answer, and what follows from that.
+//! `Error` is why an operation has no answer, and what follows from that.
 //!
-//! A miss is not an error: it is an answer. What stands here is "could not ask" and "may not ask,
-//! or a bad answer". The questions that follow are answered beside the enum, nowhere else: is the
-//! connection still in step, does the failure count against the server, may another server be
-//! asked. Which word the script sees says [`Status`](crate::status::Status).
+//! A miss is an answer and not an error. An error means that the server could not be asked, that
+//! the request is not allowed, or that the reply is bad. What follows is decided here and nowhere
+//! else: whether the connection is still in step, whether the failure counts against the server,
+//! and whether another server may be asked. [`Status`](crate::status::Status) has the word for the
+//! script.
 
 use std::fmt;
 use std::io;
 
-/// Why an operation came to nothing.
+/// Why an operation has no answer.
 #[derive(Debug)]
 pub enum Error {
-    /// The operation's deadline passed while it was doing this.
+    /// The time for the operation was over while it was waiting for this.
     Timeout(Waiting),
-    /// Another worker is waiting for the server already; it was not asked.
+    /// Another worker is already waiting for this server, so the server was not asked.
     Busy,
-    /// There is no connection to the server, or it ended before any byte of the reply.
+    /// There is no connection to the server, or it was lost before the first byte of the reply.
     Down(Down),
-    /// The caller asked for something that must not go on the wire.
+    /// The caller asked for something that must not be sent.
     Refused(Refusal),
-    /// memcached does not store a value of this size (its option `-I`).
+    /// memcached does not store values of this size (its option `-I`).
     TooLarge,
-    /// The stored value cannot be counted: it is no unsigned 64-bit decimal number.
+    /// The stored value cannot be counted, because it is not an unsigned 64-bit decimal number.
     NotANumber,
-    /// memcached answered `SERVER_ERROR`; its text, made printable.
+    /// memcached answered `SERVER_ERROR` with this text, which was made printable.
     ServerError(Box<str>),
-    /// The reply was not one to this request; the connection is out of step.
+    /// The bytes received are not a reply to this request. The connection is out of step.
     Garbled(&'static str),
 }
 
-/// What an operation was waiting for when its time was up.
+/// What an operation was waiting for when its time was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
     /// The connection to the server.
     Connect,
-    /// Room in the socket for the request.
+    /// Space in the socket's buffer for the request.
     Send,
     /// The reply.
     Receive,
 }
 
-/// How a server was found to be unreachable.
+/// Why a server cannot be reached.
 #[derive(Debug)]
 pub enum Down {
     /// It is out of service: inactive after failures, or disabled by an operator.
     OutOfService,
-    /// No address of its name is known.
+    /// Its name has no address.
     Unresolved,
     /// Connecting failed.
     Connect(io::Error),
-    /// The connection broke before any byte of the reply.
+    /// The connection was lost before the first byte of the reply.
     Lost(io::Error),
-    /// The server closed the connection before any byte of the reply.
+    /// The server closed the connection before the first byte of the reply.
     Closed,
 }
 
-/// Why a request was not sent at all.
+/// Why a request was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Empty keys cannot be sent.
+    /// The key is empty.
     EmptyKey,
-    /// The key does not fit the evaluation buffer, or could not be evaluated.
+    /// The key does not fit into the evaluation buffer, or it could not be evaluated.
     UnusableKey,
-    /// A lifetime that is no decimal number of seconds, or negative.
+    /// The lifetime is negative, or not a decimal number of seconds.
     Lifetime,
-    /// An operand that is no integer.
+    /// The operand is not an integer.
     Operand,
     /// The value is longer than [`MAX_VALUE`](crate::wire::protocol::MAX_VALUE).
     Value,
 }
 
 impl Error {
-    /// True when the reply was read to its end, so that the connection can serve on.
+    /// True if the reply was read to its end, so that the connection can be used again.
     pub fn in_step(&self) -> bool {
         matches!(
             self,
@@ -79,13 +80,13 @@ impl Error {
         )
     }
 
-    /// True when the server that was asked, not the caller or the data, is to blame.
+    /// True if the server is at fault, and not the caller or the data.
     pub(crate) fn counts_against_server(&self) -> bool {
         matches!(self, Self::Timeout(_) | Self::Down(_) | Self::Garbled(_))
     }
 
-    /// True when a stand-in may be asked in place of the server: it might answer, and this one
-    /// cannot have done what was asked, or doing it twice is `repeatable`.
+    /// True if a stand-in may be asked in place of the server. It must be able to answer, and the
+    /// server must not have done the operation already, unless the operation is `repeatable`.
     pub(crate) fn allows_stand_in(&self, repeatable: bool) -> bool {
         match self {
             Self::Busy
@@ -96,8 +97,8 @@ impl Error {
         }
     }
 
-    /// True when the connection had been closed by the other side, as a restart does to an
-    /// idle one; the operation may then be tried on a new connection.
+    /// True if the other side had closed the connection, as a server that restarts does with idle
+    /// ones. The operation may then be repeated on a new connection.
     pub fn is_hangup(&self) -> bool {
         matches!(self, Self::Down(Down::Lost(_) | Down::Closed))
     }
@@ -109,7 +110,7 @@ impl From<Refusal> for Error {
     }
 }
 
-/// The reason, without the status word in front of it.
+/// The reason, without the word of the status.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,5 @@
-//! What benches, fuzzing and the tests of `tests/` use of this library; no promise to anybody else.
+//! What the benches, the fuzzing and the tests in `tests/` use of this library. It may change at
+//! any time.
 
 use crate::config::Parameter;
 

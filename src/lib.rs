@@ -40,7 +40,7 @@
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(unreachable_pub)]
-// Much of the core has no user but the host.
+// Much of the library is used only by `kamailio`, which is left out without the feature `module`.
 #![cfg_attr(not(feature = "module"), allow(dead_code, unused_imports))]
 
 #[cfg(not(target_pointer_width = "64"))]

@@ -1,50 +1,51 @@
-//! Status: the one word that says what an operation came to.
+//! `Status` is one word for the result of an operation.
 //!
-//! `$mcst`, log lines and RPC replies all use these words, so that a missing key and a dead
-//! server never look alike. Three groups: answers, could not ask, may not ask or bad answer.
+//! `$mcst`, log lines and RPC replies all use these words, so a missing key and a dead server never
+//! look alike. There are three groups: the server has answered, the server could not be asked, and
+//! the request is not allowed or the reply is bad.
 
 use std::fmt;
 
 use crate::error::Error;
 
-/// What the last operation of this process came to.
+/// The result of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Read: the key was there.
+    /// The key was found and read.
     Hit,
-    /// The key was not there.
+    /// The key was not found.
     Miss,
-    /// Written.
+    /// The value was stored.
     Stored,
-    /// Not written: an existing value stays (`mode=1`).
+    /// The value was not stored, because there is one already (`mode=1`).
     NotStored,
-    /// Deleted.
+    /// The key was deleted.
     Deleted,
     /// The lifetime was changed.
     Touched,
-    /// Counted up or down.
+    /// The value was counted up or down.
     Counted,
-    /// The deadline passed.
+    /// The time for the operation was over.
     Timeout,
-    /// The server is not answering somebody else; nobody asked it again.
+    /// Another worker is already waiting for this server, so the server was not asked.
     Busy,
     /// The server cannot be reached.
     Down,
-    /// The request was not sent: it cannot be expressed, or must not be.
+    /// The request was not sent, because it is impossible or not allowed.
     Refused,
-    /// The server does not store values of this size.
+    /// memcached does not store values of this size.
     TooLarge,
     /// The stored value cannot be counted.
     NotANumber,
-    /// The server answered `SERVER_ERROR`.
+    /// memcached answered `SERVER_ERROR`.
     ServerError,
-    /// The reply made no sense.
+    /// The bytes received are not a reply to the request.
     Garbled,
 }
 
-/// What an operation was answered, which has a word.
+/// The answer to an operation, for which there is a word.
 pub trait Outcome {
-    /// The word.
+    /// The status of this answer.
     fn status(&self) -> Status;
 }
 
@@ -55,7 +56,7 @@ impl Outcome for Status {
 }
 
 impl Status {
-    /// What an operation came to.
+    /// The status of a result.
     #[inline(always)]
     pub fn of<T: Outcome>(result: &Result<T, Error>) -> Self {
         match result {
@@ -64,7 +65,7 @@ impl Status {
         }
     }
 
-    /// What an operation without an answer came to.
+    /// The status of an operation that failed.
     pub(crate) fn of_error(error: &Error) -> Self {
         match error {
             Error::Timeout(_) => Self::Timeout,
@@ -78,7 +79,7 @@ impl Status {
         }
     }
 
-    /// The word itself.
+    /// The word for scripts, log lines and RPC replies.
     pub fn word(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -99,7 +100,7 @@ impl Status {
         }
     }
 
-    /// Every word there is.
+    /// All of them.
     const ALL: [Self; 15] = [
         Self::Hit,
         Self::Miss,
@@ -118,18 +119,19 @@ impl Status {
         Self::Garbled,
     ];
 
-    /// A number for shared memory, never 0.
+    /// A number for shared memory. It is never 0.
     pub fn code(self) -> u32 {
         self as u32 + 1
     }
 
-    /// The status that has this number.
+    /// The status with this number.
     pub fn from_code(code: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.code() == code)
     }
 
-    /// True for what the core is told as a failed assignment: the script asked for something
-    /// that cannot be. Outages and negative answers are not: the core would log two lines for each.
+    /// True if the core is told that the assignment failed, because the script asked for something
+    /// impossible. Outages and negative answers are not reported to the core, which would log two
+    /// lines for each.
     pub fn fails_assignment(self) -> bool {
         matches!(self, Self::Refused | Self::TooLarge | Self::NotANumber)
     }
