@@ -138,10 +138,12 @@ matrix: test-dependencies ## System tests in the Kamailio of Debian 11, 12, 13 a
 	tests/matrix/install
 
 .PHONY: lint
-lint: lint-dependencies ## Format, clippy, a build without Kamailio, the C headers, the scripts
+lint: lint-dependencies ## Format, clippy, build without Kamailio, documentation, C headers, scripts
 	@cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo check --locked --no-default-features
+	RUSTDOCFLAGS='-D warnings' \
+		cargo doc --locked --quiet --workspace --no-deps --document-private-items
 	# The build has just written the headers. A difference means that somebody forgot to commit them.
 	if [[ $$(git ls-files --modified --others --exclude-standard $(headers)) ]]; then
 		git diff -- $(headers)

@@ -40,6 +40,8 @@
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(unreachable_pub)]
+// The documentation is for maintainers: it is built with private items, so links may lead to them.
+#![allow(rustdoc::private_intra_doc_links)]
 // Much of the library is used only by `kamailio`, which is left out without the feature `module`.
 #![cfg_attr(not(feature = "module"), allow(dead_code, unused_imports))]
 
