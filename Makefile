@@ -1,11 +1,11 @@
-# What a person or CI does with this module, by name; `make` alone lists it. Recipes are small bash
-# scripts. Overrides: DESTDIR and MODULES_DIR for install and uninstall, MCT_CACHE for the folder in
-# which tools, Debian trees and the old C library are kept between runs.
+# Everything that a person or CI does with this module. `make` alone lists the targets. Recipes are
+# short bash scripts. Variables to set: DESTDIR and MODULES_DIR for install and uninstall; MCT_CACHE
+# for the folder that keeps tools, Debian trees and the old C library between runs.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.NOTPARALLEL: # packages first, then what needs them
+.NOTPARALLEL: # packages must be installed before what needs them
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -18,25 +18,27 @@ headers := include tests/layout/kamailio_layout.h
 triple = $(shell rustc -vV | sed -n 's/^host: //p')
 version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-# A linker; what we live in and talk to; what the stock C module needs besides itself; what sends
-# the calls.
+# A linker; the host and the servers; what the stock module needs besides itself; a program that
+# sends calls.
 packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-sqlite-modules memcached \
 	nutcracker libsasl2-2 sip-tester sqlite3
-# The clients whose placement of keys ours is compared with; libmc comes by tests/peers/install.
+# The clients with which we compare the placement of keys. tests/peers/install fetches one more,
+# libmc.
 test_packages := libmemcached-dev python3-venv
 lint_packages := shellcheck
 bench_packages := valgrind strace
 sanitize_packages := valgrind
 
-# Tools that Rust has and Debian has not, built once into the cache folder.
+# Tools that are written in Rust and not packaged in Debian. They are built once, into the cache
+# folder.
 cargo_deb := cargo-deb@3.8.0
 cargo_fuzz := cargo-fuzz@0.13.2
 tool = $(cache)/tools/$(1)/bin/$(firstword $(subst @, ,$(1)))
 
-# What the tests load; the matrix takes the portable one.
+# The module that the tests load. The matrix loads the portable one.
 MCT_MODULE ?= $(module)
-# How many tests run at the same time. Most of them wait most of the time: on 2 processors 8 at once
-# take a third of the time of 2, and more than 8 take no less.
+# How many tests run at the same time. Most tests wait most of the time: with 2 processors, 8 at a
+# time finish in a third of the time that 2 at a time need, and more than 8 are not faster.
 export RUST_TEST_THREADS ?= 8
 
 .PHONY: help
@@ -82,7 +84,8 @@ build: ## Build the module for this host: target/release/memcached.so
 	@cargo build --release --locked
 	$(call put,$(target)/release/$(library),$(module))
 
-# A running server may have the old file mapped: it keeps it, the name moves on to the new one.
+# A running server may have the old file mapped. It keeps that one, while the name leads to the new
+# one.
 define put
 	cp $(1) $(2).new
 	mv $(2).new $(2)
@@ -94,7 +97,7 @@ portable: ## Build it for every host with glibc 2.31 or later: target/portable/m
 	flags=$$(printf -- '-Clink-arg=%s\x1f' $$link)
 	flags+=--remap-path-prefix=$(CURDIR)=.$$'\x1f'
 	flags+=--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo
-	# Naming the target keeps these flags away from build scripts and from the folder of plain builds.
+	# With a named target, these flags do not reach build scripts or the folder of plain builds.
 	CARGO_ENCODED_RUSTFLAGS=$$flags CARGO_PROFILE_RELEASE_STRIP=debuginfo \
 		cargo build --release --locked --target $(triple)
 	mkdir -p $(dir $(portable))
@@ -122,8 +125,8 @@ systest: build ## Tests with real Kamailio and memcached
 test: test-dependencies build ## All tests, with what they need installed first
 	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --workspace
 
-# Miri gets what has something for it and opens no socket: the callbacks, and what lies in shared
-# memory. What is meant to last until the end is no leak.
+# Miri runs the tests that it can check and that open no socket: the callbacks and the shared
+# memory. Memory that is kept until the end is not a leak.
 .PHONY: sanitize
 sanitize: sanitize-dependencies build ## Look for undefined behaviour: Miri, AddressSanitizer, valgrind
 	@MIRIFLAGS=-Zmiri-ignore-leaks timeout 900 cargo +nightly miri test --locked --lib -- \
@@ -144,7 +147,7 @@ lint: lint-dependencies ## Format, clippy, build without Kamailio, documentation
 	cargo check --locked --no-default-features
 	RUSTDOCFLAGS='-D warnings' \
 		cargo doc --locked --quiet --workspace --no-deps --document-private-items
-	# The build has just written the headers. A difference means that somebody forgot to commit them.
+	# The build has just written the headers. If they differ, somebody forgot to commit them.
 	if [[ $$(git ls-files --modified --others --exclude-standard $(headers)) ]]; then
 		git diff -- $(headers)
 		echo "a header is out of date: commit what the build wrote: $(headers)" >&2
@@ -160,7 +163,7 @@ fuzz: $(call tool,$(cargo_fuzz)) ## Fuzz each target for FUZZ_SECONDS (60)
 	done
 
 .PHONY: bench bench-faults
-bench: bench-dependencies build ## Speed: ours, the stock C module, a plain loop
+bench: bench-dependencies build ## Speed: ours, the stock module, a plain loop
 	@cargo bench --locked --bench exchange
 bench-faults: bench-dependencies build ## What a dead or slow server costs
 	@cargo bench --locked --bench faults
@@ -177,8 +180,9 @@ deb-check: deb ## Install the package in each of these Debians, remove it again
 $(cache)/tools/%:
 	@cargo install --locked --quiet --root $(cache)/tools/$(firstword $(subst /, ,$*)) $(firstword $(subst /, ,$*))
 
-# The module's folder: named by hand, or known to the Kamailio here, or where packages and `make
-# install` of Kamailio put it. Below DESTDIR only what is there counts, not what this host runs.
+# The module's folder: MODULES_DIR, or the folder of the Kamailio that is installed here, or where
+# packages and Kamailio's own `make install` put it. With DESTDIR, only folders below it count, and
+# not the Kamailio that is installed here.
 define find_folder
 	folders=($(MODULES_DIR))
 	if ! (($${#folders[@]})); then
@@ -196,12 +200,13 @@ define find_folder
 	here=$(DESTDIR)$$folder
 	divert=(dpkg-divert --quiet --local --rename --divert $$folder/memcached.so.stock)
 	[[ -z "$(DESTDIR)" ]] || divert+=(--root=$(DESTDIR))
-	# Where dpkg keeps the folder, dpkg must know: the stock package may come, go or be upgraded
-	# while ours is in place.
+	# If dpkg owns the folder, it must know about our file, because the stock package may be installed,
+	# removed or upgraded meanwhile.
 	diverted() { dpkg-query --admindir=$(DESTDIR)/var/lib/dpkg -S "$$folder" >/dev/null 2>&1; }
 endef
 
-# Ours lies under its own name and memcached.so is a link to it: so ours is never taken for stock.
+# Our file has a name of its own, and memcached.so is a link to it. So it is never taken for the
+# stock module.
 .PHONY: install
 install: ## Put the module into Kamailio's folder, keep the stock module aside
 	@[[ -e $(MCT_MODULE) ]] || { echo "$(MCT_MODULE) does not exist: run make build first" >&2; exit 1; }
