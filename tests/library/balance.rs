@@ -1,7 +1,8 @@
-//! Balance and stability, within bounds: how evenly 1, 3, 10 and 100 servers
-//! share a million keys, and how many keys move when a server joins or leaves.
-//! The bounds follow from how each distribution works. The measured numbers
-//! are printed here and drawn in `tests/bench/balance.svg`.
+//! Checks that shares are even and that few keys move: how 1, 3, 10 and 100 servers share a million
+//! keys, and how many keys change server when a server joins or leaves.
+//!
+//! The limits follow from the way each distribution works. The test prints the measured numbers,
+//! and `tests/bench/balance.svg` shows them.
 
 #[path = "../bench/measure.rs"]
 mod measure;
@@ -10,7 +11,7 @@ use kamailio_memcached::internals::Distribution;
 use kamailio_memcached::internals::Distribution::*;
 use measure::Measurement;
 
-/// Unoptimised builds take their time; a tenth shows the same within the bounds.
+/// Builds without optimisation are slow. A tenth of the keys also stays within the limits.
 const KEYS: usize = if cfg!(debug_assertions) {
     100_000
 } else {
@@ -45,9 +46,9 @@ fn keys_are_shared_evenly_and_few_of_them_move() {
     }
 }
 
-/// What a pool of one size may show.
+/// The limits for a pool of one size.
 struct Expected {
-    /// How far a server's share may be from the fair one, which is 1.
+    /// How far a server's share may differ from the fair share, which is 1.
     deviation: f64,
     joining: Range,
     leaving: Range,
@@ -70,10 +71,10 @@ impl Expected {
         }
     }
 
-    /// The length of a server's arcs spreads like 1/√points; four times that
-    /// holds for a hundred servers at once. Only the keys of the one server
-    /// should move, but single precision may round every share of a weighted
-    /// ring from 40 texts to 39 or back, which moves that many more.
+    /// The share of a server varies like 1/√points. Four times that is enough for a hundred
+    /// servers. Only the keys of one server should move. But in single precision the share of every
+    /// server on a weighted ring may be rounded from 40 texts to 39 or back, and that moves as many
+    /// keys more.
     fn of_ring(points: f64, servers: usize, rounding: f64) -> Expected {
         let deviation = 4.0 / f64::sqrt(points);
         let one_of = |servers: usize| {
@@ -94,7 +95,7 @@ impl Expected {
         }
     }
 
-    /// Even up to chance, and nearly all keys move: that is modula's price.
+    /// Shares are even except for chance, and nearly all keys move. That is the price of modula.
     fn of_modula(servers: usize) -> Expected {
         let all_but = |stay: f64| Range(1.0 - stay - 0.01, 1.0 - stay + 0.01);
         Expected {

@@ -1,8 +1,8 @@
-//! Placement beside the programs it imitates: for every case of the vectors,
-//! every key must land on the server that libmemcached, libmc or twemproxy
-//! chose. The vectors lie in `tests/vectors/distribution`, or in the folder
-//! that `MCT_VECTORS` names. A case or setting this file does not understand
-//! is a failure, never skipped.
+//! Compares placement with the programs that it imitates: in every case of the vectors, every key
+//! must belong to the server that libmemcached, libmc or twemproxy chose.
+//!
+//! The vectors are in `tests/vectors/distribution`, or in the folder that `MCT_VECTORS` names. A
+//! case or a setting that this file does not understand is a failure and never skipped.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,15 +14,15 @@ use kamailio_memcached::internals::{
 };
 use serde_json::{Map, Value};
 
-/// Settings of the original programs that the module has no parameter for,
-/// each with the reason. Empty: what has no parameter of the same name is a
-/// pair of `distribution` and `hash`, or the order of the servers.
+/// Settings of the original programs that the module cannot express, each with the reason. There
+/// are none: a setting without a parameter of its name is a pair of `distribution` and `hash`, or
+/// the order of the servers.
 const INEXPRESSIBLE: &[(&str, &str)] = &[];
 
-/// twemproxy closes the connection on longer keys; the module never sends one.
+/// twemproxy closes the connection if a key is longer. The module never sends such a key.
 const MAX_KEY: usize = 250;
 
-/// How many keys of a failing case are shown.
+/// The number of wrong keys that a failure shows.
 const SHOWN: usize = 5;
 
 #[test]
@@ -80,7 +80,7 @@ fn every_hash_of_every_key_is_libmemcacheds() {
     }
 }
 
-/// The files of the folder.
+/// The files with vectors.
 struct Vectors {
     folder: PathBuf,
     keys: Vec<String>,
@@ -121,7 +121,7 @@ impl Vectors {
     }
 }
 
-/// A case with its list of servers.
+/// A case and its servers.
 struct Case<'v> {
     settings: &'v Map<String, Value>,
     servers: Vec<&'v Value>,
@@ -166,7 +166,7 @@ impl<'v> Case<'v> {
             .any(|server| server["weight"].as_u64().unwrap_or(1) > 1)
     }
 
-    /// The first setting that is not one of `known`.
+    /// Fails for the first setting that is not in `known`.
     fn unknown_setting(&self, known: &[&str]) -> Result<(), String> {
         let known = |name: &str| ["list", "map"].contains(&name) || known.contains(&name);
         match self.settings.keys().find(|name| !known(name)) {
@@ -175,7 +175,7 @@ impl<'v> Case<'v> {
         }
     }
 
-    /// The servers as an operator writes them, each with its index in the case.
+    /// The servers as operators write them, each with its index in the case.
     fn servers(&self, aliases: bool) -> Vec<(usize, ServerSpec)> {
         let written = self.servers.iter().map(|server| {
             let weight = server["weight"].as_u64().unwrap_or(1);
@@ -198,18 +198,18 @@ impl<'v> Case<'v> {
     }
 }
 
-/// The module set up like the program of a case.
+/// The module, configured like the program of a case.
 struct Imitation {
     placement: Placement,
-    /// Each server with its index in the case.
+    /// Each server, with its index in the case.
     servers: Vec<(usize, ServerSpec)>,
-    /// Out of the ring (`failover=2`).
+    /// These servers are not on the ring (`failover=2`).
     ejected: Vec<usize>,
-    /// On the ring, but not to be used (`failover=1`).
+    /// These servers are on the ring but may not be used (`failover=1`).
     dead: Vec<usize>,
 }
 
-/// The setup, or the setting that has none.
+/// Configures the module for a case, or names the setting that it cannot express.
 type Imitate = fn(&Case) -> Result<Imitation, String>;
 
 fn libmemcached(case: &Case) -> Result<Imitation, String> {
@@ -223,8 +223,8 @@ fn libmemcached(case: &Case) -> Result<Imitation, String> {
         "sort",
         "eject",
     ])?;
-    // A weight above 1 turns an unweighted ring into a weighted one, points
-    // only, unless the servers are there before the ring is asked for.
+    // A weight above 1 makes an unweighted ring a weighted one, but only its points, and only if
+    // the servers are not configured before the distribution.
     let becomes_weighted = case.has_weights() && !case.flag("servers_first");
     let (distribution, chooses_md5) = match case.text("dist") {
         Some("default" | "modula") => (Distribution::Modula, false),
@@ -236,7 +236,7 @@ fn libmemcached(case: &Case) -> Result<Imitation, String> {
         Some("spyw") => (Distribution::SpyWeighted, true),
         dist => return Err(format!("dist {dist:?} of this list")),
     };
-    // Switching a weighted ring on replaces the hash that was set before it.
+    // To choose a weighted ring replaces the hash that was set before.
     let hash = match case.text("hash") {
         Some(_) if chooses_md5 && !case.flag("after") => "md5",
         None if chooses_md5 => "md5",
@@ -306,7 +306,8 @@ fn nutcracker(case: &Case) -> Result<Imitation, String> {
 }
 
 impl Imitation {
-    /// The keys that land elsewhere than in `map`: number, expected, found.
+    /// The keys that do not belong to the server in `map`: the number of the key, the expected
+    /// server, the server found.
     fn differences(&self, keys: &[String], map: &str) -> Vec<(usize, char, char)> {
         assert_eq!(map.chars().count(), keys.len(), "one character per key");
         let (cases, servers): (Vec<usize>, Vec<ServerSpec>) = self.servers.iter().cloned().unzip();

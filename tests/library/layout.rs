@@ -1,5 +1,5 @@
-//! The two generated headers, seen by a C compiler. Programs that include them check the mirrored
-//! structures' sizes and offsets against Kamailio's own, and read what the built module exports.
+//! Checks the two generated headers with a C compiler. The programs that include them compare sizes
+//! and offsets of our structures with Kamailio's own, and read what the built module exports.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -22,7 +22,7 @@ fn output(command: &mut Command) -> Output {
     output.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
 }
 
-/// Compiles a program; the mirrored structures are those of the header next to it.
+/// Compiles a program. It includes the header of the structures, which is in the same folder.
 fn compile(source: &Path, scratch: &Scratch) -> PathBuf {
     let program = scratch.join("program");
     let mut command = compiler();
@@ -34,7 +34,7 @@ fn compile(source: &Path, scratch: &Scratch) -> PathBuf {
     program
 }
 
-/// Runs a program: whether it was content, and what it said.
+/// Runs a program. Returns whether it succeeded, and its output.
 fn run(command: &mut Command) -> (bool, String) {
     let ran = output(command);
     let said = [ran.stdout, ran.stderr].concat();

@@ -1,8 +1,8 @@
-//! A session on arbitrary bytes: any requests, any split, any end.
+//! Feeds a session with any bytes: for any requests, in any pieces, with any end.
 //!
-//! What must hold: it never panics; a value is made of bytes that arrived; how they were split
-//! changes nothing; no reply is owed any more only when exactly the replies asked for were received;
-//! and then the next reply is read properly.
+//! The session must never panic. A value must consist of bytes that arrived. The result must not
+//! depend on the pieces. Only if exactly the expected replies have arrived, the session may be
+//! ready for the next request, and then it must read the next reply correctly.
 //!
 //! `cargo +nightly fuzz run --fuzz-dir tests/fuzz reply -- -dict=tests/fuzz/reply.dict -max_len=6000`
 
@@ -17,7 +17,7 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Debug, Arbitrary)]
 struct Exchange<'a> {
     first: Kind,
-    /// Asked before the first reply has come.
+    /// Requested before the first reply has arrived.
     others: Vec<Kind>,
     end: End,
     pieces: Vec<u8>,
@@ -64,7 +64,7 @@ impl Kind {
     }
 }
 
-/// What comes after the last byte.
+/// What follows the last byte.
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum End {
     Closed,
@@ -72,8 +72,8 @@ enum End {
     Silence,
 }
 
-/// Gives `bytes` out in pieces of the given sizes, again and again; with no sizes, as much at a
-/// time as is asked for.
+/// The source of `bytes`: it gives them in pieces of these sizes, again and again. Without sizes it
+/// gives as much as there is room for.
 struct Pieces<'a> {
     bytes: &'a [u8],
     sizes: &'a [u8],
@@ -83,7 +83,7 @@ struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// One more piece into the session's room; an error if there is none.
+    /// Gives the session one more piece. Returns an error if there is none.
     fn give(&mut self, session: &mut Session, value: &mut Vec<u8>) -> Result<(), Error> {
         let room = session.room(value);
         assert!(!room.is_empty(), "no room to receive into");
@@ -109,14 +109,14 @@ impl Pieces<'_> {
     }
 }
 
-/// What came of it, in words that can be compared.
+/// A result, in a form that can be compared.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     reply: String,
     value: Option<Vec<u8>>,
 }
 
-/// The next reply that is owed.
+/// Reads the next reply.
 fn read(session: &mut Session, source: &mut Pieces<'_>) -> Outcome {
     let mut value = b"old".to_vec();
     let reply = loop {
@@ -139,7 +139,7 @@ fn read(session: &mut Session, source: &mut Pieces<'_>) -> Outcome {
     }
 }
 
-/// All replies until one fails; whether the session is fit for more.
+/// Reads all replies until one fails. Returns true if the session can be used further.
 fn read_all(kinds: &[Kind], session: &mut Session, source: &mut Pieces<'_>) -> (Vec<Outcome>, bool) {
     let key = WireKey::new(b"", b"k").expect("not empty");
     for kind in kinds {
