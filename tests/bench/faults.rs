@@ -5,7 +5,7 @@
 //! started again. The table goes to standard output and to `bench/faults.md` in the
 //! target folder.
 
-mod node;
+mod pair;
 mod run;
 mod table;
 
@@ -15,7 +15,7 @@ use std::{io, thread};
 
 use support::sip::Pending;
 
-use node::Node;
+use pair::Pair;
 use table::{Table, number};
 
 /// The most that the C module needs is 80 s.
@@ -45,61 +45,61 @@ fn main() -> io::Result<()> {
     run::end_after(LIMIT);
     let with_ours = run::has_module();
     let (ours, stock) = thread::scope(|scope| {
-        let ours = with_ours.then(|| scope.spawn(|| measure(&Node::start(false))));
-        let stock = scope.spawn(|| measure(&Node::start(true)));
+        let ours = with_ours.then(|| scope.spawn(|| measure(&Pair::start(false))));
+        let stock = scope.spawn(|| measure(&Pair::start(true)));
         let ours = ours.map(|thread| thread.join().expect("ours is measured"));
         (ours, stock.join().expect("the C module is measured"))
     });
     run::publish("faults.md", &page(ours.as_ref(), &stock))
 }
 
-fn measure(node: &Node) -> Figures {
+fn measure(pair: &Pair) -> Figures {
     // Every worker has its connection.
-    node.recovery(Instant::now());
+    pair.recovery(Instant::now());
 
-    let lines = || node.kamailio.log().lines().count();
+    let lines = || pair.kamailio.log().lines().count();
     let quiet = lines();
-    node.memcached.pause();
+    pair.memcached.pause();
     let mut bystanders: Vec<Pending> = Vec::new();
-    node.gets(AT_ONCE, || {
-        bystanders.push(node.bystander());
+    pair.gets(AT_ONCE, || {
+        bystanders.push(pair.bystander());
         thread::sleep(BYSTANDERS);
     });
     let bystander = bystanders
         .into_iter()
-        .map(|pending| node.answered(pending))
+        .map(|pending| pair.answered(pending))
         .max();
-    let first = node.later(1);
+    let first = pair.later(1);
     // Where one operation takes seconds, a hundred teach nothing new.
     let further = if first < Duration::from_millis(100) {
         100
     } else {
         0
     };
-    let later = node.later(further).max(first);
-    node.memcached.resume();
-    let (recovery, failed) = node.recovery(Instant::now());
+    let later = pair.later(further).max(first);
+    pair.memcached.resume();
+    let (recovery, failed) = pair.recovery(Instant::now());
     let failed = failed + AT_ONCE + 1 + further;
     let lines = lines() - quiet;
 
-    node.memcached.pause();
-    let ten = node.ten();
-    node.memcached.resume();
-    let (again, _) = node.recovery(Instant::now());
+    pair.memcached.pause();
+    let ten = pair.ten();
+    pair.memcached.resume();
+    let (again, _) = pair.recovery(Instant::now());
 
-    node.memcached.kill();
+    pair.memcached.kill();
     // The first finds a closed connection, the next ones a closed port.
     for _ in 0..3 {
-        node.sweep();
+        pair.sweep();
     }
-    node.memcached.restart();
+    pair.memcached.restart();
     let restarted = Instant::now();
-    node.put();
-    let (recovery_restarted, _) = node.recovery(restarted);
+    pair.put();
+    let (recovery_restarted, _) = pair.recovery(restarted);
 
-    node.memcached.restart();
-    node.put();
-    let sweep = node.sweep();
+    pair.memcached.restart();
+    pair.put();
+    let sweep = pair.sweep();
 
     Figures {
         bystander: ms(bystander.unwrap_or_default()),

@@ -8,7 +8,7 @@ use support::sip::Pending;
 use support::{Kamailio, Memcached, Request};
 
 /// Above all that the C module needs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// How many workers it has.
 pub const WORKERS: usize = 4;
@@ -18,7 +18,7 @@ const PROCESS: &str = "$pp";
 const WORST: &str = "$var(worst)";
 
 /// Both servers.
-pub struct Node {
+pub struct Pair {
     pub kamailio: Kamailio,
     pub memcached: Memcached,
 }
@@ -30,9 +30,9 @@ pub struct Sweep {
     pub asked: usize,
 }
 
-impl Node {
+impl Pair {
     /// With the C module, or with the one under test; operations may take a second.
-    pub fn start(stock: bool) -> Node {
+    pub fn start(stock: bool) -> Pair {
         let memcached = Memcached::start();
         let builder = Kamailio::builder().children(WORKERS).memcached(&memcached);
         let builder = if stock {
@@ -49,12 +49,12 @@ impl Node {
             .script("ten", &"$var(x) = $mct(k);\n".repeat(10), &[])
             .script("later", LATER, &[WORST])
             .start();
-        let node = Node {
+        let pair = Pair {
             kamailio,
             memcached,
         };
-        node.put();
-        node
+        pair.put();
+        pair
     }
 
     /// Stores what the gets are to find.
@@ -65,7 +65,7 @@ impl Node {
     /// Sends so many gets at once, and returns when the last is answered; calls
     /// `meanwhile` every now and then until that is so.
     pub fn gets(&self, count: usize, mut meanwhile: impl FnMut()) {
-        let request = || Request::options().user("get").patience(PATIENCE);
+        let request = || Request::options().user("get").patience(LONGEST_WAIT);
         let pending: Vec<Pending> = (0..count).map(|_| self.kamailio.send(request())).collect();
         while !pending.iter().all(Pending::is_done) {
             meanwhile();
@@ -77,7 +77,8 @@ impl Node {
 
     /// A request that does not touch the cache.
     pub fn bystander(&self) -> Pending {
-        self.kamailio.send(Request::options().patience(PATIENCE))
+        self.kamailio
+            .send(Request::options().patience(LONGEST_WAIT))
     }
 
     /// Waits for a response and tells how long it took.
@@ -91,7 +92,7 @@ impl Node {
     /// Ten gets in one request.
     pub fn ten(&self) -> Duration {
         self.kamailio
-            .run_with("ten", Request::options().patience(PATIENCE))
+            .run_with("ten", Request::options().patience(LONGEST_WAIT))
             .elapsed()
     }
 
@@ -99,7 +100,7 @@ impl Node {
     pub fn later(&self, count: usize) -> Duration {
         let request = Request::options()
             .header("X-N", count.to_string())
-            .patience(PATIENCE);
+            .patience(LONGEST_WAIT);
         let answer = self.kamailio.run_with("later", request);
         let worst = answer[WORST]
             .int()
@@ -109,7 +110,7 @@ impl Node {
 
     /// One get by every worker, all at the same time.
     pub fn sweep(&self) -> Sweep {
-        let request = || Request::options().patience(PATIENCE);
+        let request = || Request::options().patience(LONGEST_WAIT);
         let runs = (0..WORKERS).map(|_| self.kamailio.launch("sweep", request()));
         let runs: Vec<_> = runs.collect();
         let answers: Vec<_> = runs.into_iter().map(support::kamailio::Run::wait).collect();
@@ -140,7 +141,7 @@ impl Node {
                 }
                 good += 1;
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > LONGEST_WAIT {
                 self.kamailio.fail("no recovery");
             }
         }
