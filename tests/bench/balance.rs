@@ -1,6 +1,6 @@
-//! Draws `balance.svg` for doc/placement.md: each server's share of a million keys,
-//! and the keys that move when a server joins or leaves, for every
-//! distribution. The picture holds measured numbers only.
+//! Draws `balance.svg` for doc/placement.md: for each distribution, the share of each server in a
+//! million keys, and the keys that move when a server joins or leaves. The picture shows only
+//! measured numbers.
 
 mod measure;
 
@@ -11,17 +11,17 @@ use measure::Measurement;
 
 const KEYS: usize = 1_000_000;
 
-/// Pool sizes with their colours, told apart by colour-blind readers too.
+/// The sizes of the pools and their colours. Colour-blind readers can tell them apart.
 const POOLS: [(usize, &str); 3] = [(3, "#0072b2"), (10, "#d55e00"), (100, "#595959")];
 
 const WIDTH: f64 = 960.0;
 const TOP: f64 = 92.0;
 const ROW: f64 = 50.0;
-/// From one pool size to the next within a row.
+/// The distance between the lines of two pool sizes.
 const LINE: f64 = 14.0;
 
 fn main() {
-    // `cargo test --all-targets` starts this too; a test rewrites no picture.
+    // `cargo test --all-targets` runs this, too. A test must not change the picture.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -87,12 +87,12 @@ const LEAVING: Panel = Panel {
     ..JOINING
 };
 
-/// A part of the picture with a horizontal scale of its own.
+/// A part of the picture that has its own horizontal scale.
 struct Panel {
     title: &'static str,
     left: f64,
     width: f64,
-    /// From the lowest value shown to the highest.
+    /// From the lowest to the highest value shown.
     ticks: &'static [f64],
     tick_name: fn(f64) -> String,
 }
@@ -134,7 +134,7 @@ impl Panel {
             1.5,
         );
         let end = self.x(moved.max(least));
-        // Long bars carry their number inside.
+        // A long bar has its number inside.
         let (x, class) = if moved > 0.6 {
             (end - 4.0, "inside")
         } else {
@@ -144,8 +144,8 @@ impl Panel {
     }
 }
 
-/// The few shapes that are needed, on a ground of its own so that the picture
-/// is readable on light and dark pages.
+/// The few shapes that the picture needs. It has its own background, so that it is readable on
+/// light and dark pages.
 struct Svg(String);
 
 impl Svg {

@@ -1,8 +1,8 @@
-//! System calls per operation, counted on the worker while it serves.
+//! Counts the system calls of each operation while a worker runs it.
 //!
-//! By perf where the machine has it, since it hardly slows the worker down; strace
-//! does so much that every answer is there before it is waited for. Loops of two
-//! lengths are subtracted, so only what each operation does again is left.
+//! perf counts them if the machine has it, because it hardly slows the worker down. strace slows it
+//! down so much that every answer has arrived before the worker waits for it. The counts of two
+//! loops of different length are subtracted, so that only the calls of the operations are left.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,18 +14,18 @@ use support::{Pid, Scratch, wait};
 use crate::candidate::Candidate;
 use crate::operation::{self, Operation, UNROLLED};
 
-/// Calls per operation by name.
+/// The number of calls per operation, by name.
 pub type ByName = BTreeMap<String, f64>;
 
 pub const SENDING: [&str; 4] = ["sendto", "sendmsg", "write", "writev"];
 pub const RECEIVING: [&str; 4] = ["recvfrom", "recvmsg", "read", "readv"];
 pub const WAITING: [&str; 4] = ["poll", "ppoll", "select", "epoll_wait"];
 
-/// All of them, as perf counts them; the others' share is the difference.
+/// perf's event for all system calls. Calls without an event of their own are the difference.
 const ANY: &str = "raw_syscalls:sys_enter";
 const NAMED: &str = "syscalls:sys_enter_";
 
-/// Who counts.
+/// The program that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
     Perf,
@@ -33,7 +33,7 @@ pub enum Counter {
 }
 
 impl Counter {
-    /// The best this machine has.
+    /// The better one of those that this machine has.
     pub fn available() -> Counter {
         let mut perf = Command::new("perf");
         perf.args(["stat", "-x,", "-e", ANY, "true"]);
@@ -47,7 +47,7 @@ impl Counter {
         }
     }
 
-    /// Counts all operations of one candidate.
+    /// Counts the calls of all operations of one candidate.
     pub fn count(self, candidate: &Candidate, turns: u32) -> Vec<(Operation, ByName)> {
         let count = |operation: Operation| {
             let script = operation.name();
@@ -69,7 +69,7 @@ impl Counter {
         let mut command = self.command(candidate.worker());
         command.arg("-o").arg(&table);
         if self == Counter::Perf {
-            // It counts as long as this runs.
+            // perf counts as long as this command runs.
             command.args(["sh", "-c", "echo attached; exec sleep 60"]);
         }
         let process = Process::spawn(command, &log, libc::SIGTERM);
@@ -121,7 +121,7 @@ impl Counter {
     fn read(self, text: &str) -> ByName {
         let count = |line: &str| {
             let (count, name) = match self {
-                // count, unit, event, …
+                // The columns are count, unit, event and so on.
                 Counter::Perf => (line.split(',').next()?, line.split(',').nth(2)?),
                 Counter::Strace => line.trim().split_once(' ')?,
             };

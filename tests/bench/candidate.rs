@@ -1,5 +1,5 @@
-//! A Kamailio with one of the modules, or without any, whose scripts run an operation
-//! as often as asked and time it by the script's own clock.
+//! `Candidate` is a Kamailio with one of the modules, or with no module. Its scripts run an
+//! operation as often as requested, and measure the time with the script's own clock.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use support::{Builder, Kamailio, Memcached, Pid, Request};
 
 use crate::operation::{self, Maker, Operation, UNROLLED};
 
-/// The script with nothing in its loop.
+/// The script whose loop is empty.
 pub const EMPTY: &str = "empty";
 
 const BEGUN: &str = "$var(begun)";
 const ENDED: &str = "$var(ended)";
 
-/// A Kamailio under measurement, with one worker.
+/// A Kamailio that is measured. It has one worker.
 pub struct Candidate {
     kamailio: Kamailio,
     maker: Option<Maker>,
 }
 
 impl Candidate {
-    /// With the module of `maker`, or with none. All processes stay on the processor
-    /// that the caller is bound to.
+    /// Starts a Kamailio with the module of `maker`, or with no module. All its processes use the
+    /// processor that the caller is bound to.
     pub fn start(maker: Option<Maker>, memcached: &Memcached) -> Candidate {
         Candidate::below(&[], maker, memcached)
     }
 
-    /// The same, run by another program such as valgrind.
+    /// The same, started by another program such as valgrind.
     pub fn below(wrapper: &[&str], maker: Option<Maker>, memcached: &Memcached) -> Candidate {
         let builder = Kamailio::builder().global("max_while_loops=100000000");
         let builder = match maker {
@@ -42,7 +42,7 @@ impl Candidate {
             let preparation = operation.preparation();
             let bare = operation.bare_statement();
             builder = timed(builder, &operation.bare_name(), &preparation, &bare);
-            // Without a module the configuration is of the same size.
+            // Without a module, the configuration must have the same size.
             let statement = maker.map_or(bare, |_| operation.statement());
             builder = timed(builder, operation.name(), &preparation, &statement);
         }
@@ -50,7 +50,8 @@ impl Candidate {
         Candidate { kamailio, maker }
     }
 
-    /// With our module and these scripts, each a name, what comes before the loop, and what is in it.
+    /// Starts a Kamailio with our module and these scripts. Each script is its name, the statements
+    /// before the loop, and the statement in it.
     pub fn with_scripts(
         wrapper: &[&str],
         builder: Builder,
@@ -68,17 +69,17 @@ impl Candidate {
         }
     }
 
-    /// The process that serves the requests.
+    /// The process that handles the requests.
     pub fn worker(&self) -> Pid {
         self.kamailio.workers()[0]
     }
 
-    /// Its module.
+    /// The module that it has.
     pub fn maker(&self) -> Option<Maker> {
         self.maker
     }
 
-    /// Runs the script of that name; every turn holds `UNROLLED` operations.
+    /// Runs the script of that name. Each turn of its loop has `UNROLLED` operations.
     pub fn run(&self, script: &str, turns: u32) -> Duration {
         let request = Request::options().header("X-N", turns.to_string());
         let answer = self.kamailio.run_with(script, request);
@@ -89,15 +90,15 @@ impl Candidate {
         clock(ENDED).saturating_sub(clock(BEGUN))
     }
 
-    /// What one operation takes, in µs, less the loop and the assignment.
+    /// The time of one operation in µs, without the loop and the assignment.
     pub fn time(&self, operation: Operation, turns: u32) -> f64 {
         let whole = self.run(operation.name(), turns);
         let bare = self.run(&operation.bare_name(), turns);
         (whole.as_secs_f64() - bare.as_secs_f64()) * 1e6 / f64::from(turns * UNROLLED)
     }
 
-    /// Runs every operation once round and has memcached confirm what was done there:
-    /// figures of operations that fail are worth nothing.
+    /// Runs every operation for one turn and checks in memcached that it was done. The time of an
+    /// operation that fails means nothing.
     pub fn verify(&self, memcached: &Memcached) {
         let Some(maker) = self.maker else { return };
         for operation in operation::ALL {
@@ -121,8 +122,8 @@ impl Candidate {
     }
 }
 
-/// Run by another program. The plain allocator of the core takes the same steps every time; Debian's
-/// default walks a list, which drowns the loop's few instructions.
+/// Lets another program start it. The core's plain allocator takes the same number of steps each
+/// time. Debian's default walks along a list, which takes far more instructions than the loop.
 fn below(builder: Builder, wrapper: &[&str]) -> Builder {
     builder.wrapper(wrapper).arg("-X").arg("fm")
 }
@@ -135,7 +136,7 @@ fn timed(builder: Builder, name: &str, preparation: &str, statement: &str) -> Bu
     )
 }
 
-/// Reads `$TV(Sn)`: seconds, a dot, six digits of microseconds.
+/// Reads `$TV(Sn)`: seconds, a dot, and microseconds in six digits.
 fn clock(text: &str) -> Option<Duration> {
     let (seconds, micros) = text.split_once('.')?;
     let seconds = Duration::from_secs(seconds.parse().ok()?);

@@ -1,10 +1,10 @@
-//! What one use of the cache costs: `make bench`.
+//! Measures what one use of the cache costs: `make bench`.
 //!
-//! In one run, on one processor, on the same memcached: our module in a real Kamailio,
-//! the C module in a real Kamailio, and a plain loop of send and receive. Time over TCP
-//! and unix socket; user instructions, system calls and memory beside it. The table
-//! goes to standard output and to `bench/exchange.md` in the target folder. `--quick`
-//! does everything, with too few rounds to believe the times.
+//! One run measures three programs on the same processor with the same memcached: our module in a
+//! real Kamailio, the stock module in a real Kamailio, and a plain loop of send and receive. It
+//! measures time over TCP and over a unix socket, user instructions, system calls and memory. The
+//! table goes to standard output and to `bench/exchange.md` in the target folder. With `--quick`
+//! everything is done, but in too few rounds for reliable times.
 
 mod calls;
 mod candidate;
@@ -32,9 +32,9 @@ use rounds::Field;
 /// How much is measured.
 struct Extent {
     rounds: usize,
-    /// Turns of a timed loop; each holds ten operations.
+    /// The number of turns of a timed loop. Each turn has ten operations.
     turns: u32,
-    /// The same below valgrind and strace.
+    /// The same for loops under valgrind and strace.
     counted_turns: u32,
     limit: Duration,
 }

@@ -1,9 +1,8 @@
-//! What a memcached that stops answering costs: `make bench-faults`.
+//! Measures what it costs when a memcached stops answering: `make bench-faults`.
 //!
-//! Ours and the C module go through the same outages at the same time, each with four
-//! workers and a memcached of its own: stopped by a signal and let go on, killed and
-//! started again. The table goes to standard output and to `bench/faults.md` in the
-//! target folder.
+//! Ours and the stock module go through the same outages at the same time. Each has four workers
+//! and its own memcached, which is stopped by a signal and continued, and then killed and started
+//! again. The table goes to standard output and to `bench/faults.md` in the target folder.
 
 mod pair;
 mod run;
@@ -18,26 +17,26 @@ use support::sip::Pending;
 use pair::Pair;
 use table::{Table, number};
 
-/// The most that the C module needs is 80 s.
+/// The stock module needs 80 s at most.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// How often a request is sent that does not touch the cache.
+/// The time between two requests that do not use the cache.
 const BYSTANDERS: Duration = Duration::from_millis(50);
 
-/// How many gets are sent when the server has just been stopped.
+/// The number of gets that are sent right after the server was stopped.
 const AT_ONCE: usize = 12;
 
-/// What was measured; times in ms.
+/// The results. All times are in ms.
 struct Figures {
     bystander: f64,
     ten: f64,
     later: f64,
     recovery: f64,
     recovery_restarted: f64,
-    /// How many of the first operations after a restart failed.
+    /// The number of failed operations among the first ones after a restart.
     lost: f64,
     lines: f64,
-    /// How many operations failed while the lines were written.
+    /// The number of operations that failed while the lines were logged.
     failed: f64,
 }
 
@@ -54,7 +53,7 @@ fn main() -> io::Result<()> {
 }
 
 fn measure(pair: &Pair) -> Figures {
-    // Every worker has its connection.
+    // After this, every worker has its connection.
     pair.recovery(Instant::now());
 
     let lines = || pair.kamailio.log().lines().count();
@@ -70,7 +69,7 @@ fn measure(pair: &Pair) -> Figures {
         .map(|pending| pair.answered(pending))
         .max();
     let first = pair.later(1);
-    // Where one operation takes seconds, a hundred teach nothing new.
+    // If one operation takes seconds, a hundred of them show nothing new.
     let further = if first < Duration::from_millis(100) {
         100
     } else {
@@ -88,7 +87,7 @@ fn measure(pair: &Pair) -> Figures {
     let (again, _) = pair.recovery(Instant::now());
 
     pair.memcached.kill();
-    // The first finds a closed connection, the next ones a closed port.
+    // The first operation finds a closed connection, the next ones a closed port.
     for _ in 0..3 {
         pair.sweep();
     }

@@ -1,9 +1,9 @@
-//! User instructions per operation, by object file, counted by callgrind.
+//! Counts the user instructions of each operation, by object file, with callgrind.
 //!
-//! One Kamailio runs under valgrind; after each script its worker is told to write
-//! down what was executed since the last time. Two runs of different length are
-//! subtracted, which leaves out start-up, the request and its response; a tenth of the
-//! empty loop, counted in the same way, leaves out the loop.
+//! A Kamailio runs under valgrind. After each script, its worker writes down what it has executed
+//! since the last time. The counts of two runs of different length are subtracted, which removes
+//! the start, the request and its response. A tenth of the count of the empty loop is subtracted to
+//! remove the loop.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,10 +15,10 @@ use support::{Memcached, Scratch, wait};
 use crate::candidate::{Candidate, EMPTY};
 use crate::operation::{self, Maker, Operation, UNROLLED};
 
-/// Instructions per operation by object file.
+/// Instructions per operation, by object file.
 pub type ByObject = BTreeMap<String, f64>;
 
-/// Counts all operations of one module. The runs are of `turns` and twice as many.
+/// Counts all operations of one module. One run has `turns` turns, the other has twice as many.
 pub fn count(maker: Maker, memcached: &Memcached, turns: u32) -> Vec<(Operation, ByObject)> {
     for operation in operation::ALL {
         operation.store(memcached);
@@ -47,11 +47,11 @@ pub struct Callgrind {
 }
 
 impl Callgrind {
-    /// Has `start` begin every command line with the words that it is given.
+    /// Calls `start` with the words that every command line must begin with.
     pub fn around(start: impl FnOnce(&[&str]) -> Candidate) -> Callgrind {
         let scratch = Scratch::new();
         let output = format!("--callgrind-out-file={}", scratch.join("out.%p").display());
-        // Without the third word, forked children cannot be told anything.
+        // Without the third word, forked children cannot be controlled.
         let words = [
             "valgrind",
             "--tool=callgrind",
@@ -63,12 +63,13 @@ impl Callgrind {
         Callgrind { candidate, scratch }
     }
 
-    /// The Kamailio.
+    /// The Kamailio that runs under valgrind.
     pub fn candidate(&self) -> &Candidate {
         &self.candidate
     }
 
-    /// What one turn of a script's loop executes; the runs are of `turns` and twice as many.
+    /// The instructions of one turn of a script's loop. One run has `turns` turns, the other has
+    /// twice as many.
     pub fn turn(&self, script: &str, turns: u32) -> ByObject {
         self.run(script, 1);
         let short = self.run(script, turns);
@@ -81,14 +82,14 @@ impl Callgrind {
         long
     }
 
-    /// What was executed since the last run.
+    /// The instructions since the last run.
     fn run(&self, script: &str, turns: u32) -> ByObject {
         self.candidate.run(script, turns);
         self.dump();
         let mut counted = ByObject::new();
         for entry in fs::read_dir(self.scratch.path()).expect("our folder") {
             let path = entry.expect("readable").path();
-            // `out.<pid>` is kept open until the end, `out.<pid>.<part>` is a part.
+            // callgrind keeps `out.<pid>` open until the end. `out.<pid>.<part>` is one part.
             let dumped = path.extension().is_some()
                 && path
                     .file_stem()
@@ -115,9 +116,9 @@ impl Callgrind {
     }
 }
 
-/// Adds up the self cost in callgrind's format: a line `ob=` names the object file, a
-/// line that begins with a number or a relative one holds position and cost, except
-/// after `calls=`, where it holds what the callee cost.
+/// Adds up the self cost in callgrind's format. A line `ob=` names the object file. A line that
+/// begins with a number, absolute or relative, has a position and a cost. Behind `calls=` there is
+/// a line with the cost of the callee, which does not count.
 fn by_object(text: &str, counted: &mut ByObject) {
     let mut object = String::new();
     let mut of_callee = false;

@@ -1,17 +1,17 @@
-//! Balance and stability of a distribution, measured: how evenly servers share
-//! a million keys, and how many keys change server when the list of servers
-//! does. Included by the test that sets bounds and by the plot.
+//! Measures balance and stability of a distribution: how evenly servers share a million keys, and
+//! how many keys change server when the list of servers changes. The test of the limits and the
+//! picture both include this file.
 
 use kamailio_memcached::internals::{Distribution, Placement, Ring, ServerSpec, parse_list};
 
-/// Hashes of keys as a SIP server writes them, under one distribution.
+/// The hashes of keys as a SIP server writes them, under one distribution.
 pub struct Measurement {
     placement: Placement,
     hashes: Vec<u32>,
 }
 
 impl Measurement {
-    /// `keys` keys: subscribers' addresses in turn with Call-IDs.
+    /// Makes `keys` keys, in turn addresses of subscribers and Call-IDs.
     pub fn new(distribution: Distribution, keys: usize) -> Measurement {
         let placement = Placement::new(distribution);
         let hashes = (0..keys as u64).map(|i| placement.hash(key(i).as_bytes()));
@@ -19,8 +19,7 @@ impl Measurement {
         Measurement { placement, hashes }
     }
 
-    /// Each server's share of the keys as a multiple of the fair share, least
-    /// first.
+    /// Each server's share as a multiple of the fair share. The smallest share comes first.
     pub fn shares(&self, servers: usize) -> Vec<f64> {
         let ring = self.ring(&first(servers));
         let mut keys = vec![0_u32; servers];
@@ -33,14 +32,14 @@ impl Measurement {
         shares
     }
 
-    /// Part of the keys that change server when one more joins `servers`. At
-    /// best it is what the newcomer gets: one part in `servers` + 1.
+    /// The part of the keys that change server when one server is added to `servers`. At best that
+    /// is the share of the new server: 1 / (`servers` + 1).
     pub fn moved_by_joining(&self, servers: usize) -> f64 {
         self.moved(&first(servers), &first(servers + 1))
     }
 
-    /// Part of the keys that change server when the middle one of `servers`
-    /// leaves the list. At best it is what that one had. A sole server stays.
+    /// The part of the keys that change server when the middle one of `servers` is removed. At best
+    /// that is its own share. A sole server is not removed.
     pub fn moved_by_leaving(&self, servers: usize) -> f64 {
         if servers == 1 {
             return 0.0;
@@ -67,7 +66,7 @@ impl Measurement {
     }
 }
 
-/// Servers of one rack, all of one weight.
+/// Servers of one rack, all with the same weight.
 fn first(servers: usize) -> Vec<ServerSpec> {
     let items: Vec<String> = (1..=servers)
         .map(|i| format!("10.20.30.{i}:11211"))
@@ -79,7 +78,7 @@ fn key(i: u64) -> String {
     if i.is_multiple_of(2) {
         return format!("loc:sip:+4930{:07}@example.com", i / 2);
     }
-    // Weyl steps, bits mixed: distinct for distinct i, without a pattern.
+    // Weyl steps with mixed bits: the result is different for every i and has no pattern.
     let mixed = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
     format!("dlg:{:016x}@10.20.30.40", mixed ^ mixed >> 29)

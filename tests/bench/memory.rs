@@ -1,4 +1,5 @@
-//! Resident memory of a worker, beside one without the module that ran the same loops.
+//! Measures the resident memory of a worker, and that of a worker without the module that ran the
+//! same loops.
 
 use std::fs;
 
@@ -7,22 +8,24 @@ use support::{Memcached, Pid};
 use crate::candidate::Candidate;
 use crate::operation::{self, Maker};
 
-/// In KiB.
+/// Resident memory in KiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Resident {
     /// All of it (`VmRSS`).
     pub whole: u64,
-    /// Its share, where pages are used by several processes.
+    /// The worker's share, where several processes use a page.
     pub share: u64,
-    /// What no other process uses.
+    /// The memory that no other process uses.
     pub own: u64,
 }
 
-/// Workers of which the mean is taken: which pages of a file are in a process's memory beside those
-/// that it has touched is up to the kernel, and differs by a hundred KiB and more.
+/// The number of workers of which the mean is taken. Besides the pages that a process has touched,
+/// the kernel decides which pages of a file are in its memory. That differs by a hundred KiB and
+/// more.
 pub const WORKERS: u64 = 15;
 
-/// Of a worker of a Kamailio with that module, or with none, that has run the loops.
+/// Measures workers that have run the loops, in a Kamailio with the module of `maker` or with no
+/// module.
 pub fn mean(maker: Option<Maker>, memcached: &Memcached, turns: u32) -> Resident {
     let all: Vec<Resident> = (0..WORKERS)
         .map(|_| {

@@ -1,29 +1,29 @@
-//! What is measured: ten uses of the cache, each as a script writes it and as it
-//! goes over the wire.
+//! `Operation` is one of the ten uses of the cache that are measured: the statement of the script,
+//! and the bytes on the wire.
 //!
-//! The C module makes two trips where ours makes one (`$mcinc`, `$mcdec`, `$mctex`),
-//! so every operation knows both, and each module is compared with a plain loop of
-//! what it sends itself.
+//! For `$mcinc`, `$mcdec` and `$mctex` the stock module makes two trips and ours makes one. So
+//! every operation has the trips of both, and each module is compared with a plain loop of what it
+//! sends itself.
 
 use std::fmt::Write;
 
 use support::Memcached;
 
-/// Who carries an operation out.
+/// The module that carries out an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Maker {
     /// The module under test.
     Ours,
-    /// The C module.
+    /// The stock module.
     Stock,
 }
 
-/// One exchange with memcached: the bytes there, and how many come back.
+/// One exchange with memcached: the bytes to send, and the number of bytes that come back.
 #[derive(Debug, Clone)]
 pub struct Trip {
     pub request: Vec<u8>,
     pub reply: usize,
-    /// The counter in memcached's `stats` that grows by one.
+    /// The counter in memcached's `stats` that this trip increases by one.
     pub counter: &'static str,
 }
 
@@ -48,11 +48,11 @@ pub const ALL: [Operation; 10] = [
     Get16, Get1k, Get7k, Miss, LongKey, Set16, Set1k, Inc, Dec, Ex,
 ];
 
-/// Ten digits; some millions up or down keep it so.
+/// A number of ten digits. It keeps ten digits when it is counted up or down by some millions.
 const NUMBER: &str = "1500000000";
 
 impl Operation {
-    /// Its script's name, and its row in the table.
+    /// The name of its script and of its row in the table.
     pub fn name(self) -> &'static str {
         match self {
             Get16 => "get-16",
@@ -68,12 +68,12 @@ impl Operation {
         }
     }
 
-    /// The script that does the same without the cache.
+    /// The name of the script that does the same without the cache.
     pub fn bare_name(self) -> String {
         format!("bare-{}", self.name())
     }
 
-    /// The statement of the script language.
+    /// The statement in the script language.
     pub fn statement(self) -> String {
         let key = self.key();
         match self {
@@ -85,7 +85,7 @@ impl Operation {
         }
     }
 
-    /// An assignment of the same value that asks no cache.
+    /// An assignment of the same value that does not use the cache.
     pub fn bare_statement(self) -> String {
         match self {
             Get16 | Get1k | Get7k | LongKey => "$var(x) = $var(v);".into(),
@@ -96,7 +96,7 @@ impl Operation {
         }
     }
 
-    /// What the script runs before its loop.
+    /// The statements that the script runs before its loop.
     pub fn preparation(self) -> String {
         match self {
             Get16 | Get1k | Get7k | LongKey => format!("$var(v) = \"{}\";", self.value()),
@@ -104,7 +104,7 @@ impl Operation {
         }
     }
 
-    /// Makes memcached hold what the operation expects there.
+    /// Stores in memcached what the operation expects there.
     pub fn store(self, memcached: &Memcached) {
         match self {
             Miss => {
@@ -115,7 +115,7 @@ impl Operation {
         }
     }
 
-    /// What `maker` sends for it.
+    /// The trips that `maker` makes for it.
     pub fn trips(self, maker: Maker) -> Vec<Trip> {
         let get = || self.line("get", "", self.hit(), "get_hits");
         match (self, maker) {
@@ -182,8 +182,8 @@ impl Operation {
     }
 }
 
-/// A loop of `$hdr(X-N)` turns with `UNROLLED` times `statement` in each, so that only a
-/// tenth of the loop's own cost, which the core's allocator makes uneven, counts.
+/// A loop of `$hdr(X-N)` turns, each with `UNROLLED` times `statement`. So only a tenth of the
+/// loop's own cost counts, which varies with the core's allocator.
 pub fn script(preparation: &str, statement: &str) -> String {
     let mut text = format!(
         "{preparation}\n$var(n) = $(hdr(X-N){{s.int}});\n$var(i) = 0;\n\
@@ -195,5 +195,5 @@ pub fn script(preparation: &str, statement: &str) -> String {
     text + "    $var(i) = $var(i) + 1;\n}\n$var(ended) = $TV(Sn);\n"
 }
 
-/// How often a statement stands in its loop.
+/// How often the statement is in its loop.
 pub const UNROLLED: u32 = 10;

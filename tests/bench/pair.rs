@@ -1,5 +1,5 @@
-//! A Kamailio with four workers and a memcached of its own, and the requests that a
-//! fault is measured with.
+//! `Pair` is a Kamailio with four workers and its own memcached, and the requests with which a
+//! fault is measured.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 use support::sip::Pending;
 use support::{Kamailio, Memcached, Request};
 
-/// Above all that the C module needs.
+/// The stock module never needs so long.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
-/// How many workers it has.
+/// The number of workers.
 pub const WORKERS: usize = 4;
 
 const GET: &str = "$mct(k)";
 const PROCESS: &str = "$pp";
 const WORST: &str = "$var(worst)";
 
-/// Both servers.
+/// The two servers.
 pub struct Pair {
     pub kamailio: Kamailio,
     pub memcached: Memcached,
 }
 
-/// Gets that all workers did at the same time.
+/// Gets by all workers at the same time.
 pub struct Sweep {
     pub workers: usize,
     pub hits: usize,
@@ -31,7 +31,7 @@ pub struct Sweep {
 }
 
 impl Pair {
-    /// With the C module, or with the one under test; operations may take a second.
+    /// Starts them, with the stock module or with ours. An operation may take a second.
     pub fn start(stock: bool) -> Pair {
         let memcached = Memcached::start();
         let builder = Kamailio::builder().children(WORKERS).memcached(&memcached);
@@ -44,7 +44,7 @@ impl Pair {
             .param("timeout", 1000)
             .module("cfgutils")
             .script("get", "", &[GET])
-            // Whoever is asleep takes no second request.
+            // A worker that sleeps takes no second request.
             .script("sweep", "usleep(\"20000\");", &[GET, PROCESS])
             .script("ten", &"$var(x) = $mct(k);\n".repeat(10), &[])
             .script("later", LATER, &[WORST])
@@ -57,13 +57,13 @@ impl Pair {
         pair
     }
 
-    /// Stores what the gets are to find.
+    /// Stores what the gets will read.
     pub fn put(&self) {
         self.memcached.put("k", 1, 0, "value");
     }
 
-    /// Sends so many gets at once, and returns when the last is answered; calls
-    /// `meanwhile` every now and then until that is so.
+    /// Sends `count` gets at the same time and waits until all are answered. Meanwhile it calls
+    /// `meanwhile` again and again.
     pub fn gets(&self, count: usize, mut meanwhile: impl FnMut()) {
         let request = || Request::options().user("get").patience(LONGEST_WAIT);
         let pending: Vec<Pending> = (0..count).map(|_| self.kamailio.send(request())).collect();
@@ -75,13 +75,13 @@ impl Pair {
         }
     }
 
-    /// A request that does not touch the cache.
+    /// Sends a request that does not use the cache.
     pub fn bystander(&self) -> Pending {
         self.kamailio
             .send(Request::options().patience(LONGEST_WAIT))
     }
 
-    /// Waits for a response and tells how long it took.
+    /// Waits for a response and returns how long it took.
     pub fn answered(&self, pending: Pending) -> Duration {
         match pending.wait() {
             Ok(response) => response.elapsed,
@@ -89,14 +89,14 @@ impl Pair {
         }
     }
 
-    /// Ten gets in one request.
+    /// The time of ten gets in one request.
     pub fn ten(&self) -> Duration {
         self.kamailio
             .run_with("ten", Request::options().patience(LONGEST_WAIT))
             .elapsed()
     }
 
-    /// The slowest of so many gets in a row, timed by the script.
+    /// The time of the slowest one of `count` gets in a row, measured by the script.
     pub fn later(&self, count: usize) -> Duration {
         let request = Request::options()
             .header("X-N", count.to_string())
@@ -108,7 +108,7 @@ impl Pair {
         Duration::from_micros(worst.unwrap_or_else(|| self.kamailio.fail("no time")))
     }
 
-    /// One get by every worker, all at the same time.
+    /// Lets every worker do one get, all at the same time.
     pub fn sweep(&self) -> Sweep {
         let request = || Request::options().patience(LONGEST_WAIT);
         let runs = (0..WORKERS).map(|_| self.kamailio.launch("sweep", request()));
@@ -126,8 +126,8 @@ impl Pair {
         }
     }
 
-    /// Sweeps until every worker finds the item ten times in a row; tells when after
-    /// `since` that began, and how many gets failed before.
+    /// Sweeps until every worker finds the item ten times in a row. Returns the time from `since`
+    /// until the first of these sweeps, and the number of gets that failed before.
     pub fn recovery(&self, since: Instant) -> (Duration, usize) {
         let (mut begun, mut failed, mut good) = (Duration::ZERO, 0, 0);
         while good < 10 {
@@ -149,7 +149,7 @@ impl Pair {
     }
 }
 
-/// `$TV(un)` are the microseconds to the seconds that `$TV(sn)` has just told.
+/// `$TV(un)` has the microseconds that belong to the seconds of the last `$TV(sn)`.
 const LATER: &str = "
     $var(n) = $(hdr(X-N){s.int});
     $var(i) = 0;

@@ -1,7 +1,7 @@
-//! What placement costs: hashing a short key, finding its server beyond that,
-//! building a ring. Every step waits for the one before it, as it does for a
-//! worker with one key in hand; independent steps would overlap and look
-//! cheaper. Prints medians with the 5th and 95th percentile.
+//! Measures what placement costs: to hash a short key, to find its server, and to build a ring.
+//! Every step waits for the result of the step before, as in a worker that has one key. Independent
+//! steps would overlap and seem cheaper. The output is the median with the 5th and 95th
+//! percentiles.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -10,12 +10,12 @@ use kamailio_memcached::internals::{
     Distribution, Placement, Ring, ServerSpec, System, parse_list,
 };
 
-/// Measurements per line, and keys that one measurement goes through.
+/// The number of measurements per line, and of keys per measurement.
 const SAMPLES: usize = 201;
 const KEYS: usize = 4096;
 
 fn main() {
-    // `cargo test --all-targets` starts benchmarks too; that is no time to measure.
+    // `cargo test --all-targets` starts benches, too. Then nothing is measured.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -88,7 +88,7 @@ fn pool(distribution: Distribution, servers: &[ServerSpec]) -> (Placement, Ring)
     (placement, ring)
 }
 
-/// Nanoseconds per key, each key starting where the last answer allows it.
+/// Nanoseconds per key. Each key depends on the answer for the key before.
 fn each(keys: &[Vec<u8>], answer: impl Fn(&[u8]) -> u32) -> Spread {
     let nothing = black_box(0);
     Spread::of((0..SAMPLES).map(|_| {
@@ -102,7 +102,7 @@ fn each(keys: &[Vec<u8>], answer: impl Fn(&[u8]) -> u32) -> Spread {
     }))
 }
 
-/// Nanoseconds per hash that is known already.
+/// Nanoseconds per key whose hash is given.
 fn each_hash(hashes: &[u32], ring: &Ring) -> Spread {
     let nothing = black_box(0);
     Spread::of((0..SAMPLES).map(|_| {

@@ -1,5 +1,5 @@
-//! The least a client can do: a blocking send and a blocking receive of the same
-//! bytes, with nothing read out of the answer.
+//! `Plain` is the least that a client can do: a blocking send, and a blocking receive of an answer
+//! that it does not read.
 
 use std::io;
 use std::net::TcpStream;
@@ -30,7 +30,8 @@ impl Plain {
         Ok(Plain { socket })
     }
 
-    /// What the trips of one operation take together, in µs, out of `count` repetitions.
+    /// The time in µs that the trips of one operation take together, as a mean of `count`
+    /// repetitions.
     pub fn time(&self, trips: &[Trip], count: u32) -> io::Result<f64> {
         let mut buffer = [0; 16384];
         let begun = Instant::now();
@@ -45,8 +46,8 @@ impl Plain {
     fn exchange(&self, trip: &Trip, buffer: &mut [u8]) -> io::Result<()> {
         let socket = self.socket.as_raw_fd();
         let request = &trip.request;
-        // SAFETY: the pointer and the length are those of a live slice, which send
-        // only reads; the descriptor is open as long as `self`.
+        // SAFETY: pointer and length are those of a slice that lives, and send only reads it. The
+        // descriptor is open as long as `self` lives.
         let sent = unsafe {
             libc::send(
                 socket,
@@ -64,8 +65,8 @@ impl Plain {
         let mut got = 0;
         while got < trip.reply {
             let room = &mut buffer[got..];
-            // SAFETY: the pointer and the length are those of a live slice that
-            // nobody else refers to; recv writes at most that many bytes.
+            // SAFETY: pointer and length are those of a slice that lives and that nothing else
+            // refers to. recv writes at most that many bytes.
             let size = unsafe { libc::recv(socket, room.as_mut_ptr().cast(), room.len(), 0) };
             match usize::try_from(size) {
                 Ok(size) if size > 0 => got += size,

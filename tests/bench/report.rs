@@ -1,5 +1,4 @@
-//! The page that comes out: one section per kind of figure, and at the end the figures
-//! that are to be reached.
+//! `Report` is the page of results: one section for each kind of figure, and at the end the goals.
 
 use std::fmt::{Display, Write};
 
@@ -11,7 +10,7 @@ use crate::rounds::{Spread, Times, paired, spread};
 use crate::servers::{Cost, OneAndTen};
 use crate::table::{Table, number};
 
-/// Sections so far, and what is to be compared with the goals.
+/// The sections so far, and the figures to compare with the goals.
 pub struct Report {
     text: String,
     goals: Table,
@@ -29,7 +28,7 @@ impl Report {
         Report { text, goals }
     }
 
-    /// Times on one transport.
+    /// Adds the times on one transport.
     pub fn times(&mut self, transport: &str, all: &[(Operation, Times)]) {
         let head = [
             "",
@@ -84,7 +83,7 @@ impl Report {
         writeln!(self.text, "\n{words}: {noise}.").expect(STRING);
     }
 
-    /// Instructions, in all and by object file.
+    /// Adds the instructions, in total and by object file.
     pub fn instructions(&mut self, all: &[(Maker, Vec<(Operation, ByObject)>)]) {
         let mut table = Table::new(&[
             "",
@@ -144,10 +143,10 @@ impl Report {
         }
     }
 
-    /// System calls by name.
+    /// Adds the system calls, by name.
     pub fn calls(&mut self, counter: Counter, all: &[(Maker, Vec<(Operation, ByName)>)]) {
         let mut table = Table::new(&["", "module", "send", "receive", "poll", "other"]);
-        // The most of any operation, and its name, per module.
+        // For each module, the largest number of calls of an operation, and the operation's name.
         let mut most = [(Maker::Ours, None), (Maker::Stock, None)];
         for (maker, counted) in all {
             for (operation, names) in counted {
@@ -181,7 +180,7 @@ impl Report {
         });
     }
 
-    /// Resident memory after the loops.
+    /// Adds the resident memory after the loops.
     pub fn memory(&mut self, none: Resident, ours: Option<Resident>, stock: Resident) {
         let mut table = Table::new(&["worker", "resident", "share", "own", "above none"]);
         let mut row = |name: &str, resident: Resident| {
@@ -208,7 +207,7 @@ impl Report {
         );
     }
 
-    /// What ten servers cost.
+    /// Adds the cost of ten servers.
     pub fn servers(&mut self, cost: &Cost) {
         let mut table = Table::new(&["key", "one server", "ten servers", "its hash"]);
         let mut row = |kind: &str, OneAndTen { one, ten }: OneAndTen, hash: f64| {
@@ -228,7 +227,7 @@ impl Report {
         }
     }
 
-    /// The whole page.
+    /// Completes the page.
     pub fn finish(mut self) -> String {
         let goals = std::mem::replace(&mut self.goals, Table::new(&[]));
         self.section("To be reached", &goals);
@@ -239,7 +238,7 @@ impl Report {
         write!(self.text, "\n## {title}\n\n{table}").expect(STRING);
     }
 
-    /// One line of the last table: ours, and the C module's for comparison.
+    /// A line of the last table: our figure, and that of the stock module for comparison.
     fn goal(
         &mut self,
         what: &str,
@@ -287,7 +286,7 @@ fn difference(more: u64, less: u64) -> f64 {
     more - less
 }
 
-/// A number with its sign, for differences.
+/// A difference, with its sign.
 fn signed(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "–".into(), |value| format!("{value:+.decimals$}"))
 }

@@ -1,8 +1,8 @@
-//! The time per operation: in every round each candidate runs each operation once, so
-//! that what disturbs the machine disturbs all alike.
+//! Measures the time of each operation in rounds. In every round each candidate runs each operation
+//! once, so that disturbances of the machine affect all of them alike.
 //!
-//! Ratios and differences are taken within a round, between neighbours in time, and
-//! only then is the median taken.
+//! Ratios and differences are computed within a round, between measurements close in time. Only
+//! then the median is taken.
 
 use std::io;
 
@@ -12,17 +12,17 @@ use crate::candidate::Candidate;
 use crate::operation::{self, Maker, Operation, UNROLLED};
 use crate::plain::Plain;
 
-/// What is compared on one transport.
+/// The programs that are compared on one transport.
 pub struct Field {
     pub memcached: Memcached,
-    /// The module under test, unless there is none.
+    /// Our module, unless it was not built.
     pub ours: Option<Candidate>,
     pub stock: Candidate,
-    /// The C module once more: how far it is from itself is the noise.
+    /// A second Kamailio with the stock module. Its difference from the first one is the noise.
     pub again: Candidate,
 }
 
-/// The times of one operation, a number per round, in µs.
+/// The times of one operation in µs, with one number for each round.
 #[derive(Default)]
 pub struct Times {
     pub ours: Vec<f64>,
@@ -33,7 +33,7 @@ pub struct Times {
 }
 
 impl Field {
-    /// Starts everything on this memcached and checks that all operations work.
+    /// Starts all programs with this memcached, and checks that all operations work.
     pub fn start(memcached: Memcached, with_ours: bool) -> Field {
         for operation in operation::ALL {
             operation.store(&memcached);
@@ -52,7 +52,7 @@ impl Field {
         }
     }
 
-    /// Measures all operations; each loop makes `turns` turns.
+    /// Measures all operations. Each loop makes `turns` turns.
     pub fn measure(&self, rounds: usize, turns: u32) -> io::Result<Vec<(Operation, Times)>> {
         let plain = Plain::connect(&self.memcached)?;
         let mut all: Vec<(Operation, Times)> = operation::ALL
@@ -62,7 +62,7 @@ impl Field {
             for (operation, times) in &mut all {
                 let operation = *operation;
                 let loops = |maker| plain.time(&operation.trips(maker), turns * UNROLLED);
-                // Each in turn begins, so that nobody always comes after the same one.
+                // Each one is the first in turn, so that none always comes after the same one.
                 for place in 0..5 {
                     match (place + round) % 5 {
                         0 => {
@@ -83,7 +83,7 @@ impl Field {
     }
 }
 
-/// Median and quartiles of something measured once a round.
+/// Median and quartiles of what was measured once in each round.
 #[derive(Debug, Clone, Copy)]
 pub struct Spread {
     pub low: f64,
@@ -91,7 +91,7 @@ pub struct Spread {
     pub high: f64,
 }
 
-/// Of the numbers themselves; `None` when nothing was measured.
+/// Median and quartiles of the numbers. `None` if there are no numbers.
 pub fn spread(numbers: &[f64]) -> Option<Spread> {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -109,7 +109,7 @@ pub fn spread(numbers: &[f64]) -> Option<Spread> {
     })
 }
 
-/// The median of what `combine` makes of each round's pair.
+/// The median of what `combine` returns for the pair of each round.
 pub fn paired(left: &[f64], right: &[f64], combine: impl Fn(f64, f64) -> f64) -> Option<f64> {
     let pairs = left
         .iter()

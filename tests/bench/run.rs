@@ -1,11 +1,10 @@
-//! What the two programs share: an end that comes by itself, the module to be
-//! measured, and where the page goes.
+//! Parts that both programs need: they end after a limit, find our module, and write the page.
 
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs, io, process, thread};
 
-/// The whole run ends by itself, whatever hangs; the kernel then ends the servers.
+/// Ends the whole run after `limit`, even if something hangs. The kernel then ends the servers.
 pub fn end_after(limit: Duration) {
     thread::spawn(move || {
         thread::sleep(limit);
@@ -14,7 +13,7 @@ pub fn end_after(limit: Duration) {
     });
 }
 
-/// Whether there is a module to be measured; else the C module is measured alone.
+/// True if our module was built. Otherwise only the stock module is measured.
 pub fn has_module() -> bool {
     let module = match env::var_os("MCT_MODULE") {
         Some(path) => path.into(),
@@ -26,7 +25,7 @@ pub fn has_module() -> bool {
     module.exists()
 }
 
-/// Puts the page on standard output and into `bench/` of the target folder.
+/// Writes the page to standard output and to `bench/` in the target folder.
 pub fn publish(name: &str, page: &str) -> io::Result<()> {
     let folder = target().join("bench");
     fs::create_dir_all(&folder)?;

@@ -1,5 +1,5 @@
-//! What ten servers cost more than one, in user instructions of a read: for a key that is literal
-//! text, and for one that the script makes, which has to be hashed.
+//! Counts what ten servers cost more than one, in user instructions of a read: for a key of literal
+//! text, and for a key with a variable, which must be hashed.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -12,17 +12,17 @@ use crate::candidate::Candidate;
 use crate::instructions::Callgrind;
 use crate::operation::{Operation, UNROLLED};
 
-/// The argument that makes this program hash a key as often as the next one says, and no more.
+/// With this argument, the program only hashes a key, as often as the next argument says.
 pub const HASH_ONLY: &str = "--hash-only";
 
-/// Instructions per read, and of the hash of its key.
+/// Instructions of a read, and of hashing its key.
 pub struct Cost {
     pub literal: OneAndTen,
     pub variable: OneAndTen,
     pub hash: f64,
 }
 
-/// Instructions per read with one server and with ten.
+/// Instructions of a read with one server and with ten.
 #[derive(Clone, Copy)]
 pub struct OneAndTen {
     pub one: f64,
@@ -62,7 +62,7 @@ pub fn count(turns: u32) -> Cost {
         callgrind.candidate().run(name, 1);
         let before = hits();
         let whole: f64 = callgrind.turn(name, turns).values().sum();
-        // One turn to begin with, then as many as asked and twice as many.
+        // One turn at the start, then `turns`, then twice as many.
         let due = u64::from((1 + 3 * turns) * UNROLLED);
         assert_eq!(hits() - before, due, "reads of '{name}' that were hits");
         whole / f64::from(UNROLLED)
@@ -78,7 +78,7 @@ pub fn count(turns: u32) -> Cost {
     }
 }
 
-/// Instructions of hashing `key` as the default distribution does, counted in a process of its own.
+/// Counts the instructions of hashing `key` with the default hash, in a process of its own.
 fn hash(key: &str) -> f64 {
     const TIMES: u32 = 10_000;
     let executed = |times: u32| {
@@ -99,7 +99,7 @@ fn hash(key: &str) -> f64 {
     (executed(2 * TIMES) - executed(TIMES)) / f64::from(TIMES)
 }
 
-/// Does what [`HASH_ONLY`] asks for, if it does.
+/// Does what [`HASH_ONLY`] asks for. Returns false if the argument was not given.
 pub fn hash_only() -> bool {
     let words: Vec<String> = env::args().collect();
     let Some([_, key, times]) = words.get(1..4).filter(|words| words[0] == HASH_ONLY) else {

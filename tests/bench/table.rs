@@ -1,8 +1,8 @@
-//! Markdown tables, and numbers as they stand in them.
+//! `Table` is a table in Markdown, with numbers in its form.
 
 use std::fmt;
 
-/// A table; the first column is text, all others are numbers.
+/// A table. Its first column has text, and all others have numbers.
 pub struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -52,13 +52,13 @@ impl fmt::Display for Table {
     }
 }
 
-/// A number with so many decimals, or a dash where nothing was measured.
+/// A number with so many decimals, or a dash if nothing was measured.
 pub fn number(value: Option<f64>, decimals: usize) -> String {
     let Some(value) = value else {
         return "–".into();
     };
     let text = format!("{value:.decimals$}");
-    // What rounds to nothing has no sign.
+    // A number that is rounded to zero has no sign.
     let nothing = text.bytes().all(|byte| b"-0.".contains(&byte));
     if nothing { text.replace('-', "") } else { text }
 }
