@@ -1,8 +1,8 @@
-//! A port at which nobody ever answers the knock: connecting neither succeeds nor
-//! fails, as when a firewall drops packets or a machine has lost its power.
+//! `DeafServer` is a port at which connecting neither succeeds nor fails, as when a firewall drops
+//! packets or a machine has lost its power.
 //!
-//! The socket listens with room for one connection, which we make ourselves and leave
-//! in the queue. The kernel then drops every further SYN.
+//! Its socket listens with room for one connection. We make that connection ourselves and leave it
+//! in the queue, so the kernel drops every further SYN.
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::port::Port;
 
-/// A port of `127.0.0.1` that swallows connection requests.
+/// A port of `127.0.0.1` that does not answer requests to connect.
 #[derive(Debug)]
 pub struct DeafServer {
     _queue: Vec<TcpStream>,
@@ -20,12 +20,12 @@ pub struct DeafServer {
 }
 
 impl DeafServer {
-    /// Occupies a free port.
+    /// Takes a free port.
     pub fn start() -> DeafServer {
         let port = Port::free();
         let listener = TcpListener::bind(port.v4());
         let listener = listener.unwrap_or_else(|error| panic!("{}: {error}", port.v4()));
-        // SAFETY: listen takes two integers; the descriptor is open.
+        // SAFETY: listen takes two integers, and the descriptor is open.
         let again = unsafe { libc::listen(listener.as_raw_fd(), 0) };
         assert_eq!(again, 0, "cannot shrink the queue of {}", port.v4());
         let mut queue = Vec::new();
@@ -44,7 +44,7 @@ impl DeafServer {
         }
     }
 
-    /// Its address as a server list takes it.
+    /// Its address in the form of a server list.
     pub fn address(&self) -> String {
         self.port.v4().to_string()
     }

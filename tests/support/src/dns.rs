@@ -1,5 +1,7 @@
-//! Names for one Kamailio alone: a name server of the test's own, which the system's resolver is sent
-//! to by files that only that process sees (a mount namespace). Needs root and `unshare`.
+//! `Dns` is a name server of a test, which only one Kamailio asks.
+//!
+//! That Kamailio runs in its own mount namespace, where two files lead the system's resolver to
+//! this server. This needs root and `unshare`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -16,18 +18,18 @@ use crate::process;
 use crate::scratch::Scratch;
 use crate::wait;
 
-/// The types of questions that are answered.
+/// The types of questions that it answers.
 const A: u16 = 1;
 const AAAA: u16 = 28;
 
-/// "No such name", among a reply's flags.
+/// The code for "no such name" in the flags of a reply.
 const NO_NAME: u16 = 3;
 
-/// Puts the two files in the place of the system's, and becomes what follows.
+/// Replaces two files of the system, then runs the command that follows.
 const AS_IF: &str = r#"mount --bind "$1" /etc/resolv.conf && mount --bind "$2" /etc/nsswitch.conf &&
     shift 2 && exec "$@""#;
 
-/// A name server; it knows what it is told, and answers as it is told.
+/// A name server. The test sets the names, and whether it answers.
 pub struct Dns {
     told: Arc<Told>,
     thread: Option<JoinHandle<()>>,
@@ -64,7 +66,8 @@ impl Dns {
             .set_read_timeout(Some(Duration::from_millis(20)))
             .ok()?;
         let files = Scratch::new();
-        let options = format!("nameserver {ip}\noptions timeout:{patience} attempts:1\nsearch .\n");
+        let options =
+            format!("nameserver {ip}\noptions timeout:{resolver_timeout} attempts:1\nsearch .\n");
         let resolver = files.write("resolv.conf", options);
         let order = files.write(
             "nsswitch.conf",
@@ -91,36 +94,37 @@ impl Dns {
         })
     }
 
-    /// Has that Kamailio ask here.
+    /// Makes that Kamailio ask this server.
     pub fn serve(&self, builder: Builder) -> Builder {
         let words: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();
         builder.wrapper(&words)
     }
 
-    /// From now on `name` has these addresses; without any there is no such name.
+    /// From now on `name` has these addresses. If there are none, the name does not exist.
     pub fn set(&self, name: &str, addresses: &[&str]) {
         let parse = |text: &&str| text.parse().expect("an address");
         let addresses = addresses.iter().map(parse).collect();
         self.told.names().insert(name.into(), addresses);
     }
 
-    /// From now on it answers nobody, or everybody again.
+    /// From now on it answers no question if `silent`, and otherwise every question.
     pub fn set_silent(&self, silent: bool) {
         self.told.silent.store(silent, Ordering::Relaxed);
     }
 
-    /// How often somebody has asked for an address and has been told, or left waiting.
+    /// The number of questions for an address so far, whether they were answered or not.
     pub fn questions(&self) -> usize {
         self.told.asked.load(Ordering::Relaxed)
     }
 
-    /// Waits until somebody asks once more.
+    /// Waits for one more question.
     #[track_caller]
     pub fn wait_for_question(&self) {
         self.wait_for_question_after(self.questions());
     }
 
-    /// Waits until there are more than `before`, for what may be asked before one can wait for it.
+    /// Waits until there have been more than `before` questions. For a question that may come
+    /// before the test waits.
     #[track_caller]
     pub fn wait_for_question_after(&self, before: usize) {
         wait::until("somebody to ask for a name", wait::PATIENCE, || {
@@ -160,7 +164,7 @@ impl Told {
         if !self.silent.load(Ordering::Relaxed) {
             let known = self.names().get(&name).cloned().unwrap_or_default();
             let reply = reply(&request[..2], question, kind, &known);
-            // Who has gone meanwhile needs no answer.
+            // If the program that asked has ended, it needs no answer.
             let _ = socket.send_to(&reply, from);
         }
         if kind == A {
@@ -169,7 +173,7 @@ impl Told {
     }
 }
 
-/// The name that is asked for, the type, and the bytes of the question.
+/// Reads a question: the name, the type, and the bytes of the question.
 fn read(request: &[u8]) -> Option<(String, u16, &[u8])> {
     let body = request.get(12..)?;
     let (mut labels, mut at) = (Vec::new(), 0);
@@ -190,14 +194,14 @@ fn reply(id: &[u8], question: &[u8], kind: u16, known: &[IpAddr]) -> Vec<u8> {
         _ => None,
     };
     let answers: Vec<Vec<u8>> = known.iter().filter_map(bytes).collect();
-    // A reply, to a question that may be passed on, by somebody who would.
+    // The flags of a reply: recursion was desired, and is available.
     let flags = 0x8180 | if known.is_empty() { NO_NAME } else { 0 };
     let count = u16::try_from(answers.len()).expect("a few");
     let numbers = [flags, 1, count, 0, 0].map(u16::to_be_bytes).concat();
     let mut reply = [id, &numbers, question].concat();
     for answer in answers {
         let length = u16::try_from(answer.len()).expect("16 at most");
-        // The question's name; type; class IN; no time to live.
+        // The name as in the question, the type, class IN, and a lifetime of 0 seconds.
         let head = [0xc00c, kind, 1, 0, 0, length].map(u16::to_be_bytes);
         reply.extend(head.concat());
         reply.extend(answer);

@@ -1,9 +1,9 @@
-//! A server that misbehaves to order: what a real memcached never does, or not when
-//! it suits a test.
+//! `FaultyServer` is a server that does what a test orders, such as faults that a real memcached
+//! never has, or not when a test needs them.
 //!
-//! A closure serves each connection, in a thread of its own, with the verbs of
-//! `Connection`: read, send, drip, stay silent, close, reset. All that was received
-//! is kept. When the server is dropped, every verb fails and the threads end.
+//! A closure serves each connection in its own thread, with the methods of `Connection`: read,
+//! send, drip, stay silent, close, reset. The server keeps everything that it receives. When it is
+//! dropped, every method fails, and so the threads end.
 
 mod connection;
 
@@ -18,7 +18,7 @@ pub use connection::Connection;
 use crate::port::Port;
 use crate::wait;
 
-/// A scripted server on `127.0.0.1`; ends on drop.
+/// A scripted server on `127.0.0.1`. It ends when it is dropped.
 #[derive(Debug)]
 pub struct FaultyServer {
     port: Port,
@@ -29,7 +29,7 @@ pub struct FaultyServer {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Told when the server ends.
+    /// Notified when the server ends.
     ending: Condvar,
 }
 
@@ -42,12 +42,12 @@ struct State {
 }
 
 impl FaultyServer {
-    /// Serves each connection by `serve`. When that returns, the connection is closed
-    /// in the friendly way; its errors mean that the client or the server has gone.
+    /// Serves each connection with `serve`. When `serve` returns, the connection is closed in the
+    /// normal way. An error of `serve` means that the client or the server has gone.
     pub fn start(
         serve: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
     ) -> FaultyServer {
-        // A port may be taken by somebody else between the look and the use.
+        // Between the check and the use, another program may take the port.
         let tries = (0..10).find_map(|_| {
             let port = Port::free();
             TcpListener::bind(port.v4())
@@ -71,7 +71,7 @@ impl FaultyServer {
                 }));
             }
             drop(listener);
-            // A closure that panicked has said so on stderr.
+            // A closure that panicked has written the reason to stderr.
             threads.into_iter().for_each(|thread| drop(thread.join()));
         };
         FaultyServer {
@@ -81,7 +81,7 @@ impl FaultyServer {
         }
     }
 
-    /// Answers every request with the same bytes, whatever it was.
+    /// A server that answers every request with the same bytes.
     pub fn answering(reply: impl AsRef<[u8]>) -> FaultyServer {
         let reply = reply.as_ref().to_vec();
         FaultyServer::start(move |connection| {
@@ -92,15 +92,15 @@ impl FaultyServer {
         })
     }
 
-    /// Accepts, reads, and never answers.
+    /// A server that accepts connections and reads, but never answers.
     pub fn silent() -> FaultyServer {
         FaultyServer::start(Connection::silence)
     }
 
-    /// Passes everything on to the server at `address`, a port of this machine, and
-    /// back, holding each piece of the answer back for `delay`.
+    /// A server that passes everything on to the server at `address`, a port of this machine, and
+    /// passes the answers back. It delays each piece of an answer by `delay`.
     ///
-    /// With no delay, this is a way to see the very bytes of an exchange.
+    /// Without a delay, it shows the bytes of an exchange.
     pub fn relay(address: &str, delay: Duration) -> FaultyServer {
         let address = address.to_owned();
         FaultyServer::start(move |connection| {
@@ -119,7 +119,7 @@ impl FaultyServer {
                         break;
                     }
                 }
-                // The client sees what the server did.
+                // The client must see the end that the server made.
                 let _ = back.hang_up();
             });
             while let Ok(bytes) = connection.some() {
@@ -131,29 +131,29 @@ impl FaultyServer {
         })
     }
 
-    /// Its address as a server list takes it.
+    /// Its address in the form of a server list.
     pub fn address(&self) -> String {
         self.port.v4().to_string()
     }
 
-    /// How many connections were made so far.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.lock().received.len()
     }
 
-    /// How many of them are still open on our side.
+    /// The number of connections that are open on our side.
     pub fn open(&self) -> usize {
         let state = self.shared.lock();
         let sockets = state.sockets.iter();
         sockets.filter(|socket| socket.strong_count() > 0).count()
     }
 
-    /// What came in so far, by connection.
+    /// What each connection has received so far.
     pub fn received(&self) -> Vec<Vec<u8>> {
         self.shared.lock().received.clone()
     }
 
-    /// What was sent so far, by connection.
+    /// What each connection has sent so far.
     pub fn sent(&self) -> Vec<Vec<u8>> {
         self.shared.lock().sent.clone()
     }
@@ -168,7 +168,7 @@ impl Drop for FaultyServer {
         }
         drop(state);
         self.shared.ending.notify_all();
-        // Wakes the acceptor, which then sees that all is over.
+        // This wakes up the accepting thread, which then finds that the server ends.
         let _ = TcpStream::connect(self.port.v4());
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();

@@ -1,7 +1,8 @@
-//! Where Kamailio comes from: this machine, or the slim root that `MCT_ROOT` names.
+//! `Host` is the file system in which Kamailio is installed: that of this machine, or the slim root
+//! that `MCT_ROOT` names.
 //!
-//! A slim root is another Debian's Kamailio, unpacked. It is entered by chroot and
-//! shares network and processes with us; only paths differ, and this file knows how.
+//! A slim root is an unpacked Kamailio of another Debian. It is entered by chroot and shares
+//! network and processes with this machine. Only paths differ, and this file translates them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,17 +11,17 @@ use std::sync::OnceLock;
 use crate::process;
 use crate::scratch::Scratch;
 
-/// `(major, minor, patch)`; compares as one expects.
+/// `(major, minor, patch)`. Versions compare in their usual order.
 pub type Version = (u32, u32, u32);
 
-/// The machine, or the slim root, whose Kamailio is tested.
+/// The file system of this machine, or a slim root, whose Kamailio is tested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     root: Option<PathBuf>,
 }
 
 impl Host {
-    /// The one this test run is for: `MCT_ROOT`, else this machine.
+    /// The one for this test run: `MCT_ROOT`, or else this machine.
     pub fn current() -> Host {
         let root = std::env::var_os("MCT_ROOT").filter(|root| !root.is_empty());
         let root = root.map(|root| {
@@ -30,12 +31,12 @@ impl Host {
         Host { root }
     }
 
-    /// Whether it is this machine itself, not a slim root.
+    /// True if it is this machine and not a slim root.
     pub fn is_local(&self) -> bool {
         self.root.is_none()
     }
 
-    /// A command to run one of its programs from `sbin`: `kamailio`, `kamcmd`.
+    /// A command that runs one of its programs in `sbin`: `kamailio`, `kamcmd`.
     pub fn command(&self, program: &str) -> Command {
         let mut command = match &self.root {
             None => Command::new(program),
@@ -49,7 +50,7 @@ impl Host {
         command
     }
 
-    /// A scratch folder that its programs can see.
+    /// A scratch folder that its programs can use.
     pub fn scratch(&self) -> Scratch {
         match &self.root {
             None => Scratch::new(),
@@ -57,7 +58,7 @@ impl Host {
         }
     }
 
-    /// How its programs call what we call `path`.
+    /// The path that its programs use for our `path`.
     pub fn inside(&self, path: &Path) -> PathBuf {
         match &self.root {
             None => path.to_owned(),
@@ -70,7 +71,7 @@ impl Host {
         }
     }
 
-    /// Its folder of Kamailio modules, as its programs call it.
+    /// The folder of its Kamailio's modules, as its programs name it.
     pub fn modules(&self) -> PathBuf {
         let root = self.root.as_deref().unwrap_or(Path::new("/"));
         let lib = root.join("usr/lib");
@@ -88,7 +89,7 @@ impl Host {
         self.inside(&found)
     }
 
-    /// The version of its Kamailio, such as `(5, 6, 3)`.
+    /// The version of its Kamailio, for example `(5, 6, 3)`.
     pub fn version(&self) -> Version {
         static CURRENT: OnceLock<Version> = OnceLock::new();
         *CURRENT.get_or_init(|| {
@@ -101,14 +102,14 @@ impl Host {
     }
 }
 
-/// `PATH` with the folders of servers, which an ordinary user's may lack.
+/// `PATH` with the folders for servers, which a normal user may not have.
 pub(crate) fn path() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")
 }
 
-/// Reads `version: kamailio 5.6.3 (x86_64/linux)`; what follows the digits of a
-/// number, as in `6.2.0-dev1`, is ignored.
+/// Reads `version: kamailio 5.6.3 (x86_64/linux)`. Text behind the digits of a number, as in
+/// `6.2.0-dev1`, is ignored.
 fn parse_version(text: &str) -> Option<Version> {
     let word = text.split_once("version: ")?.1.split_whitespace().nth(1)?;
     let mut numbers = word.split('.').map(|part| {

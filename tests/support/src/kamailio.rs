@@ -1,8 +1,8 @@
-//! A running Kamailio with the module under test.
+//! `Kamailio` is a running Kamailio with the module under test.
 //!
-//! `Kamailio::builder()` collects a configuration and starts it; the handle sends SIP
-//! and RPC, reads the log and knows the processes. Dropped, it is killed with all its
-//! processes; `stop` ends it in the proper way and tells how that went.
+//! `Kamailio::builder()` collects a configuration and starts it. With the result, a test sends SIP
+//! and RPC requests, reads the log and finds the processes. When it is dropped, all its processes
+//! are killed. `stop` shuts it down and returns its exit status.
 
 mod answer;
 mod builder;
@@ -30,7 +30,7 @@ use crate::scratch::Scratch;
 use crate::sip::{Pending, Request, Response};
 use crate::wait;
 
-/// A running Kamailio; killed on drop.
+/// A running Kamailio. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Kamailio {
     process: Process,
@@ -41,7 +41,7 @@ pub struct Kamailio {
     scratch: Scratch,
 }
 
-/// Statements of the script language, and what to report after them.
+/// Statements of the script language, and the expressions to report after them.
 #[derive(Debug, Clone)]
 struct Script {
     name: String,
@@ -50,30 +50,29 @@ struct Script {
 }
 
 impl Kamailio {
-    /// Collects a configuration.
+    /// Begins a configuration.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// The same, with the module's `servers` set to this memcached.
+    /// The same, with this memcached as the module's `servers`.
     pub fn on(memcached: &Memcached) -> Builder {
         Kamailio::builder().memcached(memcached)
     }
 
-    /// Runs the script of that name in a SIP worker, and tells what its expressions
-    /// came to.
+    /// Runs a script in a SIP worker and returns the values of its expressions.
     #[track_caller]
     pub fn run(&self, script: &str) -> Answer {
         self.run_with(script, Request::options())
     }
 
-    /// The same with a request of one's own, for scripts that look at it.
+    /// The same with a given request, for scripts that read it.
     #[track_caller]
     pub fn run_with(&self, script: &str, request: Request) -> Answer {
         self.launch(script, request).wait()
     }
 
-    /// Sends the request for a script and returns at once, for many at a time.
+    /// Sends the request for a script without waiting, so that many can run at the same time.
     #[track_caller]
     pub fn launch(&self, script: &str, request: Request) -> Run<'_> {
         let known = self.scripts.iter().find(|known| known.name == script);
@@ -85,8 +84,8 @@ impl Kamailio {
         }
     }
 
-    /// Sends this request for a script that many times at once; the answers, in the order of the
-    /// requests.
+    /// Sends this request for a script `count` times at the same time. Returns the answers in the
+    /// order of the requests.
     #[track_caller]
     pub fn run_at_once(&self, script: &str, count: usize, request: &Request) -> Vec<Answer> {
         let launch = |_| self.launch(script, request.clone());
@@ -94,8 +93,8 @@ impl Kamailio {
         runs.into_iter().map(Run::wait).collect()
     }
 
-    /// Sends this request for a script, many at once, until every worker has run it; all answers.
-    /// The script must tell its process, `$pp`.
+    /// Sends this request for a script, many at the same time, until every worker has run it.
+    /// Returns all answers. The script must report its process, `$pp`.
     #[track_caller]
     pub fn run_on_every_worker(&self, script: &str, request: &Request) -> Vec<Answer> {
         let workers: HashSet<Pid> = self.workers().into_iter().collect();
@@ -109,7 +108,7 @@ impl Kamailio {
         answers
     }
 
-    /// Sends a request and waits for its response.
+    /// Sends a request and waits for the response.
     #[track_caller]
     pub fn sip(&self, request: Request) -> Response {
         match request.exchange(self.address()) {
@@ -118,17 +117,17 @@ impl Kamailio {
         }
     }
 
-    /// Sends a request and returns at once; `Pending::wait` has its response.
+    /// Sends a request without waiting. `Pending::wait` returns the response.
     pub fn send(&self, request: Request) -> Pending {
         request.send(self.address())
     }
 
-    /// Where it listens, for UDP and (if asked for) TCP.
+    /// The address at which it listens on UDP and, if requested, on TCP.
     pub fn address(&self) -> SocketAddr {
         self.port.v4()
     }
 
-    /// Calls an RPC command with kamcmd; the builder must have been asked for `rpc`.
+    /// Calls an RPC command with kamcmd. The builder must have `rpc`.
     #[track_caller]
     pub fn rpc(&self, command: &str, args: &[&str]) -> String {
         match self.try_rpc(command, args) {
@@ -137,8 +136,8 @@ impl Kamailio {
         }
     }
 
-    /// The same; `Err` holds what kamcmd says when the command answers with a fault,
-    /// such as `error: 500 - text`.
+    /// The same. If the command answers with a fault, `Err` has what kamcmd prints, such as `error:
+    /// 500 - text`.
     pub fn try_rpc(&self, command: &str, args: &[&str]) -> Result<String, String> {
         let socket = self.host.inside(&self.scratch.join(config::CTL));
         let mut kamcmd = self.host.command("kamcmd");
@@ -154,13 +153,13 @@ impl Kamailio {
         }
     }
 
-    /// Calls an RPC command as JSON; `params` is a JSON array or object, and so is what
-    /// comes back: the whole response, with `result` or `error`.
+    /// Calls an RPC command as JSON. `params` is a JSON array or object. Returns the whole
+    /// response, with `result` or `error`.
     #[track_caller]
     pub fn jsonrpc(&self, method: &str, params: &str) -> String {
         let exchange = || {
-            // The server answers to the client's address, so there must be one, and it
-            // must be the same inside a slim root: a name that is not in the file system.
+            // Kamailio answers to the address of the client, so the client needs one. It must also
+            // be valid inside a slim root, so it is a name outside of the file system.
             static COUNT: AtomicUsize = AtomicUsize::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let name = format!("kamailio-memcached-jsonrpc-{}-{count}", std::process::id());
@@ -181,12 +180,12 @@ impl Kamailio {
         }
     }
 
-    /// Everything it has logged so far.
+    /// Everything that it has logged so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// The lines of the log that hold `text`.
+    /// The lines of the log that contain `text`.
     pub fn log_lines(&self, text: &str) -> Vec<String> {
         let log = self.log();
         let lines = log.lines().filter(|line| line.contains(text));
@@ -212,7 +211,7 @@ impl Kamailio {
         line.unwrap_or_else(|| self.fail(&format!("no log line with {text:?} within {limit:?}")))
     }
 
-    /// Its configuration with line numbers, unless that is a file of the test's own.
+    /// Its configuration with line numbers. Empty if the test has its own file.
     pub fn config(&self) -> String {
         config::numbered(&self.scratch)
     }
@@ -222,29 +221,29 @@ impl Kamailio {
         self.process.pid()
     }
 
-    /// All processes below the main one, in the order in which they were forked.
+    /// All its processes except the main one, in the order in which they were forked.
     pub fn processes(&self) -> Vec<Pid> {
         self.pid().children()
     }
 
-    /// The UDP workers: the first processes that Kamailio forks.
+    /// The UDP workers. Kamailio forks them first.
     pub fn workers(&self) -> Vec<Pid> {
         let mut processes = self.processes();
         processes.truncate(self.children);
         processes
     }
 
-    /// Whether it still runs.
+    /// True if it is running.
     pub fn alive(&self) -> bool {
         self.process.alive()
     }
 
-    /// Its scratch folder: configuration, log, sockets, runtime folder.
+    /// Its scratch folder, with configuration, log, sockets and runtime folder.
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
     }
 
-    /// Asks it to end and waits; a clean shutdown is `success()`.
+    /// Tells it to end, and waits. After a clean shutdown the status is `success()`.
     #[track_caller]
     pub fn stop(&self) -> ExitStatus {
         if self.alive() {
@@ -265,7 +264,7 @@ impl Kamailio {
         })
     }
 
-    /// Fails the test, with the end of the log.
+    /// Fails the test and shows the end of the log.
     #[track_caller]
     pub fn fail(&self, what: &str) -> ! {
         panic!("{what}\n{}", self.process.account())
@@ -284,7 +283,7 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What its expressions came to.
+    /// Waits for the values of its expressions.
     #[track_caller]
     pub fn wait(self) -> Answer {
         let name = &self.script.name;

@@ -1,8 +1,8 @@
 //! Real servers for the tests.
 //!
-//! Every test starts what it needs, on free loopback ports and in a scratch folder
-//! of its own, waits until it answers, and loses it when the handle is dropped.
-//! Nothing here is global, so tests run side by side.
+//! Every test starts the servers that it needs, on free loopback ports and in its own scratch
+//! folder, and waits until they answer. They end when their handles are dropped. Nothing here is
+//! global, so tests can run at the same time.
 //!
 //! ```no_run
 //! use support::{Kamailio, Memcached};
@@ -21,18 +21,18 @@
 //! kamailio    a Kamailio with the module under test, and its builder
 //! sip         requests to it, and its responses
 //! memcached   a memcached, and what it holds
-//! faulty      a server that misbehaves to order
-//! deaf        a port that swallows connection requests
+//! faulty      a server with faults that a test orders
+//! deaf        a port that does not answer requests to connect
 //! network     a network whose packets can be dropped
-//! dns         a name server that one Kamailio asks
-//! twemproxy   a proxy, to compare where keys go
-//! stock       the C module that ours replaces
+//! dns         a name server that only one Kamailio asks
+//! twemproxy   a twemproxy, to compare where keys go
+//! stock       the stock module, which ours replaces
 //!
 //! host        this machine, or the slim root named by MCT_ROOT
 //! process     a child process that does not outlive the tests
-//! pid         what /proc tells about any process, and signals to it
-//! port        a loopback port nobody else will take
-//! scratch     a folder that is removed again
+//! pid         what /proc shows about any process, and signals to it
+//! port        a loopback port that no other test uses
+//! scratch     a folder that is removed after the test
 //! wait        the one place that waits
 //! ```
 
@@ -67,7 +67,7 @@ pub use scratch::Scratch;
 pub use sip::{Pending, Request, Response, hex};
 pub use twemproxy::Twemproxy;
 
-/// The workspace's folder for what is built: `CARGO_TARGET_DIR`, else `target`.
+/// The workspace's folder for build results: `CARGO_TARGET_DIR`, or else `target`.
 pub(crate) fn target() -> std::path::PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(path) => path.into(),

@@ -1,7 +1,7 @@
-//! A memcached, and what it holds, seen over connections of our own.
+//! `Memcached` is a running memcached, and what it holds.
 //!
-//! Every look opens a connection and closes it again, so a server that was paused,
-//! killed or restarted in between needs no special care.
+//! Every look at it opens a connection and closes it again. So the server may be paused, killed or
+//! restarted in between.
 
 mod expect;
 mod item;
@@ -25,58 +25,58 @@ use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::wait;
 
-/// A running memcached; killed on drop.
+/// A running memcached. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Memcached {
     process: Mutex<Process>,
     listen: Listen,
     args: Vec<String>,
     address: String,
-    /// `user password`, when it wants them.
+    /// `user password`, if the server requires them.
     credentials: Option<String>,
     scratch: Scratch,
 }
 
 impl Memcached {
-    /// On a free port of `127.0.0.1`.
+    /// Starts one on a free port of `127.0.0.1`.
     pub fn start() -> Memcached {
         Memcached::with(&[])
     }
 
-    /// On a free port of `127.0.0.1`, with further arguments such as `&["-I", "8m"]`.
+    /// The same, with more arguments such as `&["-I", "8m"]`.
     pub fn with(args: &[&str]) -> Memcached {
         let args = args.iter().map(|&arg| arg.into()).collect();
         let scratch = Host::current().scratch();
         Memcached::launch(scratch, Listen::at(Ipv4Addr::LOCALHOST), args, None)
     }
 
-    /// On a free port of another loopback address, such as `127.0.0.11`.
+    /// Starts one on a free port of another loopback address, such as `127.0.0.11`.
     pub fn at(ip: Ipv4Addr) -> Memcached {
         let scratch = Host::current().scratch();
         Memcached::launch(scratch, Listen::at(ip), Vec::new(), None)
     }
 
-    /// On the port 11211, which some clients leave out of a server's name, of a loopback
-    /// address of its own.
+    /// Starts one on port 11211, which some clients leave out of a server's name, at a loopback
+    /// address that no other server uses.
     pub fn on_default_port() -> Memcached {
         let scratch = Host::current().scratch();
         Memcached::launch(scratch, Listen::default_port(), Vec::new(), None)
     }
 
-    /// On a free port of `[::1]`.
+    /// Starts one on a free port of `[::1]`.
     pub fn v6() -> Memcached {
         let scratch = Host::current().scratch();
         Memcached::launch(scratch, Listen::V6(Port::free()), Vec::new(), None)
     }
 
-    /// On a unix socket.
+    /// Starts one on a unix socket.
     pub fn unix() -> Memcached {
         let scratch = Host::current().scratch();
         let path = scratch.join("m.sock");
         Memcached::launch(scratch, Listen::Unix(path), Vec::new(), None)
     }
 
-    /// On a free port of `127.0.0.1`, for those only who know user and password.
+    /// Starts one on a free port of `127.0.0.1`. Clients must send user and password.
     pub fn authenticated(user: &str, password: &str) -> Memcached {
         let scratch = Host::current().scratch();
         let file = scratch.write("users", format!("{user}:{password}\n"));
@@ -106,7 +106,8 @@ impl Memcached {
         memcached
     }
 
-    /// The address as a server list takes it, with its port: `127.0.0.1:port`, `[::1]:port` or a path.
+    /// Its address in the form of a server list, with the port: `127.0.0.1:port`, `[::1]:port`, or
+    /// a path.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -114,7 +115,7 @@ impl Memcached {
     /// The TCP port.
     ///
     /// # Panics
-    /// When it listens on a unix socket.
+    /// It listens on a unix socket.
     pub fn port(&self) -> u16 {
         self.listen.port()
     }
@@ -124,22 +125,23 @@ impl Memcached {
         self.process().pid()
     }
 
-    /// Everything it has written; with `-vv` among the arguments, every command.
+    /// Everything that it has written. With the argument `-vv` that is every command.
     pub fn log(&self) -> String {
         self.process().log()
     }
 
-    /// Stops it: connections stay open and are accepted, but nothing is answered.
+    /// Stops it. Connections stay open and new ones are accepted, but nothing is answered.
     pub fn pause(&self) {
         self.pid().pause();
     }
 
-    /// Lets it go on after `pause`.
+    /// Continues it after `pause`.
     pub fn resume(&self) {
         self.pid().resume();
     }
 
-    /// Kills it: connections are closed, as all clients know, and new ones refused.
+    /// Kills it. Its clients have seen that their connections are closed, and new connections are
+    /// refused.
     pub fn kill(&self) {
         self.process().kill();
         wait::until("all clients to know", wait::PATIENCE, || {
@@ -147,14 +149,14 @@ impl Memcached {
         });
     }
 
-    /// Starts it again, empty, at the same address; kills it first if it still runs.
+    /// Starts it again at the same address, without items. If it is running, it is killed first.
     pub fn restart(&self) {
         self.kill();
         *self.process() = spawn(&self.listen, &self.args, &self.scratch);
         self.wait_until_ready();
     }
 
-    /// What it holds under `key`, without a trace in recency or statistics of gets.
+    /// The item at `key`. This changes neither the order of last use nor the statistics of gets.
     pub fn item(&self, key: impl AsRef<[u8]>) -> Option<Item> {
         let key = legal(key.as_ref());
         let reply = self.command([b"mg ", key, b" v f t u\r\n"].concat());
@@ -165,8 +167,7 @@ impl Memcached {
         Some(item.unwrap_or_else(|| panic!("bad reply to mg: {}", reply.escape_ascii())))
     }
 
-    /// The bytes under `key`, as text for comparisons; bytes that are not UTF-8 are
-    /// replaced.
+    /// The bytes at `key` as text. Bytes that are not UTF-8 are replaced.
     pub fn text(&self, key: impl AsRef<[u8]>) -> Option<String> {
         let item = self.item(key)?;
         Some(String::from_utf8_lossy(&item.value).into_owned())
@@ -182,17 +183,16 @@ impl Memcached {
         assert_eq!(reply.escape_ascii().to_string(), "STORED\\r\\n");
     }
 
-    /// Forgets an item; tells whether there was one.
+    /// Deletes an item. Returns true if there was one.
     pub fn remove(&self, key: impl AsRef<[u8]>) -> bool {
         let reply = self.command([b"delete ", legal(key.as_ref()), b"\r\n"].concat());
         reply == b"DELETED\r\n"
     }
 
-    /// Sends `bytes` on a connection of its own and returns all that is answered, be
-    /// it one line, many, or none.
+    /// Sends `bytes` on a new connection and returns the whole answer: one line, many, or none.
     ///
-    /// The end of the answer is found by a meta no-op sent behind it; when the server
-    /// closes the connection, the answer ends there.
+    /// A meta no-op is sent behind `bytes`, and its answer marks the end. If the server closes the
+    /// connection, the answer ends there.
     pub fn command(&self, bytes: impl AsRef<[u8]>) -> Vec<u8> {
         const MARK: &[u8] = b"MN\r\n";
         let request = [bytes.as_ref(), b"mn\r\n"].concat();
@@ -203,13 +203,12 @@ impl Memcached {
         reply
     }
 
-    /// Sends `request` and reads until the answer is `complete`, or the connection is
-    /// closed.
+    /// Sends `request` and reads until the answer is `complete` or the connection is closed.
     fn exchange(&self, request: &[u8], complete: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let mut stream = self
             .connect()
             .unwrap_or_else(|error| self.fail("cannot connect", &error));
-        // Refused or over-long requests may be answered by a closed connection.
+        // The server may close the connection at requests that it refuses or that are too long.
         let _ = stream.write_all(request);
         let mut reply = Vec::new();
         let mut part = [0; 16384];
@@ -224,7 +223,7 @@ impl Memcached {
         reply
     }
 
-    /// A number out of its statistics: `curr_items`, `cmd_get`, `cmd_flush`, ….
+    /// A number of its statistics: `curr_items`, `cmd_get`, `cmd_flush` and so on.
     pub fn stat(&self, name: &str) -> u64 {
         let reply = self.command("stats\r\n");
         let reply = String::from_utf8_lossy(&reply);
@@ -235,39 +234,39 @@ impl Memcached {
             .unwrap_or_else(|| panic!("no number called {name} in\n{reply}"))
     }
 
-    /// How many items it holds; one that has expired counts until it is next asked for.
+    /// The number of its items. An expired item counts until a client asks for it.
     pub fn len(&self) -> usize {
         usize::try_from(self.stat("curr_items")).expect("fits")
     }
 
-    /// Whether it holds nothing.
+    /// True if it has no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How often it was emptied since it started: proof that nobody smuggled in a
+    /// How often it was emptied since its start. This shows whether somebody has smuggled in a
     /// `flush_all`.
     pub fn flushes(&self) -> u64 {
         self.stat("cmd_flush")
     }
 
-    /// All keys it holds, sorted.
+    /// All its keys, sorted.
     pub fn keys(&self) -> Vec<Vec<u8>> {
-        // The crawler passes over an item that is on its way from one LRU to another, so it is
-        // sent again while it finds fewer than are counted. Expired items are counted, too.
+        // The crawler misses an item that is moving from one LRU list to another. So it is sent
+        // again as long as it finds fewer keys than are counted. Expired items are counted, too.
         let complete = || Some(self.dump()).filter(|keys| keys.len() >= self.len());
         wait::poll(Duration::from_secs(1), complete).unwrap_or_else(|| self.dump())
     }
 
     fn dump(&self) -> Vec<Vec<u8>> {
         let reply = wait::poll(wait::PATIENCE, || {
-            // No command may follow before the end: the crawler has the connection.
+            // No other command may be sent before the end, because the crawler uses the connection.
             let complete = |reply: &[u8]| {
                 reply.ends_with(b"END\r\n")
                     || (reply.ends_with(b"\r\n") && !reply.starts_with(b"key="))
             };
             let reply = self.exchange(b"lru_crawler metadump all\r\n", complete);
-            // Another crawl, the server's own or another test's, may be under way.
+            // The server or another test may have started a crawler already.
             (!reply.starts_with(b"BUSY")).then_some(reply)
         });
         let reply = reply.unwrap_or_else(|| panic!("the crawler of {} is busy", self.address));
@@ -277,7 +276,7 @@ impl Memcached {
             .map(|rest| unescape(rest.split(|&byte| byte == b' ').next().expect("a word")))
             .collect();
         keys.sort();
-        // An item on its way may also be met twice.
+        // The crawler may find an item twice if it is moving.
         keys.dedup();
         keys
     }
@@ -286,7 +285,7 @@ impl Memcached {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection of one's own, for exchanges that `command` does not cover.
+    /// Opens a connection, for exchanges that `command` does not support.
     pub fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let mut stream = self.listen.connect()?;
         if let Some(words) = &self.credentials {

@@ -1,5 +1,5 @@
-//! A network of the test's own, whose packets can be dropped: a network namespace at the other end of
-//! a cable of two virtual devices. Needs root; is taken down when it is dropped.
+//! `Network` is a network of a test, whose packets can be dropped: a network namespace, connected
+//! by a pair of virtual devices. It needs root, and is removed when it is dropped.
 
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -8,13 +8,13 @@ use crate::port::Port;
 use crate::process;
 use crate::wait;
 
-/// The other end of the cable, with a memcached.
+/// The other end of the connection, with a memcached.
 pub struct Network {
     name: String,
     here: String,
     there: String,
     memcached: Option<Child>,
-    /// Keeps others away from the number.
+    /// Reserves the number.
     _port: Port,
 }
 
@@ -65,7 +65,7 @@ impl Network {
         format!("{}:11211", self.there)
     }
 
-    /// From now on nothing comes back from there, no answer and no refusal.
+    /// From now on nothing comes back from there, neither answers nor refusals.
     pub fn cut(&self) {
         assert!(ip(&format!(
             "-n {} route add blackhole {}",
@@ -73,7 +73,7 @@ impl Network {
         )));
     }
 
-    /// All is well again.
+    /// From now on packets pass again.
     pub fn mend(&self) {
         assert!(ip(&format!(
             "-n {} route del blackhole {}",
@@ -81,8 +81,8 @@ impl Network {
         )));
     }
 
-    /// The machine there loses its power and starts again: our side keeps connections that its side
-    /// knows nothing of.
+    /// The machine there loses its power and starts again. Our side has connections that its side
+    /// does not know.
     pub fn restart(&mut self) {
         self.cut();
         self.end_memcached();
@@ -122,7 +122,7 @@ impl Drop for Network {
     }
 }
 
-/// Runs `ip` with these words; false when it fails, or is not there.
+/// Runs `ip` with these words. Returns false if it fails or does not exist.
 fn ip(words: &str) -> bool {
     let mut command = Command::new("ip");
     let output = process::output(command.args(words.split(' ')));

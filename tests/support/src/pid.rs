@@ -1,27 +1,27 @@
-//! A process id, and what `/proc` and signals can do with it.
+//! `Pid` is a process id, with what `/proc` shows about the process and the signals that it gets.
 
 use std::fmt;
 use std::fs;
 
 use crate::wait;
 
-/// What `pause` asks of the kernel.
+/// The number of the system call `pause`.
 #[cfg(target_arch = "x86_64")]
 const PAUSE: i64 = libc::SYS_pause;
 #[cfg(not(target_arch = "x86_64"))]
 const PAUSE: i64 = libc::SYS_ppoll;
 
-/// A process id, and what can be seen and done with it.
+/// A process id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub i32);
 
 impl Pid {
-    /// Whether such a process exists and is not merely waiting to be collected.
+    /// True if the process exists and is not a zombie.
     pub fn alive(self) -> bool {
         !matches!(self.state(), None | Some('Z' | 'X'))
     }
 
-    /// Stops it (`SIGSTOP`) and returns when it has stopped.
+    /// Stops it (`SIGSTOP`), and returns when it has stopped.
     pub fn pause(self) {
         signal(self.0, libc::SIGSTOP);
         wait::until("a process to stop", wait::PATIENCE, || {
@@ -29,7 +29,7 @@ impl Pid {
         });
     }
 
-    /// Lets it go on (`SIGCONT`).
+    /// Continues it (`SIGCONT`).
     pub fn resume(self) {
         signal(self.0, libc::SIGCONT);
     }
@@ -39,7 +39,7 @@ impl Pid {
         signal(self.0, libc::SIGKILL);
     }
 
-    /// Asks it to end (`SIGTERM`) without waiting.
+    /// Tells it to end (`SIGTERM`), without waiting.
     pub fn terminate(self) {
         signal(self.0, libc::SIGTERM);
     }
@@ -57,31 +57,31 @@ impl Pid {
         self.status_number("VmRSS:")
     }
 
-    /// Resident memory in KiB that is shared with nobody's files (`RssAnon`).
+    /// Resident memory in KiB that is not part of a file (`RssAnon`).
     pub fn anonymous_kib(self) -> u64 {
         self.status_number("RssAnon:")
     }
 
-    /// How many descriptors it has open.
+    /// The number of its open descriptors.
     pub fn descriptors(self) -> usize {
         fs::read_dir(format!("/proc/{self}/fd"))
             .unwrap_or_else(|error| panic!("no process {self}: {error}"))
             .count()
     }
 
-    /// Whether it sleeps, waiting for something to happen.
+    /// True if it sleeps until something happens.
     pub fn sleeps(self) -> bool {
         self.state() == Some('S')
     }
 
-    /// Whether it sleeps until a signal comes; where the kernel does not tell for what
-    /// it sleeps, whether it sleeps.
+    /// True if it sleeps until a signal comes. If the kernel does not show what a process waits
+    /// for, true if it sleeps.
     pub fn sleeps_in_pause(self) -> bool {
         let call = self.read("syscall");
         self.sleeps() && (call.is_empty() || call.starts_with(&format!("{PAUSE} ")))
     }
 
-    /// For failure messages: its state, the system call it is in, and its signals.
+    /// For the message of a failure: its state, its system call, and its signals.
     pub fn account(self) -> String {
         let state = self.state().unwrap_or('?');
         let call = self.read("syscall");
@@ -98,7 +98,7 @@ impl Pid {
     }
 
     fn state(self) -> Option<char> {
-        // The command name in parentheses may hold anything: count from its end.
+        // The name in parentheses may contain anything, so its end is searched from the right.
         let stat = self.read("stat");
         let rest = &stat[stat.rfind(')')? + 1..];
         rest.trim_start().chars().next()
@@ -124,7 +124,7 @@ impl fmt::Display for Pid {
     }
 }
 
-/// Sends a signal; a process that has gone is no error.
+/// Sends a signal. It is no error if the process has ended.
 pub(crate) fn signal(pid: i32, signal: i32) {
     // SAFETY: kill takes two integers and touches no memory of ours.
     unsafe { libc::kill(pid, signal) };

@@ -1,10 +1,10 @@
-//! A loopback port nobody else will take.
+//! `Port` is a loopback port that no other test uses.
 //!
-//! Asking the kernel for port 0 and giving it back is a race: it may go to the next
-//! caller before the server has bound it. Here numbers come from below the range the
-//! kernel gives out by itself, and each is held by an abstract unix socket named
-//! after it. That name is unique in the network namespace, as the port is, so test
-//! processes that run at the same time stay apart, too, and it vanishes with them.
+//! To ask the kernel for port 0 and close that socket is a race: the port may go to the next caller
+//! before the server has bound it. So the numbers come from below the range that the kernel hands
+//! out by itself, and each number is reserved by an abstract unix socket with that number in its
+//! name. Such a name is unique in the network namespace, like the port, and it vanishes with the
+//! process. So test processes that run at the same time get different ports, too.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -17,8 +17,8 @@ use crate::process;
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// A reserved number: free for TCP and UDP on `127.0.0.1` and `[::1]` when it was
-/// taken, and not given to anybody else as long as this value lives.
+/// A reserved number. When it was taken, it was free for TCP and UDP on `127.0.0.1` and `[::1]`. No
+/// other test gets it as long as this value lives.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -26,10 +26,10 @@ pub struct Port {
 }
 
 impl Port {
-    /// Reserves a free one.
+    /// Reserves a free port.
     pub fn free() -> Port {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Processes begin at different places, so that they seldom ask for the same.
+        // Each process begins at another number, so that they seldom try the same one.
         let start = std::process::id().wrapping_mul(97);
         for _ in 0..COUNT {
             let step = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +85,8 @@ fn can_be_bound(number: u16) -> bool {
     ]
     .into_iter()
     .all(|ip| {
-        // Other errors, such as a machine without IPv6, say nothing against the number.
+        // Other errors, such as those of a machine without IPv6, do not mean that the port is in
+        // use.
         !TcpListener::bind((ip, number)).is_err_and(taken)
             && !UdpSocket::bind((ip, number)).is_err_and(taken)
     })

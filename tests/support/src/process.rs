@@ -1,9 +1,9 @@
-//! A child process: started in a group of its own, with its output in a file, and
-//! ended by its id, also when a test panics or the whole test run is killed.
+//! `Process` is a child process. It runs in its own process group and writes to a file. It is ended
+//! by its id, also when a test panics or the whole test run is killed.
 //!
-//! The kernel's parent-death signal belongs to the *thread* that forked, and test
-//! threads end long before a shared server may. All children are therefore forked by
-//! one keeper thread that lives as long as the test process.
+//! The kernel's parent-death signal depends on the *thread* that forked, and a test's thread may
+//! end long before a shared server. So one keeper thread, which lives as long as the test process,
+//! forks all children.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::pid::{self, Pid};
 use crate::wait;
 
-/// A running (or ended) child process that we started.
+/// A child process that we started. It may have ended.
 #[derive(Debug)]
 pub struct Process {
     pid: Pid,
@@ -29,15 +29,15 @@ pub struct Process {
 
 #[derive(Debug)]
 struct State {
-    /// None for an adopted process.
+    /// `None` for an adopted process.
     child: Option<Child>,
     ended: Option<ExitStatus>,
 }
 
 impl Process {
-    /// Starts `command` with its output and errors appended to `log`.
+    /// Starts `command`, and appends its output and errors to `log`.
     ///
-    /// Should the test process die, the child gets `on_orphan`.
+    /// If the test process dies, the child gets the signal `on_orphan`.
     pub fn spawn(mut command: Command, log: &Path, on_orphan: i32) -> Process {
         let text = line(&command);
         let output = File::options().create(true).append(true).open(log);
@@ -49,8 +49,8 @@ impl Process {
             .stdout(stdout)
             .stderr(stderr)
             .process_group(0);
-        // SAFETY: the closure runs between fork and exec and does one
-        // async-signal-safe system call; it touches no memory of the parent.
+        // SAFETY: the closure runs between fork and exec. It makes one system call, which is
+        // async-signal-safe, and touches no memory of the parent.
         unsafe {
             command.pre_exec(move || {
                 if libc::prctl(libc::PR_SET_PDEATHSIG, on_orphan) == -1 {
@@ -72,8 +72,8 @@ impl Process {
         }
     }
 
-    /// Takes over a daemon that `launcher`, a process of ours that has ended by now,
-    /// has left behind; `accept_daemons` must have been called before.
+    /// Takes over a daemon that `launcher` has left behind, a process of ours that has ended.
+    /// `accept_daemons` must have been called before.
     pub fn adopt(pid: Pid, launcher: &Process) -> Process {
         Process {
             pid,
@@ -91,17 +91,17 @@ impl Process {
         self.pid
     }
 
-    /// The command line, as a shell would take it.
+    /// The command line, in the form of a shell.
     pub fn command(&self) -> &str {
         &self.command
     }
 
-    /// Whether it still runs.
+    /// True if it is running.
     pub fn alive(&self) -> bool {
         self.ended().is_none()
     }
 
-    /// How it ended, if it did.
+    /// Its exit status, if it has ended.
     pub fn ended(&self) -> Option<ExitStatus> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.ended.is_none() {
@@ -113,17 +113,17 @@ impl Process {
         state.ended
     }
 
-    /// Waits for its end.
+    /// Waits until it ends, for at most `limit`.
     pub fn wait(&self, limit: Duration) -> Option<ExitStatus> {
         wait::poll(limit, || self.ended())
     }
 
-    /// Kills it, and whatever is left of its process group, and waits for its end.
+    /// Kills it and the rest of its process group, and waits until it ends.
     pub fn kill(&self) {
         if self.alive() {
-            // A child leads a group of its own (`process_group(0)`), a daemon has one by
-            // its nature. The number cannot be anybody else's as long as a member of the
-            // group has not been waited for.
+            // A child has its own group (`process_group(0)`), and a daemon always has one. The
+            // number belongs to no other process as long as a member of the group has not been
+            // waited for.
             // SAFETY: getpgid takes and returns integers.
             let group = unsafe { libc::getpgid(self.pid.0) };
             assert!(group > 1, "process {} has no group", self.pid);
@@ -138,7 +138,7 @@ impl Process {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// For failure messages: the command, whether it runs, and the end of its log.
+    /// For the message of a failure: the command, whether it is running, and the end of its log.
     pub fn account(&self) -> String {
         let state = match self.ended() {
             None => format!("still running as process {}", self.pid),
@@ -160,8 +160,8 @@ impl Drop for Process {
     }
 }
 
-/// From now on, daemons that our children leave behind become our children, so that
-/// they can be waited for.
+/// From now on, daemons that our children leave behind become our children, so that we can wait for
+/// them.
 pub fn accept_daemons() {
     // SAFETY: this prctl takes an integer and touches no memory of ours.
     let accepted = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
@@ -170,13 +170,13 @@ pub fn accept_daemons() {
 
 fn wait_for_adopted(pid: Pid) -> Option<ExitStatus> {
     let mut status = 0;
-    // SAFETY: `status` is a valid place for the integer that waitpid writes.
+    // SAFETY: `status` lives, and waitpid writes an integer to it.
     let waited = unsafe { libc::waitpid(pid.0, &raw mut status, libc::WNOHANG) };
     assert!(waited >= 0, "process {pid} is not ours to wait for");
     (waited == pid.0).then(|| ExitStatus::from_raw(status))
 }
 
-/// The command line of `command`, as a shell would take it.
+/// The command line of `command`, in the form of a shell.
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into()).collect();

@@ -1,26 +1,26 @@
-//! A folder of a test's own, removed when the handle is dropped.
+//! `Scratch` is a folder of one test, which is removed when the handle is dropped.
 //!
-//! `MCT_KEEP=1` leaves the folders in place, to look at configurations and logs.
+//! With `MCT_KEEP=1` the folders stay, so that one can look at configurations and logs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A folder that lives as long as this handle.
+/// A folder that exists as long as this handle.
 ///
-/// Its name is short: socket paths may not be longer than 107 bytes.
+/// Its name is short, because the path of a socket has at most 107 bytes.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
-    /// A new, empty folder below the system's folder for temporary files.
+    /// Makes a new folder in the system's folder for temporary files.
     pub fn new() -> Scratch {
         Scratch::below(&std::env::temp_dir())
     }
 
-    /// A new, empty folder below `parent`.
+    /// Makes a new folder in `parent`.
     pub fn below(parent: &Path) -> Scratch {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         loop {
@@ -28,24 +28,24 @@ impl Scratch {
             let path = parent.join(format!("mct-{}-{count}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => return Scratch { path },
-                // Left behind by an earlier process of the same number.
+                // An earlier process with the same id has left it behind.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 Err(error) => panic!("cannot make the scratch folder {}: {error}", path.display()),
             }
         }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of `name` inside; nothing is made.
+    /// The path of `name` in the folder. Nothing is created.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes a file and tells where it is.
+    /// Writes a file and returns its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.join(name);
         fs::write(&path, content)
@@ -63,7 +63,7 @@ impl Default for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if std::env::var_os("MCT_KEEP").is_none() {
-            // Nothing useful can be done about a failure here.
+            // If this fails, nothing can be done about it.
             let _ = fs::remove_dir_all(&self.path);
         }
     }

@@ -1,7 +1,7 @@
 //! A minimal SIP client: one request, one response, no retransmission.
 //!
-//! Header values are bytes and go out as they are, so a test can fold them or put
-//! into them what no polite client would send.
+//! Values of headers are bytes and are sent unchanged. So a test can fold them, or put into them
+//! what a normal client would never send.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::wait;
 
-/// How long a request waits for its response unless it says otherwise.
+/// How long a request waits for its response by default.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes that a header cannot carry as they are; `{s.decode.hexa}` undoes it in the script.
@@ -45,12 +45,12 @@ impl Request {
         Request::new("OPTIONS")
     }
 
-    /// The same about a key, `$hdr(X-Key)` in the script.
+    /// The same with a key, which is `$hdr(X-Key)` in the script.
     pub fn about(key: impl AsRef<[u8]>) -> Request {
         Request::options().header("X-Key", key)
     }
 
-    /// A request of any method over UDP.
+    /// A request with any method, over UDP.
     pub fn new(method: &str) -> Request {
         Request {
             method: method.into(),
@@ -64,50 +64,50 @@ impl Request {
         }
     }
 
-    /// The user part of the request URI, `$rU` in the script.
+    /// Sets the user part of the request URI, `$rU` in the script.
     pub fn user(mut self, user: &str) -> Request {
         self.user = user.into();
         self
     }
 
-    /// The user part of the From header, `$fU` in the script.
+    /// Sets the user part of the From header, `$fU` in the script.
     pub fn caller(mut self, user: &str) -> Request {
         self.caller = user.into();
         self
     }
 
-    /// The Call-ID, `$ci` in the script, byte for byte; unless told, one of its own.
+    /// Sets the Call-ID, `$ci` in the script, byte for byte. By default each request has its own.
     pub fn call_id(mut self, value: impl AsRef<[u8]>) -> Request {
         self.call_id = Some(value.as_ref().to_vec());
         self
     }
 
-    /// One more header; the value goes out byte for byte.
+    /// Adds a header. The value is sent byte for byte.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Request {
         self.headers.push((name.into(), value.as_ref().to_vec()));
         self
     }
 
-    /// The body, `$rb` in the script.
+    /// Sets the body, `$rb` in the script.
     pub fn body(mut self, content_type: &str, body: impl AsRef<[u8]>) -> Request {
         self.body = body.as_ref().to_vec();
         self.header("Content-Type", content_type)
     }
 
-    /// Goes over TCP instead of UDP.
+    /// Uses TCP and not UDP.
     pub fn tcp(mut self) -> Request {
         self.transport = Transport::Tcp;
         self
     }
 
-    /// How long to wait for the response; `PATIENCE` unless told.
+    /// Sets how long to wait for the response.
     pub fn patience(mut self, limit: Duration) -> Request {
         self.patience = limit;
         self
     }
 
-    /// Sends it to `to` on a socket of its own; the response is collected behind the
-    /// scenes, so many requests can be on their way at once.
+    /// Sends it to `to` on a new socket. A thread waits for the response, so many requests can be
+    /// under way at the same time.
     pub fn send(&self, to: SocketAddr) -> Pending {
         let (request, begun) = (self.clone(), Instant::now());
         let exchange = move || match request.transport {
@@ -120,7 +120,7 @@ impl Request {
         }
     }
 
-    /// Sends it and waits for its response.
+    /// Sends it and waits for the response.
     pub fn exchange(&self, to: SocketAddr) -> io::Result<Response> {
         match self.transport {
             Transport::Udp => self.over_udp(to, Instant::now()),
@@ -165,7 +165,7 @@ impl Request {
         }
     }
 
-    /// The bytes on the wire, when sent from `from`.
+    /// The bytes to send, if the client's address is `from`.
     pub fn encode(&self, from: SocketAddr) -> Vec<u8> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -200,19 +200,19 @@ impl Request {
     }
 }
 
-/// A request on its way.
+/// A request that was sent.
 #[derive(Debug)]
 pub struct Pending {
     thread: JoinHandle<io::Result<Response>>,
 }
 
 impl Pending {
-    /// Its response, as soon as there is one.
+    /// Waits for the response.
     pub fn wait(self) -> io::Result<Response> {
         self.thread.join().expect("no panic in the exchange")
     }
 
-    /// Whether the response, or the failure, is there already.
+    /// True if the response or the failure has arrived.
     pub fn is_done(&self) -> bool {
         self.thread.is_finished()
     }
@@ -221,26 +221,26 @@ impl Pending {
 /// A response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
-    /// The status code, 200 for example.
+    /// The status code, for example 200.
     pub code: u16,
     /// The reason phrase.
     pub reason: String,
-    /// All headers in order; values as they came, without the blanks around them.
+    /// All headers in order. The blanks around a value are removed.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// What follows the headers.
+    /// The bytes after the headers.
     pub body: Vec<u8>,
-    /// From just before the request was sent until the response was there.
+    /// The time from just before the request was sent until the response had arrived.
     pub elapsed: Duration,
 }
 
 impl Response {
-    /// The value of the first header called `name`, in any case.
+    /// The value of the first header called `name`. Upper and lower case are the same.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let found = |(other, _): &&(String, Vec<u8>)| other.eq_ignore_ascii_case(name);
         self.headers.iter().find(found).map(|(_, value)| &value[..])
     }
 
-    /// The same as text, for values that are.
+    /// The same as text, or `None` if the value is not text.
     pub fn text(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.header(name)?).ok()
     }
@@ -291,7 +291,7 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Takes one header line, with the lines that are folded into it.
+/// Removes one header from the head, with the lines that are folded into it.
 fn next_line<'a>(head: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut end = find(head, b"\r\n")?;
     while matches!(head.get(end + 2), Some(b' ' | b'\t')) {

@@ -1,8 +1,8 @@
-//! The C module that ours replaces, as Debian ships it: fetched and unpacked, never
-//! installed.
+//! The stock module, which ours replaces, as Debian packages it. It is downloaded and unpacked, but
+//! never installed.
 //!
-//! `MCT_STOCK_MODULE` names another one. Else the package is taken apart in
-//! `target/stock`, once.
+//! `MCT_STOCK_MODULE` names another file to use. Otherwise the package is unpacked once, in
+//! `target/stock`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,11 +17,11 @@ const PACKAGES: [&str; 3] = [
     "libhashkit2",
 ];
 
-/// Where the C module is.
+/// The path of the stock module.
 ///
 /// # Panics
-/// When it cannot be fetched, and when the tests run in a slim root without
-/// `MCT_STOCK_MODULE`: the module must fit the root's Kamailio.
+/// It cannot be downloaded, or the tests run in a slim root without `MCT_STOCK_MODULE`: the module
+/// must fit the Kamailio of that root.
 pub fn module() -> PathBuf {
     if let Some(path) = std::env::var_os("MCT_STOCK_MODULE") {
         return PathBuf::from(path);
@@ -33,8 +33,8 @@ pub fn module() -> PathBuf {
     unpacked().join("kamailio/modules/memcached.so")
 }
 
-/// The folder of the libraries it needs, for `LD_LIBRARY_PATH`; none when it is not
-/// ours.
+/// The folder with the libraries that it needs, for `LD_LIBRARY_PATH`. `None` if we have not
+/// unpacked the module.
 pub fn libraries() -> Option<PathBuf> {
     let ours = std::env::var_os("MCT_STOCK_MODULE").is_none();
     ours.then(unpacked)
@@ -53,7 +53,7 @@ fn unpacked() -> PathBuf {
     folder.join(format!("usr/lib/{arch}-linux-gnu"))
 }
 
-/// Unpacks the packages beside `folder` first, so that what stands there is whole.
+/// Unpacks the packages in another folder first, so that `folder` is complete as soon as it exists.
 fn fetch(folder: &Path) {
     let beside = folder.with_extension(std::process::id().to_string());
     let debs = beside.join("debs");
@@ -66,7 +66,7 @@ fn fetch(folder: &Path) {
         let deb = entry.expect("readable").path();
         run(Command::new("dpkg-deb").arg("-x").arg(deb).arg(&beside));
     }
-    // Somebody else may have been faster; then theirs is as good.
+    // If another process was faster, its folder is just as good.
     if std::fs::rename(&beside, folder).is_err() {
         let _ = std::fs::remove_dir_all(&beside);
     }

@@ -1,4 +1,4 @@
-//! A twemproxy (`nutcracker`), to compare where keys go.
+//! `Twemproxy` is a running twemproxy (`nutcracker`), with which tests compare where keys go.
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::wait;
 
-/// A running twemproxy with one pool; killed on drop.
+/// A running twemproxy with one pool. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Twemproxy {
     process: Process,
@@ -19,8 +19,8 @@ pub struct Twemproxy {
 }
 
 impl Twemproxy {
-    /// Starts it with `options` of the pool, such as `hash: md5`, and `servers` in its
-    /// own grammar, `127.0.0.1:11211:1 name`.
+    /// Starts it. `options` are those of the pool, such as `hash: md5`. `servers` are in its own
+    /// grammar, such as `127.0.0.1:11211:1 name`.
     pub fn start(options: &[&str], servers: &[&str]) -> Twemproxy {
         let (port, statistics) = (Port::free(), Port::free());
         let scratch = Scratch::new();
@@ -50,7 +50,7 @@ impl Twemproxy {
         }
     }
 
-    /// Its address as a server list takes it.
+    /// Its address in the form of a server list.
     pub fn address(&self) -> String {
         self.port.v4().to_string()
     }
@@ -60,7 +60,7 @@ impl Twemproxy {
         self.process.pid()
     }
 
-    /// Everything it has logged.
+    /// Everything that it has logged.
     pub fn log(&self) -> String {
         self.process.log()
     }

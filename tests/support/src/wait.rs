@@ -1,16 +1,16 @@
-//! The one place that waits: ask again every few milliseconds until the answer is
-//! there or the time is up. No test sleeps for a fixed time.
+//! The one place that waits. It asks again every few milliseconds, until there is an answer or the
+//! time is over. No test sleeps for a fixed time.
 
 use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to start, or to end, on a busy machine.
+/// How long a server may take to start or to end on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Asks `probe` until it answers `Some`; `None` when `limit` has passed.
+/// Calls `probe` until it returns `Some`. Returns `None` when `limit` has passed.
 ///
-/// The probe is always asked at least once, and once more at the very end.
+/// The probe is called at least once, and once more at the end.
 pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     let mut pause = Duration::from_micros(500);
@@ -27,7 +27,8 @@ pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<
     }
 }
 
-/// Waits until `probe` holds; panics with `what` was waited for when it does not.
+/// Waits until `probe` is true. Panics after `limit`, with the text that says `what` was waited
+/// for.
 #[track_caller]
 pub fn until(what: &str, limit: Duration, mut probe: impl FnMut() -> bool) {
     if poll(limit, || probe().then_some(())).is_none() {
@@ -35,7 +36,7 @@ pub fn until(what: &str, limit: Duration, mut probe: impl FnMut() -> bool) {
     }
 }
 
-/// Calls again what was interrupted, as it is when the tests are stopped and go on.
+/// Calls again what a signal has interrupted, as happens when the tests are stopped and continued.
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

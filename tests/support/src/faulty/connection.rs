@@ -1,4 +1,4 @@
-//! What a faulty server can do on one of its connections.
+//! `Connection` is what a faulty server can do with one of its connections.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use crate::wait;
 
-/// One connection, seen from the server.
+/// A connection, seen from the server.
 ///
-/// Every verb fails when the client has gone or the server is dropped, so a closure
-/// needs nothing but `?`.
+/// Every method fails if the client has gone or the server is dropped, so a closure can use `?`
+/// everywhere.
 #[derive(Debug)]
 pub struct Connection {
     number: usize,
@@ -22,10 +22,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// `None` when the server ends.
+    /// Returns `None` if the server ends.
     pub(super) fn new(stream: TcpStream, shared: &Arc<Shared>) -> Option<Connection> {
         let socket = Arc::new(stream);
-        // Drips are to leave one by one.
+        // Every byte of a drip must leave by itself.
         let _ = socket.set_nodelay(true);
         let mut state = shared.lock();
         if state.ends {
@@ -53,12 +53,12 @@ impl Connection {
         }
     }
 
-    /// Its place in the order of arrival; the first is 0.
+    /// Its number in the order of arrival. The first one has 0.
     pub fn number(&self) -> usize {
         self.number
     }
 
-    /// Reads up to and with the next line feed.
+    /// Reads up to the next line feed, including it.
     pub fn line(&mut self) -> io::Result<Vec<u8>> {
         loop {
             if let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
@@ -76,8 +76,7 @@ impl Connection {
         Ok(self.unread.drain(..count).collect())
     }
 
-    /// Reads one request of the memcached protocol: its line, and the data block of
-    /// those that have one.
+    /// Reads one request of the memcached protocol: its line, and its data block if it has one.
     pub fn request(&mut self) -> io::Result<Vec<u8>> {
         let mut request = self.line()?;
         let text = String::from_utf8_lossy(&request).into_owned();
@@ -100,7 +99,7 @@ impl Connection {
         Ok(request)
     }
 
-    /// Reads whatever comes next, at least one byte.
+    /// Reads what arrives next, at least one byte.
     pub fn some(&mut self) -> io::Result<Vec<u8>> {
         if self.unread.is_empty() {
             self.fill()?;
@@ -111,12 +110,12 @@ impl Connection {
     /// Sends bytes.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         let bytes = bytes.as_ref();
-        // Recorded first: a client that has the bytes shall find them recorded.
+        // They are recorded first, so that a client that has received them can rely on the record.
         self.shared.lock().sent[self.number].extend_from_slice(bytes);
         (&*self.socket).write_all(bytes)
     }
 
-    /// Sends bytes one at a time, each after a pause.
+    /// Sends bytes one by one, with a pause before each.
     pub fn drip(&mut self, bytes: impl AsRef<[u8]>, pause: Duration) -> io::Result<()> {
         for byte in bytes.as_ref() {
             self.wait(pause)?;
@@ -125,7 +124,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Does nothing for a while.
+    /// Does nothing for `time`.
     pub fn wait(&mut self, time: Duration) -> io::Result<()> {
         let end = Instant::now() + time;
         let mut state = self.shared.lock();
@@ -140,21 +139,21 @@ impl Connection {
         Err(ErrorKind::BrokenPipe.into())
     }
 
-    /// Reads on and never answers, until the client goes.
+    /// Reads everything and never answers, until the client goes.
     pub fn silence(&mut self) -> io::Result<()> {
         loop {
             self.some()?;
         }
     }
 
-    /// Ends the connection with a reset; nothing can be done with it afterwards.
+    /// Ends the connection with a reset. Afterwards it cannot be used.
     pub fn reset(&mut self) -> io::Result<()> {
         let linger = libc::linger {
             l_onoff: 1,
             l_linger: 0,
         };
-        // SAFETY: the descriptor is open as long as `socket` lives, and the option is
-        // passed as the structure that SO_LINGER wants, with its size.
+        // SAFETY: the descriptor is open as long as `socket` lives. The option is passed with its
+        // size, as the structure that SO_LINGER expects.
         let set = unsafe {
             libc::setsockopt(
                 self.socket.as_raw_fd(),
@@ -165,13 +164,13 @@ impl Connection {
             )
         };
         match set {
-            // The error keeps the caller from closing in the friendly way.
+            // The error keeps the caller from closing the connection in the normal way.
             0 => Err(ErrorKind::ConnectionReset.into()),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
-    /// Ends the connection in both directions, unread bytes or not.
+    /// Closes the connection in both directions, even if there are unread bytes.
     pub fn hang_up(&mut self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Both)
     }
@@ -187,7 +186,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what has arrived: closing over unread bytes would be a reset.
+    /// Reads what has arrived. If unread bytes were left, closing would be a reset.
     pub(super) fn drain(&mut self) {
         if self.socket.set_nonblocking(true).is_ok() {
             while self.fill().is_ok() {}

@@ -1,9 +1,9 @@
-//! What a script's expressions came to: null, a number, or bytes.
+//! `Answer` has the values of a script's expressions: null, a number, or bytes.
 //!
-//! A reply header can carry neither line ends nor NUL, and says `<null>` for null. So
-//! each value travels as one word, with its type before it and strings in base64 (the
-//! core's hex digits are wrong in 5.4 for bytes from 0x80). `routes` writes that in the
-//! script language, `Answer::read` undoes it.
+//! A reply header can contain neither line ends nor NUL, and it shows null as `<null>`. So each
+//! value is sent as one word: its type, followed by a string in base64. (The core's hex digits are
+//! wrong in 5.4 for bytes from 0x80 on.) `routes` writes the script that does this, and
+//! `Answer::read` reads the result.
 
 use std::fmt;
 use std::ops::Index;
@@ -25,7 +25,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The bytes of a string, else nothing.
+    /// The bytes, if it is a string.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Value::Str(bytes) => Some(bytes),
@@ -33,7 +33,7 @@ impl Value {
         }
     }
 
-    /// The number, else nothing.
+    /// The number, if it is one.
     pub fn int(&self) -> Option<i64> {
         match *self {
             Value::Int(number) => Some(number),
@@ -41,7 +41,7 @@ impl Value {
         }
     }
 
-    /// Whether it is `$null`.
+    /// True if it is `$null`.
     pub fn is_null(&self) -> bool {
         *self == Value::Null
     }
@@ -97,7 +97,7 @@ impl PartialEq<i64> for Value {
     }
 }
 
-/// The values of a script's expressions, found by their text:
+/// The values of a script's expressions. The key is the text of the expression:
 /// `answer["$mct(a)"]`.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -106,7 +106,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The process that ran the script; `$pp` must be among its expressions.
+    /// The process that ran the script. `$pp` must be one of the expressions.
     pub fn process(&self) -> Pid {
         let number = self["$pp"].int().and_then(|number| number.try_into().ok());
         Pid(number.expect("a process id"))
@@ -117,7 +117,7 @@ impl Answer {
         &self.response
     }
 
-    /// How long the whole request took.
+    /// How long the request took.
     pub fn elapsed(&self) -> Duration {
         self.response.elapsed
     }
@@ -162,11 +162,10 @@ fn header(index: usize) -> String {
     format!("X-Value-{index}")
 }
 
-/// The routes that run a script, called `RUN_n` and `TELL_n`.
+/// The routes that run a script: `RUN_n` and `TELL_n`.
 ///
-/// Statements stand in a route of their own, so that `return` in them is harmless.
-/// Each expression is evaluated once, into an AVP, which keeps type, null and every
-/// byte.
+/// The statements have their own route, so that they may contain `return`. Each expression is
+/// evaluated once and stored in an AVP, which keeps its type, null, and every byte.
 pub(super) fn routes(index: usize, script: &Script) -> String {
     let mut text = String::new();
     if !script.statements.trim().is_empty() {
@@ -186,7 +185,7 @@ pub(super) fn routes(index: usize, script: &Script) -> String {
     text
 }
 
-/// The lines of the request route that lead to it.
+/// The lines of the request route that call these routes.
 pub(super) fn branch(index: usize, script: &Script) -> String {
     let run = match script.statements.trim() {
         "" => String::new(),

@@ -1,5 +1,5 @@
-//! What a test wants of its Kamailio, collected step by step; `config` writes it out,
-//! `ready` tells when it has come true.
+//! `Builder` collects what a test wants of its Kamailio. `config` writes the configuration, and
+//! `ready` waits until Kamailio is ready.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
@@ -15,7 +15,7 @@ use crate::process::{self, Process};
 use crate::scratch::Scratch;
 use crate::wait;
 
-/// Collects a configuration; see `Kamailio::builder`.
+/// Collects a configuration, see `Kamailio::builder`.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Builder {
@@ -47,14 +47,14 @@ pub(super) enum Module {
     None,
 }
 
-/// What `kamailio -c` says.
+/// The result of `kamailio -c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Whether it accepts the configuration.
+    /// True if it accepts the configuration.
     pub ok: bool,
-    /// Its exit code; nothing when a signal ended it.
+    /// Its exit code. `None` if a signal ended it.
     pub code: Option<i32>,
-    /// All it printed.
+    /// Everything that it printed.
     pub output: String,
 }
 
@@ -81,9 +81,9 @@ impl Check {
 pub struct Failure {
     /// How it ended.
     pub status: ExitStatus,
-    /// All it logged.
+    /// Everything that it logged.
     pub log: String,
-    /// What it was to do, with line numbers.
+    /// Its configuration, with line numbers.
     pub config: String,
 }
 
@@ -111,33 +111,32 @@ impl Builder {
         }
     }
 
-    /// Points the parameter `servers` at this memcached.
+    /// Sets the parameter `servers` to this memcached.
     pub fn memcached(self, memcached: &Memcached) -> Builder {
         self.param("servers", memcached.address())
     }
 
-    /// A parameter of the module under test.
+    /// Sets a parameter of the module under test.
     pub fn param(self, name: &str, value: impl Into<Param>) -> Builder {
         self.param_of("memcached", name, value)
     }
 
-    /// A parameter of any module.
+    /// Sets a parameter of any module.
     pub fn param_of(mut self, module: &str, name: &str, value: impl Into<Param>) -> Builder {
         self.params.push((module.into(), name.into(), value.into()));
         self
     }
 
-    /// Keeps every server in service whatever it does, and lets every worker wait for it until its
-    /// own deadline: for tests of the single exchange, in which one fault after the other is met.
+    /// Keeps every server in service whatever it does, and lets every worker wait until its own
+    /// deadline. For tests of one exchange after the other, each with a fault.
     ///
-    /// At the defaults the first of them would be the last for a while, as nobody asks a server
-    /// that has failed.
+    /// With the defaults, no worker would ask the server again for a while after the first fault.
     pub fn without_verdicts(self) -> Builder {
         self.param("inactive_threshold", 1000)
             .param("stall_limit", 60_000)
     }
 
-    /// Loads one more stock module, such as `htable`, before the module under test.
+    /// Loads another module of Kamailio, such as `htable`, before the module under test.
     pub fn module(mut self, name: &str) -> Builder {
         self.modules.push(name.into());
         self
@@ -149,31 +148,32 @@ impl Builder {
         self
     }
 
-    /// Tests the C module that ours replaces.
+    /// Tests the stock module instead of ours.
     pub fn stock_module(mut self) -> Builder {
         self.module = Module::Stock;
         self
     }
 
-    /// Loads neither, for comparisons; parameters of the module are left out, too.
+    /// Loads neither of the two modules, for comparisons. The parameters of the module are left
+    /// out, too.
     pub fn without_module(mut self) -> Builder {
         self.module = Module::None;
         self
     }
 
-    /// A line before the modules, such as `debug=3`.
+    /// Adds a line before the modules, such as `debug=3`.
     pub fn global(mut self, line: &str) -> Builder {
         self.globals += line;
         self.globals += "\n";
         self
     }
 
-    /// A script to be called by `Kamailio::run(name)`: `statements` are executed, then
-    /// each of `expressions` is evaluated once, in this order, and reported.
+    /// Adds a script that `Kamailio::run(name)` calls. It executes `statements`. Then it evaluates
+    /// each of `expressions` once, in this order, and reports the values.
     ///
-    /// An expression is whatever may stand to the right of `=`. What is reported must
-    /// fit into the core's `pv_buffer_size` (8 KiB on most hosts) with a third added:
-    /// of large values, ask for `{s.len}` and `{s.md5}`.
+    /// An expression is anything that may be to the right of `=`. A value, with a third of its
+    /// length added, must fit into the core's `pv_buffer_size` (8 KiB on most hosts). For larger
+    /// values, use `{s.len}` and `{s.md5}`.
     pub fn script(mut self, name: &str, statements: &str, expressions: &[&str]) -> Builder {
         assert!(
             !name.is_empty()
@@ -190,7 +190,7 @@ impl Builder {
         self
     }
 
-    /// Starts, runs `statements`, tells what `expression` comes to, and stops.
+    /// Starts Kamailio, runs `statements`, returns the value of `expression`, and stops it.
     #[track_caller]
     pub fn eval(self, statements: &str, expression: &str) -> Value {
         let kamailio = self.script("eval", statements, &[expression]).start();
@@ -202,34 +202,34 @@ impl Builder {
         value
     }
 
-    /// What the request route does with requests that are for no script; unless told,
-    /// they get a 200.
+    /// Sets what the request route does with requests that are not for a script. By default it
+    /// answers 200.
     pub fn request_route(mut self, body: &str) -> Builder {
         self.request_route += body;
         self
     }
 
-    /// Further routes, written out: `route[X] { … }`, `event_route[…] { … }`.
+    /// Adds routes: `route[X] { … }`, `event_route[…] { … }`.
     pub fn routes(mut self, text: &str) -> Builder {
         self.routes += text;
         self.routes += "\n";
         self
     }
 
-    /// Takes a whole configuration file instead of a collected one. It must answer
-    /// every request; modules by plain name are searched beside the module under test
-    /// first. Only `children`, `define`, `arg` and `env` have an effect beside it.
+    /// Uses a configuration file instead of the collected configuration. It must answer every
+    /// request. A module named without a path is first searched in the folder of the module under
+    /// test. Only `children`, `define`, `arg` and `env` have an effect together with this.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Builder {
         self.file = Some(path.into());
         self
     }
 
-    /// Defines a preprocessor word (`-A name=value`).
+    /// Defines a word of the preprocessor (`-A name=value`).
     pub fn define(self, name: &str, value: &str) -> Builder {
         self.arg("-A").arg(&format!("{name}={value}"))
     }
 
-    /// How many UDP workers; 1 unless told.
+    /// Sets the number of UDP workers. The default is 1.
     pub fn children(mut self, count: usize) -> Builder {
         self.children = count;
         self
@@ -241,40 +241,39 @@ impl Builder {
         self
     }
 
-    /// Lets it become a daemon, as the service does, instead of staying in the
-    /// foreground. Tests that are killed leave it behind.
+    /// Lets it become a daemon, as the service does, and not stay in the foreground. A test that is
+    /// killed leaves it running.
     pub fn daemon(mut self) -> Builder {
         self.daemon = true;
         self
     }
 
-    /// Lets it log to syslog, or where a module such as log_custom takes it instead;
-    /// `Kamailio::log` then has only what is said before the configuration is read.
+    /// Lets it log to syslog, or to where a module such as log_custom writes the log.
+    /// `Kamailio::log` then has only what is logged before the configuration is read.
     pub fn syslog(mut self) -> Builder {
         self.syslog = true;
         self
     }
 
-    /// Makes `Kamailio::rpc` and `jsonrpc` work: loads ctl, jsonrpcs, kex, cfg_rpc and
-    /// counters.
+    /// Makes `Kamailio::rpc` and `jsonrpc` work: loads ctl, jsonrpcs, kex, cfg_rpc and counters.
     pub fn rpc(mut self) -> Builder {
         self.rpc = true;
         self
     }
 
-    /// One more command line argument.
+    /// Adds an argument to the command line.
     pub fn arg(mut self, arg: &str) -> Builder {
         self.args.push(arg.into());
         self
     }
 
-    /// One more environment variable.
+    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Builder {
         self.environment.push((name.into(), value.into()));
         self
     }
 
-    /// Starts it below another program: `&["valgrind", "--tool=callgrind"]`. The program
+    /// Lets another program start it, such as `&["valgrind", "--tool=callgrind"]`. That program
     /// must become Kamailio, or run it within its own process.
     pub fn wrapper(mut self, words: &[&str]) -> Builder {
         self.wrapper = words.iter().map(|&word| word.into()).collect();
@@ -299,7 +298,7 @@ impl Builder {
         }
     }
 
-    /// The same for configurations that may be refused at start.
+    /// The same, for a configuration that may be refused at start.
     #[track_caller]
     pub fn try_start(self) -> Result<Kamailio, Failure> {
         let scratch = self.host.scratch();
@@ -326,7 +325,7 @@ impl Builder {
 
     fn launch(&self, mut command: Command, scratch: &Scratch) -> Result<Process, Failure> {
         let log = scratch.join("log");
-        // The main process takes the others with it when it is asked to end.
+        // When the main process is told to end, it ends the others, too.
         let on_orphan = libc::SIGTERM;
         if !self.daemon {
             command.arg("-DD");
@@ -348,7 +347,7 @@ impl Builder {
         }
     }
 
-    /// Has the configuration checked by `kamailio -c`.
+    /// Checks the configuration with `kamailio -c`.
     #[track_caller]
     pub fn check(self) -> Check {
         let scratch = self.host.scratch();

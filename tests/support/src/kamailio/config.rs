@@ -1,8 +1,7 @@
-//! What the builder has collected, written out: the configuration file and the command
-//! line.
+//! Writes what the builder has collected: the configuration file and the command line.
 //!
-//! The configuration is small and always the same, but for what the test adds; it
-//! stands in the scratch folder as `kamailio.cfg`.
+//! The configuration is small. It is always the same, except for what the test adds. It is in the
+//! scratch folder, as `kamailio.cfg`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,18 +13,18 @@ use crate::port::Port;
 use crate::scratch::Scratch;
 use crate::stock;
 
-/// The socket of kamcmd, in the scratch folder.
+/// The name of kamcmd's socket in the scratch folder.
 pub(super) const CTL: &str = "ctl";
 
-/// The socket of JSON-RPC, there, too.
+/// The name of the JSON-RPC socket in the scratch folder.
 pub(super) const JSONRPC: &str = "jsonrpc";
 
 /// The value of a module parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Param {
-    /// Written as a number.
+    /// It is written as a number.
     Int(i64),
-    /// Written between quotes.
+    /// It is written in quotes.
     Str(String),
 }
 
@@ -91,7 +90,7 @@ impl Builder {
         wrapped
     }
 
-    /// The arguments for a configuration file that we did not write.
+    /// The arguments for a configuration file of the test's own.
     fn own_file(&self, file: &Path, scratch: &Scratch, port: &Port, command: &mut Command) {
         let file = match self.host.is_local() {
             true => file.to_owned(),
@@ -192,7 +191,7 @@ impl Builder {
     }
 }
 
-/// The configuration with line numbers; empty for a file of the test's own.
+/// The configuration with line numbers. Empty if the test has its own file.
 pub(super) fn numbered(scratch: &Scratch) -> String {
     let text = std::fs::read_to_string(scratch.join("kamailio.cfg")).unwrap_or_default();
     let lines = text.lines().enumerate();
@@ -212,7 +211,7 @@ fn modparam(module: &str, name: &str, value: &Param) -> String {
     format!("modparam(\"{module}\", \"{name}\", {value})\n")
 }
 
-/// `MCT_MODULE`, else what `make build` leaves behind.
+/// `MCT_MODULE`, or else what `make build` builds.
 fn module_under_test() -> PathBuf {
     let path = match std::env::var_os("MCT_MODULE") {
         Some(path) => PathBuf::from(path),

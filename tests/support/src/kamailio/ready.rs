@@ -1,8 +1,8 @@
-//! When is a Kamailio ready?
+//! Waits until a Kamailio is ready.
 //!
-//! When it answers a request, has all its processes, and these have come to rest: a
-//! child that has just been forked still takes itself for the main process, and would
-//! swallow the SIGTERM of an early shutdown.
+//! That is when it answers a request, has all its processes, and all of them are waiting for work.
+//! A child that was just forked still believes that it is the main process, and would ignore the
+//! SIGTERM of an early shutdown.
 
 use std::io::ErrorKind;
 use std::net::{TcpStream, UdpSocket};
@@ -16,12 +16,12 @@ use crate::pid::Pid;
 use crate::sip::Request;
 use crate::wait;
 
-/// The user part of the request that asks for a sign of life.
+/// The user part of the request that asks whether it answers.
 pub(super) const READY: &str = "support-ready";
 
 impl Builder {
-    /// Returns when the workers answer, all processes are forked and the sockets are
-    /// there, or when Kamailio has ended.
+    /// Waits until the workers answer, all processes are forked and the sockets exist, or until
+    /// Kamailio has ended.
     #[track_caller]
     pub(super) fn wait_until_ready(&self, kamailio: &Kamailio) {
         let ended = || !kamailio.alive();
@@ -53,7 +53,7 @@ impl Builder {
     }
 }
 
-/// Asks for a sign of life, and waits for it unless the port is still closed.
+/// Sends a request, and waits for the response unless the port is closed.
 fn answers(kamailio: &Kamailio) -> std::io::Result<bool> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(kamailio.address())?;

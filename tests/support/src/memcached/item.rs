@@ -1,11 +1,11 @@
-//! An item as memcached tells of it, and the forms of its key.
+//! `Item` is an item of memcached. Here are also the forms of its key.
 
-/// What memcached holds under a key.
+/// An item as memcached has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// The client's flag word.
+    /// The client flags.
     pub flags: u32,
-    /// Seconds left, -1 for ever.
+    /// The seconds that are left, or -1 if it never expires.
     pub ttl: i64,
     /// The bytes.
     pub value: Vec<u8>,
@@ -34,7 +34,7 @@ impl Item {
     }
 }
 
-/// Refuses a key that would break the exchange.
+/// Refuses a key that would break the protocol.
 #[track_caller]
 pub(super) fn legal(key: &[u8]) -> &[u8] {
     let fits = !key.is_empty() && key.len() <= 250;
@@ -43,7 +43,7 @@ pub(super) fn legal(key: &[u8]) -> &[u8] {
     key
 }
 
-/// Undoes the percent signs of `lru_crawler metadump`.
+/// Decodes the percent signs of `lru_crawler metadump`.
 pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

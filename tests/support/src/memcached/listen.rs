@@ -1,4 +1,4 @@
-//! Where a memcached listens: how the server is told, and how a client gets there.
+//! `Listen` is where a memcached listens: its arguments, and the way for clients.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use crate::port::Port;
 
 const DEFAULT_PORT: u16 = 11_211;
 
-/// Of a connection in the kernel's table that neither end has closed.
+/// The state of an open connection in the kernel's table.
 const ESTABLISHED: &str = "01";
 
 /// A place to listen at.
@@ -20,20 +20,20 @@ const ESTABLISHED: &str = "01";
 pub(super) enum Listen {
     V4 {
         address: SocketAddrV4,
-        /// Keeps others away from the address.
+        /// Reserves the port.
         _port: Port,
     },
     V6(Port),
     Unix(PathBuf),
 }
 
-/// What a connection can do.
+/// A connection, of any kind.
 pub trait Stream: Read + Write + Send {}
 
 impl<T: Read + Write + Send> Stream for T {}
 
 impl Listen {
-    /// A free port of that loopback address.
+    /// A free port of this loopback address.
     pub(super) fn at(ip: Ipv4Addr) -> Listen {
         let port = Port::free();
         Listen::V4 {
@@ -42,7 +42,7 @@ impl Listen {
         }
     }
 
-    /// memcached's own port, on a loopback address made of a reserved number.
+    /// memcached's default port, at a loopback address that is made from a reserved number.
     pub(super) fn default_port() -> Listen {
         let port = Port::free();
         let [high, low] = port.number().to_be_bytes();
@@ -53,7 +53,7 @@ impl Listen {
         }
     }
 
-    /// As a server list takes it, in the host that Kamailio runs in.
+    /// The address in the form of a server list, for the Kamailio under test.
     pub(super) fn address(&self) -> String {
         match self {
             Listen::V4 { address, .. } => address.to_string(),
@@ -62,7 +62,7 @@ impl Listen {
         }
     }
 
-    /// The arguments of memcached.
+    /// The arguments for memcached.
     pub(super) fn args(&self) -> Vec<String> {
         let words = match self {
             Listen::V4 { address, .. } => {
@@ -83,8 +83,8 @@ impl Listen {
         }
     }
 
-    /// True as long as a client's end of a connection has not heard that the server has ended: on a
-    /// busy machine the kernel takes its time to deliver that.
+    /// True if the client's end of a connection does not know yet that the server has ended. On a
+    /// busy machine the kernel takes some time to deliver that.
     pub(super) fn has_unknowing_clients(&self) -> bool {
         let (table, end) = match self {
             Listen::V4 { address, .. } => {
@@ -102,7 +102,7 @@ impl Listen {
         })
     }
 
-    /// A connection whose reads do not wait for ever.
+    /// A connection whose reads end after a limit.
     pub(super) fn connect(&self) -> io::Result<Box<dyn Stream>> {
         let limit = Some(Duration::from_secs(10));
         let tcp = |to: SocketAddr| -> io::Result<Box<dyn Stream>> {

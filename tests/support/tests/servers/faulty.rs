@@ -1,4 +1,4 @@
-//! Each fault arrives at a client as it was ordered.
+//! Tests that each fault arrives at a client as it was ordered.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -35,7 +35,7 @@ fn an_answer_cut_in_the_middle() {
         connection.send("VALUE a 0 5\r\nhe")
     });
     let mut client = connect(&server);
-    // More than the server reads: the end is to be a clean one all the same.
+    // This is more than the server reads, but the connection must still end in the normal way.
     client.write_all(b"get a\r\nget b\r\n").unwrap();
     let mut all = Vec::new();
     client.read_to_end(&mut all).unwrap();

@@ -1,4 +1,4 @@
-//! Kamailio starts, answers, tells and ends; the C module stands in for ours.
+//! Tests that Kamailio starts, answers, reports and ends, and that the stock module can be used.
 
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ fn a_folded_header_reaches_the_script_unharmed() {
     let request = Request::options().header("X-Key", "a\r\n b");
     let answer = kamailio.run_with("read", request);
     assert!(answer["$mct($hdr(X-Key))"].is_null());
-    // The C module sends on what it is given, which is why it is to be replaced.
+    // The stock module sends what it is given. That is a reason to replace it.
     let received = server.received()[0].clone();
     assert_eq!(received, b"get a\r\n b\r\n");
 }

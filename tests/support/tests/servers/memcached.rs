@@ -1,4 +1,4 @@
-//! A memcached starts, shows what it holds, stops answering, dies and comes back.
+//! Tests that a memcached starts, shows its items, stops answering, dies and starts again.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};

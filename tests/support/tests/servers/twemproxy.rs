@@ -1,4 +1,4 @@
-//! A twemproxy spreads keys over real servers.
+//! Tests that a twemproxy spreads keys over real servers.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
