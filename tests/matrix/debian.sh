@@ -1,6 +1,6 @@
-# Sourced by the scripts beside it: packages of any Debian suite, fetched and unpacked without
-# installing them. Each suite gets a private apt state below the cache folder, so neither the host's
-# sources nor its package database are touched, and no root rights are needed to fetch.
+# Functions that fetch packages of any Debian suite and unpack them without installing. Other
+# scripts source this file. Each suite has its own apt state in the cache folder. So the machine's
+# sources and package database stay untouched, and no root rights are needed to fetch.
 # shellcheck shell=bash
 
 cache=${MCT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kamailio-memcached}
@@ -8,8 +8,8 @@ arch=$(dpkg --print-architecture)
 
 say() { printf '%s\n' "$*" >&2; }
 
-# The Debian mirror this machine is set up for. A machine that never ran `apt-get update` does not
-# know who stands behind a source: then the first one is as good as any.
+# The Debian mirror that this machine uses. A machine that never ran `apt-get update` does not know
+# which source is Debian's. Then the first one is used.
 mirror() {
     local all
     # shellcheck disable=SC2016 # apt fills these in, not the shell
@@ -17,8 +17,8 @@ mirror() {
     { grep '^Debian/Debian ' <<<"$all" || printf '%s\n' "$all"; } | awk 'NR == 1 { print $2 }'
 }
 
-# private_apt SUITE: lays the apt state of SUITE; later calls of apt_for use it. It is a hundred
-# megabytes: whoever lays it removes it with forget_apt.
+# private_apt SUITE: makes the apt state of SUITE, which apt_for uses later. It has a hundred
+# megabytes, so the caller must remove it with forget_apt.
 private_apt() {
     local dir=$cache/apt/$1
     rm -rf "$dir"
@@ -46,14 +46,15 @@ EOF
 
 forget_apt() { rm -rf "$cache/apt/$1"; }
 
-# apt reads the host's own settings after ours, and container images turn its cache off there: that
-# makes each look-up cost a second. What stands on the command line wins.
+# apt reads the machine's own settings after ours. Container images turn its cache off there, and
+# then each look-up takes a second. Options on the command line have precedence.
 apt_for() { # SUITE COMMAND...
     APT_CONFIG=$cache/apt/$1/apt.conf "$2" -o Dir::Cache::pkgcache=pkgcache.bin \
         -o Dir::Cache::srcpkgcache=srcpkgcache.bin "${@:3}"
 }
 
-# refresh SUITE: the suite's index, new. On failure prints apt's own reason and returns 1.
+# refresh SUITE: fetches the index of the suite again. On failure it prints apt's reason and returns
+# 1.
 refresh() {
     local said
     private_apt "$1"
@@ -64,8 +65,9 @@ refresh() {
     fi
 }
 
-# with_libraries SUITE PACKAGE...: the packages and every library they need, one per line. Only
-# libraries are followed: a server that runs from an unpacked tree has no use for adduser or python3.
+# with_libraries SUITE PACKAGE...: the packages and all libraries that they need, one per line.
+# Other dependencies are left out: a server that runs from an unpacked tree does not need adduser or
+# python3.
 with_libraries() {
     local suite=$1 all before=''
     all=$(printf '%s\n' "${@:2}" | sort -u)
@@ -81,7 +83,8 @@ with_libraries() {
     printf '%s\n' "$all"
 }
 
-# versions SUITE PACKAGE...: `name version` lines; a package that the suite lacks is an error.
+# versions SUITE PACKAGE...: lines of `name version`. It is an error if the suite does not have a
+# package.
 versions() {
     local suite=$1
     apt_for "$suite" apt-cache show --no-all-versions "${@:2}" | awk '
@@ -89,10 +92,11 @@ versions() {
         $1 == "Version:" { print name, $2 }' | sort
 }
 
-# unpack SUITE FOLDER PACKAGE...: the packages' files below FOLDER, texts and charsets left out. The
-# links that a merged /usr consists of come first: packages of both kinds then land in one place.
-# A package database is kept, so that dpkg can work on the tree afterwards (`dpkg --root`).
-# Each step tells its failure itself: callers stand in a condition, where `set -e` is off.
+# unpack SUITE FOLDER PACKAGE...: unpacks the packages' files in FOLDER, without documentation and
+# character sets. The links of a merged /usr are made first, so that old and new packages put files
+# into the same place. A package database is kept, so that dpkg can work on the tree afterwards
+# (`dpkg --root`). Each step reports its own failure, because callers use it in a condition, where
+# `set -e` has no effect.
 unpack() {
     local suite=$1 folder=$2 info=$2/var/lib/dpkg/info debs deb link
     debs=$(mktemp -d "$cache/debs.XXXXXX") &&
@@ -111,7 +115,8 @@ unpack() {
     rm -r "$debs"
 }
 
-# dpkg names the file list of a co-installable package after its architecture too.
+# dpkg adds the architecture to the name of the file list if packages of several architectures can
+# be installed.
 list_name() {
     local name
     name=$(dpkg-deb --field "$1" Package)

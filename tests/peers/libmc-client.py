@@ -1,9 +1,9 @@
-"""libmc as a peer: sets and gets keys as it is told on standard input.
+"""A client with libmc, to compare with: it sets and gets keys as standard input says.
 
 Arguments: `hash=NAME` and `prefix=TEXT` (both optional), then the servers, `host:port [alias]`.
-A line `set KEY VALUE` is answered with `ok`, `get KEY` with `= VALUE` or `-` when there is no
-item; anything else begins with `error`. Values go as they are: no pickling, flags 1 as Kamailio's
-strings have them.
+The answer to a line `set KEY VALUE` is `ok`. The answer to `get KEY` is `= VALUE`, or `-` if there
+is no item. Any other answer begins with `error`. Values are not pickled and have the flags 1, like
+Kamailio's strings.
 """
 
 import sys

@@ -1,9 +1,10 @@
-/* libmemcached as a peer: sets and gets keys as it is told on standard input.
+/* A client with libmemcached, to compare with: it sets and gets keys as standard input says.
  *
- * Arguments, in the order in which a program would make the calls: distribution=NAME (as our
- * parameter calls it), hash=NAME, namespace=TEXT, hash_namespace, then the servers, host:port:weight.
- * A line "set KEY VALUE" is answered with "ok", "get KEY" with "= VALUE" or "-" when there is no
- * item; anything else begins with "error". Values have the flags 1, as Kamailio's strings. */
+ * Arguments, in the order in which a program makes the calls: distribution=NAME (as in our
+ * parameter), hash=NAME, namespace=TEXT, hash_namespace, then the servers, host:port:weight.
+ * The answer to a line "set KEY VALUE" is "ok". The answer to "get KEY" is "= VALUE", or "-" if
+ * there is no item. Any other answer begins with "error". Values have the flags 1, like Kamailio's
+ * strings. */
 
 #include <libmemcached/memcached.h>
 #include <stdio.h>
