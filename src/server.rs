@@ -113,7 +113,7 @@ impl DistinctServers {
     fn push(&mut self, item: &str) -> Result<(), BadServer> {
         let refuse = |fault| Err(BadServer::new(item, fault));
         let server: ServerSpec = item.parse()?;
-        let same_address = |known: &ServerSpec| known.address.is_same(&server.address);
+        let same_address = |other: &ServerSpec| other.address.is_same(&server.address);
         if self.servers.iter().any(same_address) {
             return refuse(Fault::DuplicateServer);
         }

@@ -274,11 +274,11 @@ fn a_pool_takes_the_parameters_whose_rows_say_so() {
 }
 
 #[test]
-fn an_unknown_parameter_is_answered_with_the_known_ones() {
+fn the_refusal_of_an_unknown_parameter_lists_all_names() {
     let all = Parameter::ALL.iter();
     let names = |scopes: &[Scope]| {
-        let known = all.clone().filter(|known| scopes.contains(&known.scope));
-        known.map(Parameter::name).collect::<Vec<_>>().join(", ")
+        let accepted = all.clone().filter(|row| scopes.contains(&row.scope));
+        accepted.map(Parameter::name).collect::<Vec<_>>().join(", ")
     };
     let line = refused("pool", Given::Text("name=p;servers=a;nonsense=1"));
     let pools = names(&[Scope::Inherited, Scope::Own]);

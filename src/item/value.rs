@@ -1,7 +1,7 @@
 //! A `Value` is what a script stores and reads, an integer or a string; here it gets its form in
 //! memcached and back.
 //!
-//! The client flags of an item tell integers and strings apart, as in the C module. If bit 0 is
+//! The client flags of an item tell integers and strings apart, as in the stock module. If bit 0 is
 //! set, the item is a string, byte for byte. If it is clear, the item is an integer if its text is
 //! one in its shortest form, and otherwise a string, too. So other clients' items, which have that
 //! bit clear, lose nothing: the telephone number `0049301234` keeps its zeros.

@@ -195,7 +195,7 @@ unsafe extern "C" fn counter_register(
 ) -> c_int {
     // SAFETY: it is the caller's text, which ends with NUL.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
-    STATISTICS.with_borrow_mut(|known| known.push((name.into_owned(), read, param)));
+    STATISTICS.with_borrow_mut(|statistics| statistics.push((name.into_owned(), read, param)));
     0
 }
 

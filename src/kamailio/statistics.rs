@@ -66,10 +66,10 @@ mod tests {
     fn every_statistic_is_registered_and_read() {
         let turn = Turn::without_server();
         register().unwrap();
-        let known = turn.statistics();
-        assert_eq!(known.len(), TABLE.len());
-        assert_eq!(known["servers_active"], 1);
-        assert_eq!(known["gets"], 0);
+        let values = turn.statistics();
+        assert_eq!(values.len(), TABLE.len());
+        assert_eq!(values["servers_active"], 1);
+        assert_eq!(values["gets"], 0);
         process::with(|process| {
             let key = process.cache.key(0, b"k", b"").unwrap();
             for _ in 0..2 {
@@ -79,8 +79,8 @@ mod tests {
             let refused = process.cache.key(0, b"", b"").unwrap_err();
             process.cache.refuse(0, "a test", refused);
         });
-        let known = turn.statistics();
-        let counted: Vec<_> = known.iter().filter(|(_, value)| **value != 0).collect();
+        let values = turn.statistics();
+        let counted: Vec<_> = values.iter().filter(|(_, value)| **value != 0).collect();
         let expected = [
             ("errors", 2),
             ("gets", 2),

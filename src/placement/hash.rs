@@ -118,8 +118,8 @@ impl KeyHash {
     /// No system has the name.
     pub fn parse(system: System, name: &str) -> Result<KeyHash, UnknownHash> {
         let meaning = |system: System| {
-            let known = system.hashes().iter().find(|(known, _)| *known == name);
-            known.map(|&(_, hash)| hash)
+            let found = system.hashes().iter().find(|(other, _)| *other == name);
+            found.map(|&(_, hash)| hash)
         };
         meaning(system)
             .or_else(|| System::ALL.into_iter().find_map(meaning))
@@ -128,8 +128,8 @@ impl KeyHash {
 
     /// The name of this hash in `system`, if it has one.
     pub fn name(self, system: System) -> Option<&'static str> {
-        let known = system.hashes().iter().find(|&&(_, hash)| hash == self);
-        known.map(|&(name, _)| name)
+        let found = system.hashes().iter().find(|&&(_, hash)| hash == self);
+        found.map(|&(name, _)| name)
     }
 
     /// Hashes a key of any length, including an empty one. Never allocates.
@@ -183,10 +183,10 @@ pub struct UnknownHash(String);
 
 impl fmt::Display for UnknownHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut known: Vec<&str> = Vec::new();
+        let mut all: Vec<&str> = Vec::new();
         for &(name, _) in System::ALL.iter().flat_map(|system| system.hashes()) {
-            if !known.contains(&name) {
-                known.push(name);
+            if !all.contains(&name) {
+                all.push(name);
             }
         }
         let name = self.0.escape_debug();

@@ -96,7 +96,7 @@ unsafe extern "C" fn route_lookup(routes: *const RouteList, name: *mut c_char) -
     assert_eq!(routes, &raw const EVENT_ROUTES.0);
     // SAFETY: it is the caller's text, which ends with NUL.
     let name = unsafe { CStr::from_ptr(name) };
-    let number = ROUTE_NAMES.iter().position(|known| *known == name);
+    let number = ROUTE_NAMES.iter().position(|route| *route == name);
     number.map_or(-1, |number| number as c_int)
 }
 

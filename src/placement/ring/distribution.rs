@@ -96,8 +96,8 @@ impl FromStr for Distribution {
     type Err = UnknownDistribution;
 
     fn from_str(name: &str) -> Result<Self, UnknownDistribution> {
-        let known = Self::ALL.into_iter().find(|known| known.name() == name);
-        known.ok_or_else(|| UnknownDistribution(name.to_owned()))
+        let named = Self::ALL.into_iter().find(|one| one.name() == name);
+        named.ok_or_else(|| UnknownDistribution(name.to_owned()))
     }
 }
 
@@ -113,7 +113,7 @@ pub struct UnknownDistribution(String);
 
 impl fmt::Display for UnknownDistribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, known) = (
+        let (name, all) = (
             self.0.escape_debug(),
             Distribution::ALL.map(Distribution::name),
         );
