@@ -73,7 +73,7 @@ impl Counter {
             command.args(["sh", "-c", "echo attached; exec sleep 60"]);
         }
         let process = Process::spawn(command, &log, libc::SIGTERM);
-        wait::until("the counter to attach", wait::PATIENCE, || {
+        wait::until("the counter to attach", wait::WAIT_LIMIT, || {
             process.log().contains("attached") || !process.alive()
         });
         candidate.run(script, turns);
@@ -86,7 +86,7 @@ impl Counter {
             Counter::Strace => process.pid().terminate(),
         }
         assert!(
-            process.wait(wait::PATIENCE).is_some(),
+            process.wait(wait::WAIT_LIMIT).is_some(),
             "{}",
             process.account()
         );

@@ -107,7 +107,7 @@ impl Callgrind {
         vgdb.arg(format!("--pid={}", self.candidate.worker()));
         vgdb.args(["--max-invoke-ms=5", "--cmd-time-out=20", "dump"]);
         let vgdb = Process::spawn(vgdb, &self.scratch.join("log"), libc::SIGKILL);
-        let ended = vgdb.wait(wait::PATIENCE);
+        let ended = vgdb.wait(wait::WAIT_LIMIT);
         assert!(
             ended.is_some_and(|status| status.success()),
             "{}",

@@ -65,7 +65,7 @@ impl Pair {
     /// Sends `count` gets at the same time and waits until all are answered. Meanwhile it calls
     /// `meanwhile` again and again.
     pub fn gets(&self, count: usize, mut meanwhile: impl FnMut()) {
-        let request = || Request::options().user("get").patience(LONGEST_WAIT);
+        let request = || Request::options().user("get").wait_limit(LONGEST_WAIT);
         let pending: Vec<Pending> = (0..count).map(|_| self.kamailio.send(request())).collect();
         while !pending.iter().all(Pending::is_done) {
             meanwhile();
@@ -78,7 +78,7 @@ impl Pair {
     /// Sends a request that does not use the cache.
     pub fn bystander(&self) -> Pending {
         self.kamailio
-            .send(Request::options().patience(LONGEST_WAIT))
+            .send(Request::options().wait_limit(LONGEST_WAIT))
     }
 
     /// Waits for a response and returns how long it took.
@@ -92,7 +92,7 @@ impl Pair {
     /// The time of ten gets in one request.
     pub fn ten(&self) -> Duration {
         self.kamailio
-            .run_with("ten", Request::options().patience(LONGEST_WAIT))
+            .run_with("ten", Request::options().wait_limit(LONGEST_WAIT))
             .elapsed()
     }
 
@@ -100,7 +100,7 @@ impl Pair {
     pub fn later(&self, count: usize) -> Duration {
         let request = Request::options()
             .header("X-N", count.to_string())
-            .patience(LONGEST_WAIT);
+            .wait_limit(LONGEST_WAIT);
         let answer = self.kamailio.run_with("later", request);
         let worst = answer[WORST]
             .int()
@@ -110,7 +110,7 @@ impl Pair {
 
     /// Lets every worker do one get, all at the same time.
     pub fn sweep(&self) -> Sweep {
-        let request = || Request::options().patience(LONGEST_WAIT);
+        let request = || Request::options().wait_limit(LONGEST_WAIT);
         let runs = (0..WORKERS).map(|_| self.kamailio.launch("sweep", request()));
         let runs: Vec<_> = runs.collect();
         let answers: Vec<_> = runs.into_iter().map(support::kamailio::Run::wait).collect();

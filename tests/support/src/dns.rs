@@ -127,7 +127,7 @@ impl Dns {
     /// before the test waits.
     #[track_caller]
     pub fn wait_for_question_after(&self, before: usize) {
-        wait::until("somebody to ask for a name", wait::PATIENCE, || {
+        wait::until("somebody to ask for a name", wait::WAIT_LIMIT, || {
             self.questions() > before
         });
     }

@@ -99,7 +99,7 @@ impl Kamailio {
     pub fn run_on_every_worker(&self, script: &str, request: &Request) -> Vec<Answer> {
         let workers: HashSet<Pid> = self.workers().into_iter().collect();
         let (mut seen, mut answers) = (HashSet::new(), Vec::new());
-        wait::until("an answer from every worker", wait::PATIENCE, || {
+        wait::until("an answer from every worker", wait::WAIT_LIMIT, || {
             let more = self.run_at_once(script, 2 * workers.len(), request);
             seen.extend(more.iter().map(Answer::process));
             answers.extend(more);
@@ -165,7 +165,7 @@ impl Kamailio {
             let name = format!("kamailio-memcached-jsonrpc-{}-{count}", std::process::id());
             let own = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
             let socket = UnixDatagram::bind_addr(&own)?;
-            socket.set_read_timeout(Some(wait::PATIENCE))?;
+            socket.set_read_timeout(Some(wait::WAIT_LIMIT))?;
             socket.connect(self.scratch.join(config::JSONRPC))?;
             let head = r#"{"jsonrpc": "2.0", "id": 1, "method":"#;
             socket.send(format!("{head} \"{method}\", \"params\": {params}}}").as_bytes())?;
@@ -253,7 +253,7 @@ impl Kamailio {
             wait::poll(Duration::from_secs(1), at_rest);
             self.pid().terminate();
         }
-        let ended = self.process.wait(wait::PATIENCE);
+        let ended = self.process.wait(wait::WAIT_LIMIT);
         ended.unwrap_or_else(|| {
             let all = [vec![self.pid()], self.processes()].concat();
             let accounts: Vec<String> = all.into_iter().map(Pid::account).collect();

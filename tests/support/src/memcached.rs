@@ -144,7 +144,7 @@ impl Memcached {
     /// refused.
     pub fn kill(&self) {
         self.process().kill();
-        wait::until("all clients to know", wait::PATIENCE, || {
+        wait::until("all clients to know", wait::WAIT_LIMIT, || {
             !self.listen.has_unknowing_clients()
         });
     }
@@ -259,7 +259,7 @@ impl Memcached {
     }
 
     fn dump(&self) -> Vec<Vec<u8>> {
-        let reply = wait::poll(wait::PATIENCE, || {
+        let reply = wait::poll(wait::WAIT_LIMIT, || {
             // No other command may be sent before the end, because the crawler uses the connection.
             let complete = |reply: &[u8]| {
                 reply.ends_with(b"END\r\n")
@@ -298,7 +298,7 @@ impl Memcached {
     }
 
     fn wait_until_ready(&self) {
-        let ready = wait::poll(wait::PATIENCE, || {
+        let ready = wait::poll(wait::WAIT_LIMIT, || {
             (self.connect().is_ok() || !self.process().alive()).then_some(())
         });
         if ready.is_none() || !self.process().alive() {

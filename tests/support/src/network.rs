@@ -101,7 +101,7 @@ impl Network {
 
     fn wait_for_memcached(&self) {
         let address = self.address();
-        wait::until("memcached in its network", wait::PATIENCE, || {
+        wait::until("memcached in its network", wait::WAIT_LIMIT, || {
             TcpStream::connect(&address).is_ok()
         });
     }

@@ -24,7 +24,7 @@ impl Pid {
     /// Stops it (`SIGSTOP`), and returns when it has stopped.
     pub fn pause(self) {
         signal(self.0, libc::SIGSTOP);
-        wait::until("a process to stop", wait::PATIENCE, || {
+        wait::until("a process to stop", wait::WAIT_LIMIT, || {
             self.state() == Some('T')
         });
     }

@@ -128,7 +128,7 @@ impl Process {
             let group = unsafe { libc::getpgid(self.pid.0) };
             assert!(group > 1, "process {} has no group", self.pid);
             pid::signal(-group, libc::SIGKILL);
-            self.wait(wait::PATIENCE);
+            self.wait(wait::WAIT_LIMIT);
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::wait;
 
 /// How long a request waits for its response by default.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// Bytes that a header cannot carry as they are; `{s.decode.hexa}` undoes it in the script.
 pub fn hex(bytes: &[u8]) -> String {
@@ -30,7 +30,7 @@ pub struct Request {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     transport: Transport,
-    patience: Duration,
+    wait_limit: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             transport: Transport::Udp,
-            patience: PATIENCE,
+            wait_limit: WAIT_LIMIT,
         }
     }
 
@@ -101,8 +101,8 @@ impl Request {
     }
 
     /// Sets how long to wait for the response.
-    pub fn patience(mut self, limit: Duration) -> Request {
-        self.patience = limit;
+    pub fn wait_limit(mut self, limit: Duration) -> Request {
+        self.wait_limit = limit;
         self
     }
 
@@ -131,7 +131,7 @@ impl Request {
     fn over_udp(&self, to: SocketAddr, begun: Instant) -> io::Result<Response> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(to)?;
-        socket.set_read_timeout(Some(self.patience))?;
+        socket.set_read_timeout(Some(self.wait_limit))?;
         socket.send(&self.encode(socket.local_addr()?))?;
         let mut buffer = vec![0; 65536];
         loop {
@@ -145,7 +145,7 @@ impl Request {
 
     fn over_tcp(&self, to: SocketAddr, begun: Instant) -> io::Result<Response> {
         let mut stream = TcpStream::connect(to)?;
-        stream.set_read_timeout(Some(self.patience))?;
+        stream.set_read_timeout(Some(self.wait_limit))?;
         stream.write_all(&self.encode(stream.local_addr()?))?;
         let mut bytes = Vec::new();
         let mut part = [0; 16384];

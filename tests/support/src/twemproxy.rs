@@ -36,7 +36,7 @@ impl Twemproxy {
         command.args(["-s", &statistics.number().to_string()]);
         command.env("PATH", crate::host::path());
         let process = Process::spawn(command, &scratch.join("log"), libc::SIGKILL);
-        let ready = wait::poll(wait::PATIENCE, || {
+        let ready = wait::poll(wait::WAIT_LIMIT, || {
             (TcpStream::connect(port.v4()).is_ok() || !process.alive()).then_some(())
         });
         if ready.is_none() || !process.alive() {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a server may take to start or to end on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const WAIT_LIMIT: Duration = Duration::from_secs(15);
 
 /// Calls `probe` until it returns `Some`. Returns `None` when `limit` has passed.
 ///
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn polls_until_the_answer_is_there() {
         let mut asked = 0;
-        let answer = poll(PATIENCE, || {
+        let answer = poll(WAIT_LIMIT, || {
             asked += 1;
             (asked == 3).then_some(asked)
         });

@@ -104,7 +104,7 @@ fn assert_may_not(kamailio: &Kamailio, caller: &str) {
 /// Waits until a memcached that was away is asked again.
 #[track_caller]
 fn wait_until_back(kamailio: &Kamailio) {
-    kamailio.wait_for_log(" is active: it has answered a probe", wait::PATIENCE);
+    kamailio.wait_for_log(" is active: it has answered a probe", wait::WAIT_LIMIT);
 }
 
 fn forget(kamailio: &Kamailio, user: &str) -> u16 {
@@ -189,7 +189,7 @@ fn provisioning_tells_kamailio_to_forget_an_answer() {
     assert_eq!(forget(&kamailio, "alice"), 503, "to be tried again");
     memcached.restart();
     let accepted = || forget(&kamailio, "alice") == 200;
-    wait::until("a try that succeeds", wait::PATIENCE, accepted);
+    wait::until("a try that succeeds", wait::WAIT_LIMIT, accepted);
     assert_may(&kamailio, "alice");
 }
 
@@ -229,7 +229,7 @@ fn a_memcached_that_hangs_costs_one_call_one_timeout() {
     assert!(first >= timeout && first < 2 * timeout, "{first:?}");
     // Long enough for it to be probed again, in vain.
     let begun = Instant::now();
-    wait::until("some more calls", wait::PATIENCE, || {
+    wait::until("some more calls", wait::WAIT_LIMIT, || {
         let later = calls();
         assert!(later < timeout / 2, "{later:?}");
         begun.elapsed() > Duration::from_secs(2)

@@ -176,7 +176,7 @@ fn all_processes_end_when_they_hold_connections() {
     kamailio.run_with("use", Request::options().tcp());
     assert!(memcached.stat("curr_connections") > open);
     assert!(kamailio.stop().success());
-    wait::until("the connections to close", wait::PATIENCE, || {
+    wait::until("the connections to close", wait::WAIT_LIMIT, || {
         memcached.stat("curr_connections") <= open
     });
 }

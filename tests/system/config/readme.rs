@@ -98,10 +98,10 @@ fn events_are_logged_as_alerts() {
         "cache {} of pool default is inactive: down",
         memcached.address()
     );
-    kamailio.wait_for_log(&down, wait::PATIENCE);
+    kamailio.wait_for_log(&down, wait::WAIT_LIMIT);
     memcached.restart();
     let up = format!("cache {} is back after ", memcached.address());
-    kamailio.wait_for_log(&up, wait::PATIENCE);
+    kamailio.wait_for_log(&up, wait::WAIT_LIMIT);
     assert_eq!(kamailio.log_lines("ALERT: ").len(), 2);
 }
 
@@ -123,7 +123,7 @@ fn either_of_two_servers_may_fail() {
         }
         servers.iter().for_each(Memcached::restart);
         let back = Instant::now();
-        wait::until("its return", wait::PATIENCE, || {
+        wait::until("its return", wait::WAIT_LIMIT, || {
             answer(&kamailio, "any") == "gold: stored, hit"
         });
         fastest = fastest.min(back.elapsed());
@@ -154,7 +154,7 @@ fn kemi_scripts_use_the_variables() {
     memcached.kill();
     answer(&kamailio, "Someone");
     let down = format!("memcached:server-down: {} is inactive", memcached.address());
-    kamailio.wait_for_log(&down, wait::PATIENCE);
+    kamailio.wait_for_log(&down, wait::WAIT_LIMIT);
 }
 
 /// `metrics.cfg`, with its web server at that port.
@@ -170,7 +170,7 @@ fn page(port: &Port, path: &str) -> String {
     let mut stream = TcpStream::connect(port.v4()).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(wait::WAIT_LIMIT)).unwrap();
     let (mut page, mut part) = (String::new(), [0; 4096]);
     while !page.contains("waiting") {
         match stream.read(&mut part) {

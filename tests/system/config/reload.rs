@@ -149,7 +149,7 @@ fn connections_are_kept_to_servers_that_stay_and_closed_to_those_that_leave() {
     kamailio.rpc("memcached.reload", &["default"]);
     assert_eq!(leaves.relay.open(), 1, "nobody has noticed yet");
     kamailio.run_with("read", Request::about("one operation"));
-    wait::until("the end of the old connection", wait::PATIENCE, || {
+    wait::until("the end of the old connection", wait::WAIT_LIMIT, || {
         leaves.relay.open() == 0
     });
     read_many();

@@ -108,7 +108,7 @@ fn the_prober_follows_too() {
     memcached.restart();
     assert_eq!(kamailio.run("read")["$mcst"], "down");
     set(&kamailio, "retry_interval", "0");
-    wait::until("the server to be back", wait::PATIENCE, || {
+    wait::until("the server to be back", wait::WAIT_LIMIT, || {
         kamailio.run("read")["$mcst"] == "miss"
     });
 }
@@ -125,7 +125,7 @@ fn a_stall_limit_holds_for_the_next_operation() {
     set(&kamailio, "stall_limit", "20");
     let first = kamailio.launch("read", Request::options());
     let state = || kamailio.rpc("memcached.list", &[]);
-    wait::until("the server to be trying", wait::PATIENCE, || {
+    wait::until("the server to be trying", wait::WAIT_LIMIT, || {
         state().contains("trying")
     });
     assert_eq!(kamailio.run("read")["$mcst"], "busy");

@@ -87,7 +87,7 @@ impl Cluster {
         self.memcacheds[server].kill();
         let state = || row(kamailio, self.memcacheds[server].address()).state;
         let mut number = 0;
-        wait::until("somebody to notice", wait::PATIENCE, || {
+        wait::until("somebody to notice", wait::WAIT_LIMIT, || {
             number += 1;
             run(kamailio, "get", &format!("probe-{number}"));
             state() == "inactive"

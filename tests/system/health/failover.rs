@@ -290,12 +290,12 @@ fn one_of_five_killed_under_load_costs_no_request_anything() {
             };
             let callers: Vec<_> = (0..8).map(|number| caller(number * 6)).collect();
             let asked = || row(&kamailio, memcacheds[1].address()).operations;
-            wait::until("some load", wait::PATIENCE, || asked() > 100);
+            wait::until("some load", wait::WAIT_LIMIT, || asked() > 100);
             memcacheds[3].kill();
             let address = memcacheds[3].address();
             wait_for_state(&kamailio, address, "inactive");
             let before = asked();
-            wait::until("more load", wait::PATIENCE, || asked() > before + 100);
+            wait::until("more load", wait::WAIT_LIMIT, || asked() > before + 100);
             ends.store(true, Ordering::Relaxed);
             callers
                 .into_iter()

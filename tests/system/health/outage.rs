@@ -161,7 +161,7 @@ fn an_outage_is_a_line_at_either_end_however_many_operations_fail() {
             }
             wait_for_state(&kamailio, memcached.address(), "active");
             let back = format!("server {} is active: it has ", memcached.address());
-            wait::until(&back, wait::PATIENCE, || {
+            wait::until(&back, wait::WAIT_LIMIT, || {
                 kamailio.log_lines(&back).len() == number
             });
             assert_stores_and_reads(&kamailio, &memcached);
@@ -263,7 +263,7 @@ fn what_began_before_an_outage_does_not_bring_another() {
         .children(2)
         .start();
     let slow = kamailio.launch("get", Request::about("slow"));
-    wait::until("it to begin", wait::PATIENCE, || {
+    wait::until("it to begin", wait::WAIT_LIMIT, || {
         row(&kamailio, &server.address()).in_flight == 1
     });
     assert_eq!(get(&kamailio, "bad")["$mcst"], "garbled");

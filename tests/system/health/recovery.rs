@@ -27,7 +27,7 @@ fn get(kamailio: &Kamailio, key: &str) -> Answer {
 #[track_caller]
 fn wait_for_hit(kamailio: &Kamailio, key: &str) -> Duration {
     let begun = Instant::now();
-    wait::until("a hit", wait::PATIENCE, || {
+    wait::until("a hit", wait::WAIT_LIMIT, || {
         get(kamailio, key)["$mcst"] == "hit"
     });
     begun.elapsed()
@@ -145,7 +145,7 @@ fn a_dead_server_does_not_delay_the_return_of_another() {
         memcached.kill();
         assert_eq!(get(&kamailio, "k")["$mcst"], "down");
         let ended = silent.connections();
-        wait::until("a probe", wait::PATIENCE, || silent.connections() > ended);
+        wait::until("a probe", wait::WAIT_LIMIT, || silent.connections() > ended);
         let probe = silent.connections();
         memcached.restart();
         wait_for_state(&kamailio, memcached.address(), "active");
@@ -165,8 +165,8 @@ fn without_retries_only_an_operator_brings_it_back() {
     memcached.restart();
     memcached.put("k", 1, 0, "v");
     let connections = memcached.stat("total_connections");
-    let patience = Duration::from_millis(1500);
-    let asked = wait::poll(patience, || {
+    let wait_limit = Duration::from_millis(1500);
+    let asked = wait::poll(wait_limit, || {
         (get(&kamailio, "k")["$mcst"] == "hit").then_some(())
     });
     assert_eq!(asked, None);
@@ -223,7 +223,7 @@ fn a_server_that_fails_its_probes_stays_out() {
         .param("retry_interval", 10)
         .start();
     assert_eq!(get(&kamailio, "k")["$mcst"], "garbled");
-    wait::until("ten probes", wait::PATIENCE, || server.connections() > 10);
+    wait::until("ten probes", wait::WAIT_LIMIT, || server.connections() > 10);
     assert_eq!(row(&kamailio, &server.address()).state, "inactive");
     lies.store(false, Ordering::Relaxed);
     wait_for_state(&kamailio, &server.address(), "active");

@@ -22,7 +22,7 @@ fn kamailio(memcached: &Memcached, rejoin: &str) -> Kamailio {
 
 /// Waits until nobody can take it for one that was restarted during an outage.
 fn grow_old(memcached: &Memcached) {
-    wait::until("memcached is a second old", wait::PATIENCE, || {
+    wait::until("memcached is a second old", wait::WAIT_LIMIT, || {
         memcached.stat("uptime") > 0
     });
 }
@@ -36,7 +36,7 @@ fn read_after_return(kamailio: &Kamailio) -> String {
             .find(|word| answer["$mcst"] == *word);
         word.map(str::to_owned)
     };
-    wait::poll(wait::PATIENCE, used).expect("the server is used again")
+    wait::poll(wait::WAIT_LIMIT, used).expect("the server is used again")
 }
 
 fn freeze_and_thaw(memcached: &Memcached, kamailio: &Kamailio) {
@@ -64,7 +64,7 @@ fn a_server_is_emptied_before_anybody_may_use_it_again() {
     freeze_and_thaw(&memcached, &kamailio);
     assert_eq!(read_after_return(&kamailio), "miss");
     assert_eq!(memcached.flushes(), 1);
-    kamailio.wait_for_log("was emptied before its return", wait::PATIENCE);
+    kamailio.wait_for_log("was emptied before its return", wait::WAIT_LIMIT);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn nobody_ever_reads_what_it_held_before() {
             memcached.pause();
             assert_eq!(kamailio.run("read")["$mcst"], "timeout");
             memcached.resume();
-            wait::until("its return", wait::PATIENCE, || {
+            wait::until("its return", wait::WAIT_LIMIT, || {
                 let answers = kamailio.run_at_once("read", 8, &Request::options());
                 let words: Vec<_> = answers.iter().map(|answer| &answer["$mcst"]).collect();
                 assert!(words.iter().all(|&word| *word != "hit"), "{words:?}");
@@ -101,7 +101,7 @@ fn a_server_that_was_restarted_keeps_what_others_have_stored_since() {
     memcached.kill();
     assert_eq!(kamailio.run("read")["$mcst"], "down");
     // memcached counts its age from two seconds before its start.
-    wait::until("an outage of some seconds", wait::PATIENCE, || {
+    wait::until("an outage of some seconds", wait::WAIT_LIMIT, || {
         row(&kamailio, memcached.address()).since >= 4
     });
     memcached.restart();
@@ -135,7 +135,7 @@ fn a_server_that_cannot_be_emptied_stays_out_and_delays_nobody() {
         let took = wait_for_state(&kamailio, memcached.address(), "active");
         assert!(took < Duration::from_millis(20) + SLACK, "{took:?}");
     }
-    wait::until("more attempts", wait::PATIENCE, || {
+    wait::until("more attempts", wait::WAIT_LIMIT, || {
         silent.connections() > asked + 1
     });
     assert!(out(&silent) && out(&unwilling));

@@ -23,7 +23,7 @@ fn restart(memcached: &Memcached, end: End) {
     if let End::Properly = end {
         let pid = memcached.pid();
         pid.terminate();
-        wait::until("its end", wait::PATIENCE, || !pid.alive());
+        wait::until("its end", wait::WAIT_LIMIT, || !pid.alive());
     }
     memcached.restart();
     fill(memcached);
@@ -50,7 +50,7 @@ fn on_every_worker(kamailio: &Kamailio, operation: Operation) -> Vec<Answer> {
 #[track_caller]
 fn wait_for_return(kamailio: &Kamailio) -> Duration {
     let begun = Instant::now();
-    wait::until("its return", wait::PATIENCE, || {
+    wait::until("its return", wait::WAIT_LIMIT, || {
         let answer = Operation::Get.launch(kamailio, "next").wait();
         answer["$var(word)"] != "down"
     });

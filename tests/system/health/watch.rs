@@ -69,7 +69,7 @@ pub fn row(kamailio: &Kamailio, address: &str) -> Row {
 #[track_caller]
 pub fn wait_for_state(kamailio: &Kamailio, address: &str, state: &str) -> Duration {
     let begun = Instant::now();
-    let reached = wait::poll(wait::PATIENCE, || {
+    let reached = wait::poll(wait::WAIT_LIMIT, || {
         (row(kamailio, address).state == state).then_some(())
     });
     if reached.is_none() {

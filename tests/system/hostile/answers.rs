@@ -89,7 +89,7 @@ fn assert_table(table: Vec<Row>) {
         }
     }
     assert_eq!(kamailio.workers(), workers);
-    wait::until("one connection", wait::PATIENCE, || server.open() == 1);
+    wait::until("one connection", wait::WAIT_LIMIT, || server.open() == 1);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn events(kamailio: &Kamailio) -> Vec<Event> {
 #[track_caller]
 fn wait_for(kamailio: &Kamailio, count: usize) -> Vec<Event> {
     let there = || Some(events(kamailio)).filter(|events| events.len() >= count);
-    let events = wait::poll(wait::PATIENCE, there);
+    let events = wait::poll(wait::WAIT_LIMIT, there);
     let events = events.unwrap_or_else(|| kamailio.fail(&format!("no {count} events")));
     assert_eq!(events.len(), count, "{events:#?}");
     events
@@ -238,7 +238,7 @@ fn a_stall_that_is_answered_in_time_is_no_event() {
         memcached.pause();
         let run = kamailio.launch("use", Request::options());
         let trying = format!("server {address} is trying");
-        wait::until("somebody to wait", wait::PATIENCE, || {
+        wait::until("somebody to wait", wait::WAIT_LIMIT, || {
             kamailio.log_lines(&trying).len() == round
         });
         memcached.resume();
@@ -286,7 +286,7 @@ fn the_routes_may_use_the_cache_and_leave_nothing_behind() {
         .routes(routes)
         .script("use", "$var(x) = $mct(k$hdr(X-Number));", &["$mcev(alias)"])
         .start();
-    wait::until("both servers to be out", wait::PATIENCE, || {
+    wait::until("both servers to be out", wait::WAIT_LIMIT, || {
         let answer = kamailio.run_with(
             "use",
             Request::options().header("X-Number", format!("{:?}", Instant::now())),
@@ -320,7 +320,7 @@ fn one_of_the_routes_is_enough() {
     kamailio.run("use");
     memcached.restart();
     let up = format!("UP {}", memcached.address());
-    kamailio.wait_for_log(&up, wait::PATIENCE);
+    kamailio.wait_for_log(&up, wait::WAIT_LIMIT);
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn an_error_in_a_lua_function_is_logged_and_the_next_event_comes() {
     let kamailio = with_lua(script, &scratch).memcached(&memcached).start();
     for (state, event) in [("disabled", "down"), ("active", "up")] {
         kamailio.rpc("memcached.set_state", &[state, memcached.address()]);
-        kamailio.wait_for_log(&format!("no memcached:server-{event}"), wait::PATIENCE);
+        kamailio.wait_for_log(&format!("no memcached:server-{event}"), wait::WAIT_LIMIT);
     }
     println!("{}", kamailio.log());
 }

@@ -108,7 +108,7 @@ fn as_json_a_line_has_the_core_s_members() {
 #[test]
 fn in_syslog_a_line_is_like_the_core_s() {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-    receiver.set_read_timeout(Some(wait::PATIENCE)).unwrap();
+    receiver.set_read_timeout(Some(wait::WAIT_LIMIT)).unwrap();
     let kamailio = refused()
         .module("log_custom")
         .global("log_engine_type=\"udp\"")
@@ -181,7 +181,7 @@ fn the_module_can_have_a_level_of_its_own() {
     };
     let kamailio = with_level("3");
     kamailio.run("miss");
-    let line = kamailio.wait_for_log("no item with key 'none'", wait::PATIENCE);
+    let line = kamailio.wait_for_log("no item with key 'none'", wait::WAIT_LIMIT);
     assert!(line.contains("DEBUG: memcached ["), "{line}");
     let kamailio = with_level("-3");
     assert_eq!(kamailio.run("refused")["$mcst"], "refused");
@@ -271,7 +271,7 @@ fn an_alias_stands_for_the_server() {
     kamailio.run("read");
     kamailio.wait_for_log(
         "server cellar is inactive: down: cannot connect: ",
-        wait::PATIENCE,
+        wait::WAIT_LIMIT,
     );
 }
 
@@ -330,7 +330,7 @@ fn no_line_about_an_outage_shows_a_value() {
     assert_secret(&trusting, SECRET, "set of key 'k' at server");
     assert_secret(&trusting, SECRET, "get of key 'k' at server");
     memcached.restart();
-    noticing.wait_for_log(" is active: ", wait::PATIENCE);
+    noticing.wait_for_log(" is active: ", wait::WAIT_LIMIT);
     run();
     assert_secret(&noticing, SECRET, " is active: ");
     assert_secret(&trusting, SECRET, "set of key 'k' at server");

@@ -44,7 +44,7 @@ fn a_list_too_long_for_kamcmd_is_had_by_parts_or_by_http() {
 fn post(kamailio: &Kamailio, body: &str) -> String {
     let mut stream = TcpStream::connect(kamailio.address()).expect("a connection");
     stream
-        .set_read_timeout(Some(wait::PATIENCE))
+        .set_read_timeout(Some(wait::WAIT_LIMIT))
         .expect("a limit");
     let size = body.len();
     let head = "POST /rpc HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n";

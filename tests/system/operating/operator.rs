@@ -59,7 +59,7 @@ fn the_list_counts_and_tells_since_when() {
     );
     (0..20).for_each(|_| drop(kamailio.run("get")));
     assert_eq!(row(&kamailio, memcached.address()).operations, 20);
-    let aged = wait::poll(wait::PATIENCE, || {
+    let aged = wait::poll(wait::WAIT_LIMIT, || {
         (row(&kamailio, memcached.address()).since >= 2).then_some(())
     });
     assert_eq!(aged, Some(()));
@@ -67,7 +67,7 @@ fn the_list_counts_and_tells_since_when() {
     let runs: Vec<Run> = (0..3)
         .map(|_| kamailio.launch("get", Request::options()))
         .collect();
-    wait::until("three in flight", wait::PATIENCE, || {
+    wait::until("three in flight", wait::WAIT_LIMIT, || {
         row(&kamailio, memcached.address()).in_flight == 3
     });
     wait_for_state(&kamailio, memcached.address(), "trying");

@@ -115,7 +115,7 @@ fn a_restart_is_a_retry_or_a_reconnect() {
         .start();
     kamailio.run("read");
     memcached.restart();
-    wait::until("the server to be back", wait::PATIENCE, || {
+    wait::until("the server to be back", wait::WAIT_LIMIT, || {
         kamailio.run("read")["$mcst"] == "miss"
     });
     let all = statistics(&kamailio);
@@ -158,7 +158,7 @@ fn an_outage_is_counted_by_what_it_cost() {
         .script("read", "", &["$mct(k)", "$mcst"])
         .start();
     let first = kamailio.launch("read", Request::options());
-    wait::until("somebody to wait", wait::PATIENCE, || {
+    wait::until("somebody to wait", wait::WAIT_LIMIT, || {
         statistics(&kamailio)["waiting"] == 1
     });
     first.wait();

@@ -32,7 +32,7 @@ fn assert_worked_elsewhere(memcached: &Memcached, kamailio: &Kamailio, key: &str
 /// Waits until `work` has been done, and tells by which process.
 #[track_caller]
 fn assert_worked(memcached: &Memcached, key: &str) -> i32 {
-    let pid = wait::poll(wait::PATIENCE, || memcached.text(format!("{key}-pid")));
+    let pid = wait::poll(wait::WAIT_LIMIT, || memcached.text(format!("{key}-pid")));
     let pid = pid.unwrap_or_else(|| panic!("nothing done for {key}"));
     memcached.assert_holds(format!("{key}-read"), 0, "42");
     memcached.assert_holds(format!("{key}-status"), 1, "stored");

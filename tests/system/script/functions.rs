@@ -58,7 +58,10 @@ fn log_lines_of_the_script_print_it() {
         )
         .start();
     kamailio.run("log");
-    kamailio.wait_for_log("[alice|7|-12|wonderland|<null>|5000000000]", wait::PATIENCE);
+    kamailio.wait_for_log(
+        "[alice|7|-12|wonderland|<null>|5000000000]",
+        wait::WAIT_LIMIT,
+    );
 }
 
 #[test]

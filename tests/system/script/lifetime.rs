@@ -264,7 +264,7 @@ fn an_expired_item_is_a_miss() {
         .script("read", "", &["$mct(k)", "$mcst"])
         .start();
     kamailio.run("store");
-    support::wait::until("its end", support::wait::PATIENCE, || {
+    support::wait::until("its end", support::wait::WAIT_LIMIT, || {
         kamailio.run("read")["$mct(k)"].is_null()
     });
     assert_eq!(kamailio.run("read")["$mcst"], "miss");

@@ -335,7 +335,7 @@ impl Builder {
         let file = scratch.join("pid");
         command.arg("-P").arg(self.host.inside(&file));
         let launcher = Process::spawn(command, &log, on_orphan);
-        match launcher.wait(wait::PATIENCE) {
+        match launcher.wait(wait::WAIT_LIMIT) {
             Some(status) if status.success() => {
                 let text = std::fs::read_to_string(&file).unwrap_or_default();
                 let pid = text.trim().parse();

@@ -26,7 +26,7 @@ impl Builder {
     pub(super) fn wait_until_ready(&self, kamailio: &Kamailio) {
         let ended = || !kamailio.alive();
         let step = |what: &str, done: &mut dyn FnMut() -> bool| {
-            if wait::poll(wait::PATIENCE, || (done() || ended()).then_some(())).is_none() {
+            if wait::poll(wait::WAIT_LIMIT, || (done() || ended()).then_some(())).is_none() {
                 kamailio.fail(&format!("Kamailio does not get ready: {what}"));
             }
         };

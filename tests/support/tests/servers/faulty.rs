@@ -40,7 +40,7 @@ fn an_answer_cut_in_the_middle() {
     let mut all = Vec::new();
     client.read_to_end(&mut all).unwrap();
     assert_eq!(all, b"VALUE a 0 5\r\nhe");
-    wait::until("the server's side", wait::PATIENCE, || server.open() == 0);
+    wait::until("the server's side", wait::WAIT_LIMIT, || server.open() == 0);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn silence_and_everything_is_recorded() {
     let server = FaultyServer::silent();
     let mut client = connect(&server);
     client.write_all(b"get a\r\nget").unwrap();
-    wait::until("the bytes", wait::PATIENCE, || {
+    wait::until("the bytes", wait::WAIT_LIMIT, || {
         server.received() == [b"get a\r\nget"]
     });
     let limit = Some(Duration::from_millis(20));
@@ -101,7 +101,9 @@ fn connections_are_told_apart() {
 fn the_drop_ends_every_connection_at_once() {
     let server = FaultyServer::start(|connection| connection.wait(Duration::from_secs(60)));
     let mut client = connect(&server);
-    wait::until("a connection", wait::PATIENCE, || server.connections() == 1);
+    wait::until("a connection", wait::WAIT_LIMIT, || {
+        server.connections() == 1
+    });
     let begun = Instant::now();
     drop(server);
     assert!(begun.elapsed() < Duration::from_secs(5));

@@ -164,7 +164,7 @@ fn routes_and_the_log_are_open_to_the_test() {
         .start();
     let response = kamailio.sip(Request::new("INVITE").user("alice"));
     assert_eq!((response.code, &response.reason[..]), (404, "Nobody"));
-    let line = kamailio.wait_for_log("asked for alice", wait::PATIENCE);
+    let line = kamailio.wait_for_log("asked for alice", wait::WAIT_LIMIT);
     assert!(line.contains("WARNING"), "{line}");
     assert_eq!(kamailio.log_lines("asked for").len(), 1);
 }
@@ -225,7 +225,7 @@ fn a_file_of_ones_own_is_served() {
 fn a_killed_worker_ends_it_all() {
     let kamailio = Kamailio::builder().without_module().start();
     kamailio.workers()[0].kill();
-    wait::until("its end", wait::PATIENCE, || !kamailio.alive());
+    wait::until("its end", wait::WAIT_LIMIT, || !kamailio.alive());
     assert!(!kamailio.stop().success());
 }
 
@@ -241,7 +241,7 @@ fn all_processes_are_gone_after_the_drop() {
     );
     drop(kamailio);
     let gone = |pid: &Pid| !pid.alive();
-    wait::until("their end", wait::PATIENCE, || pids.iter().all(gone));
+    wait::until("their end", wait::WAIT_LIMIT, || pids.iter().all(gone));
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn paused_it_answers_late() {
     let early = answered.recv_timeout(Duration::from_millis(50));
     assert!(early.is_err(), "{early:?}");
     memcached.resume();
-    assert_eq!(answered.recv_timeout(wait::PATIENCE), Ok(*b"MN\r\n"));
+    assert_eq!(answered.recv_timeout(wait::WAIT_LIMIT), Ok(*b"MN\r\n"));
     reader.join().unwrap();
 }
 
