@@ -138,8 +138,8 @@ impl Placement {
     }
 
     /// If a wire key does not begin with the prefix, it begins with libmc's `?`, which is then
-    /// removed, too. libmc itself always hashes the prefix, so no other program is
-    /// affected.
+    /// removed, too. libmc itself always hashes the prefix, so this affects no other
+    /// program.
     fn without_prefix<'k>(&self, wire: &'k [u8]) -> &'k [u8] {
         match wire.strip_prefix(&*self.prefix) {
             Some(key) => key,

@@ -57,8 +57,8 @@ pub struct Settings {
     pub connect_timeout: Option<Duration>,
     /// Whether a server keeps its items after an outage.
     pub rejoin: Rejoin,
-    /// True if the parameter `memory` is set, which has no effect any more. Only the default pool
-    /// has it.
+    /// True if the parameter `memory` is 1, which has no effect any more. Only the default pool has
+    /// it.
     pub memory: bool,
     /// The script function that is called for events. Only the default pool has it.
     pub event_callback: Option<String>,
