@@ -190,7 +190,7 @@ impl fmt::Display for UnknownHash {
             }
         }
         let name = self.0.escape_debug();
-        write!(f, "invalid value '{name}'; accepted: {}", known.join(", "))
+        write!(f, "invalid value '{name}'; accepted: {}", all.join(", "))
     }
 }
 

@@ -153,4 +153,6 @@ const SURPLUS: Error = Error::Garbled("there are bytes after the end of the repl
 #[cfg(test)]
 mod many;
 #[cfg(test)]
+mod split;
+#[cfg(test)]
 mod tests;

@@ -38,7 +38,10 @@ fn code(file: &Path) -> String {
 fn is_test(file: &Path) -> bool {
     let inner = file.strip_prefix("src").unwrap();
     let of_tests = |part: &std::ffi::OsStr| {
-        ["tests.rs", "many.rs", "model.rs", "fake", "fake.rs"].contains(&part.to_str().unwrap())
+        [
+            "tests.rs", "many.rs", "model.rs", "split.rs", "fake", "fake.rs",
+        ]
+        .contains(&part.to_str().unwrap())
     };
     inner.iter().any(of_tests)
 }

@@ -117,7 +117,7 @@ impl fmt::Display for UnknownDistribution {
             self.0.escape_debug(),
             Distribution::ALL.map(Distribution::name),
         );
-        write!(f, "invalid value '{name}'; accepted: {}", known.join(", "))
+        write!(f, "invalid value '{name}'; accepted: {}", all.join(", "))
     }
 }
 

@@ -47,17 +47,17 @@ struct Told {
 }
 
 impl Dns {
-    /// Knows no name yet. `patience` in seconds is how long the system's resolver waits for an answer.
+    /// Knows no name yet. `resolver_timeout` in seconds is how long the system's resolver waits for an answer.
     /// `None`, and a line that says so, where the resolver's files cannot be replaced.
-    pub fn start(patience: u32) -> Option<Dns> {
-        let dns = Dns::make(patience);
+    pub fn start(resolver_timeout: u32) -> Option<Dns> {
+        let dns = Dns::make(resolver_timeout);
         if dns.is_none() {
             eprintln!("skipped: names cannot be replaced here");
         }
         dns
     }
 
-    fn make(patience: u32) -> Option<Dns> {
+    fn make(resolver_timeout: u32) -> Option<Dns> {
         let port = Port::free();
         let [high, low] = port.number().to_be_bytes();
         let ip = Ipv4Addr::new(127, high, low, 1);

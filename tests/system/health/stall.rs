@@ -197,17 +197,17 @@ fn a_worker_that_is_killed_while_it_waits_on() {
             .map(|_| kamailio.launch("get", Request::options()))
             .collect();
         // ` 3(4711) WARNING: memcached […]: server … is trying: …`
-        let line = kamailio.wait_for_log("is trying", wait::PATIENCE);
+        let line = kamailio.wait_for_log("is trying", wait::WAIT_LIMIT);
         let holder = line.split(['(', ')']).nth(1).expect("a process id");
         let all = kamailio.workers();
         let holder = all.iter().find(|worker| worker.to_string() == holder);
         holder.expect("one of the workers").kill();
         let begun = Instant::now();
-        wait::until("Kamailio to end", wait::PATIENCE, || !kamailio.alive());
+        wait::until("Kamailio to end", wait::WAIT_LIMIT, || !kamailio.alive());
         let took = begun.elapsed();
         assert!(took < TIMEOUT + SLACK, "{workers} workers: {took:?}");
         for worker in all {
-            wait::until("its workers to end", wait::PATIENCE, || !worker.alive());
+            wait::until("its workers to end", wait::WAIT_LIMIT, || !worker.alive());
         }
         drop(runs);
         memcached.resume();
