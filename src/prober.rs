@@ -38,10 +38,10 @@ pub(crate) struct Prober {
     /// Of each pool.
     watches: Vec<Watches>,
     resolver: Resolver,
-    under_way: Vec<UnderWay>,
+    under_way: Vec<ProbeUnderWay>,
 }
 
-struct UnderWay {
+struct ProbeUnderWay {
     /// Index of the pool.
     pool: usize,
     address: Address,
@@ -50,7 +50,7 @@ struct UnderWay {
     probe: Probe,
 }
 
-impl UnderWay {
+impl ProbeUnderWay {
     fn begin(pool: usize, member: &Member, settings: &Settings, now: Moment) -> Self {
         let emptied = to_be_emptied(member.server(), settings);
         let (limit, outage) = match emptied {
@@ -80,7 +80,7 @@ impl Prober {
             }
             member.server().release(now, &lives);
             if watch.is_probe_due(now, member.health(), pool.settings()) {
-                let asked = UnderWay::begin(at, member, pool.settings(), now);
+                let asked = ProbeUnderWay::begin(at, member, pool.settings(), now);
                 self.under_way.push(asked);
             }
         }
@@ -149,8 +149,8 @@ fn look_up_if_due(
     }
 }
 
-fn asks(under_way: &[UnderWay], pool: usize, address: &Address) -> bool {
-    let same = |asked: &UnderWay| asked.pool == pool && asked.address == *address;
+fn asks(under_way: &[ProbeUnderWay], pool: usize, address: &Address) -> bool {
+    let same = |asked: &ProbeUnderWay| asked.pool == pool && asked.address == *address;
     under_way.iter().any(same)
 }
 

@@ -18,13 +18,13 @@ use super::process::{self, ProcessCell};
 use super::pv_value::HostValue;
 use crate::clock::Moment;
 use crate::item::value::Value;
-use crate::prober::announcer::{Announcer, Event, Field, Kind};
+use crate::prober::announcer::{Announcer, Event, EventKind, Field};
 
 /// An event's name. Its route has this name, and the KEMI function gets it as argument.
-fn event_name(kind: Kind) -> &'static CStr {
+fn event_name(kind: EventKind) -> &'static CStr {
     match kind {
-        Kind::Down => c"memcached:server-down",
-        Kind::Up => c"memcached:server-up",
+        EventKind::Down => c"memcached:server-down",
+        EventKind::Up => c"memcached:server-up",
     }
 }
 
@@ -70,15 +70,15 @@ pub(super) fn find_listeners(callback: Option<String>) {
         );
     }
     let listeners = Listeners {
-        down: route(Kind::Down),
-        up: route(Kind::Up),
+        down: route(EventKind::Down),
+        up: route(EventKind::Up),
         callback: callback.and_then(|name| CString::new(name).ok()),
     };
     LISTENERS.with(|slot| *slot = Some(Rc::new(listeners)));
     ANNOUNCER.with(|slot| *slot = None);
 }
 
-fn route(kind: Kind) -> Option<usize> {
+fn route(kind: EventKind) -> Option<usize> {
     let symbols = &host().symbols;
     // SAFETY: this runs in `mod_init`, for which the core function is made. It only reads the name.
     let number =
@@ -108,8 +108,8 @@ pub(super) fn announce() {
 fn run(listeners: &Listeners, event: Event) {
     let kind = event.kind;
     let route = match kind {
-        Kind::Down => listeners.down,
-        Kind::Up => listeners.up,
+        EventKind::Down => listeners.down,
+        EventKind::Up => listeners.up,
     };
     CURRENT.with(|current| *current = Some(event));
     if let Some(route) = route {
@@ -153,7 +153,7 @@ fn run_route(number: usize, message: *mut SipMsg) {
     }
 }
 
-fn call(function: &CStr, kind: Kind, message: *mut SipMsg) {
+fn call(function: &CStr, kind: EventKind, message: *mut SipMsg) {
     let (symbols, event) = (&host().symbols, event_name(kind));
     let mut name = Str::terminated(function);
     let mut data = Str::terminated(event);

@@ -113,7 +113,7 @@ impl Member {
             Err(error) if error.counts_against_server() => {
                 let now = Moment::now();
                 let change = operation.failed(now, Status::of_error(error), settings.rules);
-                let failure = Failure {
+                let failure = FailedRequest {
                     kind: request.kind(),
                     key,
                     error,
@@ -140,11 +140,11 @@ impl Member {
     /// Logs a failure that has not changed the server's state. While the server is out of service, the
     /// log has said so already.
     #[cold]
-    fn log(&mut self, now: Moment, failure: &Failure<'_>) {
+    fn log(&mut self, now: Moment, failure: &FailedRequest<'_>) {
         if self.health().state() == State::Active
             && let Some(left_out) = self.log_limit.admit(now)
         {
-            let Failure { kind, key, error } = failure;
+            let FailedRequest { kind, key, error } = failure;
             let (verb, label, word) = (kind.verb(), self.spec().label(), Status::of_error(error));
             log::error!("{verb} of key '{key}' at server {label}: {word}: {error}{left_out}");
         }
@@ -152,13 +152,13 @@ impl Member {
 }
 
 /// A failed request, and why it failed.
-struct Failure<'a> {
+struct FailedRequest<'a> {
     kind: Kind,
     key: &'a WireKey,
     error: &'a Error,
 }
 
-impl std::fmt::Display for Failure<'_> {
+impl std::fmt::Display for FailedRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { kind, key, error } = self;
         let (word, verb) = (Status::of_error(error), kind.verb());

@@ -22,7 +22,7 @@ use crate::status::Status;
 
 /// What can happen to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EventKind {
     /// The server went out of service.
     Down,
     /// The server is in service again.
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     /// What has happened to the server.
-    pub kind: Kind,
+    pub kind: EventKind,
     server: String,
     alias: String,
     pool: String,
@@ -61,7 +61,7 @@ pub(crate) enum Field {
 }
 
 impl Event {
-    fn of(kind: Kind, pool: &Pool, member: &Member, state: State, outage: &Announced) -> Self {
+    fn of(kind: EventKind, pool: &Pool, member: &Member, state: State, outage: &Announced) -> Self {
         let server = member.spec();
         Self {
             kind,
@@ -144,12 +144,12 @@ impl Announcer {
                             since: since(),
                             reason: health.reason(),
                         };
-                        events.push(Event::of(Kind::Down, pool, member, state, &outage));
+                        events.push(Event::of(EventKind::Down, pool, member, state, &outage));
                         self.outages.push(outage);
                     }
                     (Some(outage), State::Active) => events.push(Event {
                         downtime: since().since(outage.since),
-                        ..Event::of(Kind::Up, pool, member, state, &outage)
+                        ..Event::of(EventKind::Up, pool, member, state, &outage)
                     }),
                     (Some(outage), _) => self.outages.push(outage),
                     (None, State::Active | State::Trying) => {}

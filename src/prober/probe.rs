@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::clock::{Deadline, Moment};
 use crate::error::{Down, Error, Waiting};
 use crate::pool::Site;
-use crate::prober::rejoin::{Finding, Next, Outage, Rejoin};
+use crate::prober::rejoin::{Finding, Next, Outage, Questions};
 use crate::wire::polled::{Polled, wait_any};
 
 /// Probes each of these servers, given by their sites. Returns the results in the same order.
@@ -56,7 +56,7 @@ struct Attempt {
     /// Its share of the time.
     turn: Deadline,
     polled: Polled,
-    rejoin: Rejoin,
+    questions: Questions,
 }
 
 impl Probe {
@@ -97,13 +97,13 @@ impl Probe {
     fn attempt_at(&self, site: Site, mut polled: Polled) -> Attempt {
         let left = self.deadline.remaining().unwrap_or_default();
         let share = left / (self.sites.len() + 1) as u32;
-        let rejoin = Rejoin::new(self.outage);
-        polled.request(&rejoin.request());
+        let questions = Questions::new(self.outage);
+        polled.request(&questions.request());
         Attempt {
             site,
             turn: Deadline::new(Moment::now(), share),
             polled,
-            rejoin,
+            questions,
         }
     }
 
@@ -163,7 +163,7 @@ impl Attempt {
         let Some((reply, text)) = self.polled.reply()? else {
             return Ok(None);
         };
-        match self.rejoin.take(reply, text)? {
+        match self.questions.take(reply, text)? {
             Next::Ask(request) => {
                 self.polled.request(&request);
                 Ok(None)

@@ -1,4 +1,4 @@
-//! Rejoin: what a probe asks a server, and in which order, before workers may use the server again.
+//! Questions: what a probe asks a server, and in which order, before workers may use the server again.
 //!
 //! It first asks whether a memcached is there. Where `rejoin=flush` is set, it then has the server
 //! emptied: while the server was away, its keys may have been written elsewhere or deleted, so what it
@@ -66,7 +66,7 @@ pub(crate) enum Next {
 
 /// The questions to one server, and which one is being asked.
 #[derive(Debug)]
-pub(crate) struct Rejoin {
+pub(crate) struct Questions {
     outage: Option<Outage>,
     question: Question,
 }
@@ -78,7 +78,7 @@ enum Question {
     Flush,
 }
 
-impl Rejoin {
+impl Questions {
     /// Asks whether the server is there. Has it emptied if it was away for `outage`.
     pub(crate) fn new(outage: Option<Outage>) -> Self {
         Self {
@@ -131,14 +131,14 @@ mod tests {
     /// What is sent to a server that gives these answers, which arrive byte by byte, and how that
     /// ends: by a finding, with another request, or in an error.
     fn talk(outage: Option<Outage>, answers: &[&str]) -> (Vec<String>, Option<Option<Finding>>) {
-        let (mut rejoin, mut session) = (Rejoin::new(outage), Session::new());
+        let (mut questions, mut session) = (Questions::new(outage), Session::new());
         let mut said = Vec::new();
-        session.request(&rejoin.request());
+        session.request(&questions.request());
         for answer in answers {
             said.push(String::from_utf8(session.unsent().to_vec()).unwrap());
             session.note_sent(session.unsent().len());
             match hear(&mut session, answer) {
-                Ok((reply, text)) => match rejoin.take(reply, &text) {
+                Ok((reply, text)) => match questions.take(reply, &text) {
                     Ok(Next::Ask(request)) => session.request(&request),
                     Ok(Next::Done(finding)) => return (said, Some(Some(finding))),
                     Err(_) => return (said, None),

@@ -41,23 +41,23 @@ pub(crate) struct Asker {
 }
 
 /// What an asker wants done with the addresses.
-type Found = Box<dyn FnOnce(&[IpAddr]) + Send>;
+type OnFound = Box<dyn FnOnce(&[IpAddr]) + Send>;
 
-type Queue = queue::Queue<Asker, Found>;
+type NameQueue = queue::Queue<Asker, OnFound>;
 
 /// What a thread does.
 type Work = Box<dyn FnOnce() + Send>;
 
 /// What the threads of a resolver share.
 struct Threads {
-    queue: Mutex<Queue>,
+    queue: Mutex<NameQueue>,
     /// Notified when a lookup is over.
     over: Condvar,
-    system: Arc<dyn System>,
+    system: Arc<dyn Platform>,
 }
 
 /// What a resolver needs from the operating system.
-trait System: Send + Sync {
+trait Platform: Send + Sync {
     /// The addresses of `name`, each once; empty if there is none or the question failed.
     fn look_up(&self, name: &str) -> Vec<IpAddr>;
 
@@ -68,7 +68,7 @@ trait System: Send + Sync {
 /// The real one.
 struct Real;
 
-impl System for Real {
+impl Platform for Real {
     fn look_up(&self, name: &str) -> Vec<IpAddr> {
         let mut found: Vec<IpAddr> = Vec::new();
         for address in (name, 0).to_socket_addrs().into_iter().flatten() {
@@ -93,7 +93,7 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    fn new(system: Arc<dyn System>) -> Self {
+    fn new(system: Arc<dyn Platform>) -> Self {
         let threads = Threads {
             queue: Mutex::default(),
             over: Condvar::new(),
@@ -166,7 +166,7 @@ impl Resolver {
 }
 
 impl Threads {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, NameQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -180,7 +180,7 @@ impl Threads {
 
     /// Makes a lookup; the one that this thread is to make next.
     fn look_up(&self, Begun { number, name }: Begun) -> Option<Begun> {
-        let _under_way = UnderWay {
+        let _under_way = Lookup {
             threads: self,
             number,
         };
@@ -198,12 +198,12 @@ impl Threads {
 }
 
 /// A lookup that a thread makes; over when dropped, also by a panic.
-struct UnderWay<'a> {
+struct Lookup<'a> {
     threads: &'a Threads,
     number: u64,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for Lookup<'_> {
     fn drop(&mut self) {
         self.threads.queue().end(self.number);
         self.threads.over.notify_all();

@@ -39,7 +39,7 @@ struct Open {
 }
 
 /// A failed attempt. The server can have seen the whole request only if it was sent.
-enum Failure {
+enum FailedAttempt {
     NotSent(Error),
     Sent(Error),
 }
@@ -74,10 +74,10 @@ impl Connection {
         loop {
             let fresh = self.get_ready(budget, &open)?;
             let failure = match self.send(request, budget) {
-                Err(error) => Failure::NotSent(error),
+                Err(error) => FailedAttempt::NotSent(error),
                 Ok(()) => match self.receive(value, budget) {
                     Ok(reply) => return Ok(reply),
-                    Err(error) => Failure::Sent(error),
+                    Err(error) => FailedAttempt::Sent(error),
                 },
             };
             if fresh || !failure.allows_another_attempt(request.kind()) {
@@ -204,7 +204,7 @@ impl Open {
     }
 }
 
-impl Failure {
+impl FailedAttempt {
     /// True when the server had closed the connection, and cannot have done the request or may do it
     /// again.
     fn allows_another_attempt(&self, kind: Kind) -> bool {
@@ -215,10 +215,10 @@ impl Failure {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
+impl From<FailedAttempt> for Error {
+    fn from(failure: FailedAttempt) -> Self {
         match failure {
-            Failure::NotSent(error) | Failure::Sent(error) => error,
+            FailedAttempt::NotSent(error) | FailedAttempt::Sent(error) => error,
         }
     }
 }

@@ -72,8 +72,8 @@ impl Node {
             };
             let fields = FIELDS.map(field).join(" ");
             match event.kind {
-                Kind::Down => format!("server-down {fields}"),
-                Kind::Up => format!("server-up {fields}"),
+                EventKind::Down => format!("server-down {fields}"),
+                EventKind::Up => format!("server-up {fields}"),
             }
         };
         events.iter().map(words).collect()

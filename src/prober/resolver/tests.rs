@@ -45,7 +45,7 @@ impl Fake {
     }
 }
 
-impl System for Fake {
+impl Platform for Fake {
     fn look_up(&self, name: &str) -> Vec<IpAddr> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -72,7 +72,7 @@ impl System for Fake {
 
 fn resolver() -> (Resolver, Arc<Fake>) {
     let fake = Fake::new();
-    (Resolver::new(Arc::clone(&fake) as Arc<dyn System>), fake)
+    (Resolver::new(Arc::clone(&fake) as Arc<dyn Platform>), fake)
 }
 
 fn asker(pool: usize) -> Asker {

@@ -26,14 +26,14 @@ pub(crate) struct Input {
     /// How many bytes from `start` on are known to hold no line end.
     searched: usize,
     /// The value that is being received, once the buffer is empty.
-    value: Option<Value>,
+    value: Option<PartialValue>,
     /// Whether any byte of the present reply has arrived.
     begun: bool,
 }
 
 /// A value that is being received.
 #[derive(Debug, Clone, Copy)]
-struct Value {
+struct PartialValue {
     /// Its whole length.
     len: usize,
     /// How much of it has arrived.
@@ -56,7 +56,7 @@ impl Input {
     /// Where the next bytes are to be received; `value` is the buffer for values.
     #[inline(always)]
     pub(crate) fn room<'a>(&'a mut self, value: &'a mut Vec<u8>) -> &'a mut [u8] {
-        if let Some(Value { len, have }) = self.value {
+        if let Some(PartialValue { len, have }) = self.value {
             value.resize(have + CHUNK.min(len - have), 0);
             return &mut value[have..];
         }
@@ -73,7 +73,7 @@ impl Input {
     #[inline(always)]
     pub(crate) fn received(&mut self, count: usize, value: &mut Vec<u8>) {
         match &mut self.value {
-            Some(Value { have, .. }) => {
+            Some(PartialValue { have, .. }) => {
                 *have += count;
                 value.truncate(*have);
             }
@@ -139,7 +139,7 @@ impl Input {
         value.extend_from_slice(&self.buffer[self.start..self.start + have]);
         self.start += have;
         if have < len {
-            self.value = Some(Value { len, have });
+            self.value = Some(PartialValue { len, have });
         }
     }
 
