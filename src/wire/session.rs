@@ -28,9 +28,34 @@ pub struct Session {
     output: Vec<u8>,
     /// How much of `output` was sent.
     sent: usize,
-    owed: VecDeque<Owed>,
+    owed: OwedReplies,
     input: Input,
     part: Part,
+}
+
+/// The replies that the server owes, in their order. Most often that is one, which needs no queue.
+#[derive(Debug, Default)]
+struct OwedReplies {
+    first: Option<Owed>,
+    others: VecDeque<Owed>,
+}
+
+impl OwedReplies {
+    #[inline(always)]
+    fn push(&mut self, owed: Owed) {
+        match self.first {
+            None => self.first = Some(owed),
+            Some(_) => self.others.push_back(owed),
+        }
+    }
+
+    #[inline(always)]
+    fn end_first(&mut self) {
+        self.first = match self.others.is_empty() {
+            true => None,
+            false => self.others.pop_front(),
+        };
+    }
 }
 
 /// A reply that the server owes.
@@ -47,7 +72,7 @@ impl Session {
         Self {
             output: Vec::new(),
             sent: 0,
-            owed: VecDeque::new(),
+            owed: OwedReplies::default(),
             input: Input::new(),
             part: Part::default(),
         }
@@ -56,7 +81,7 @@ impl Session {
     /// True when no reply is owed.
     #[inline(always)]
     pub fn is_idle(&self) -> bool {
-        self.owed.is_empty()
+        self.owed.first.is_none()
     }
 
     /// Adds a request to the bytes to be sent. Its reply is owed from now on.
@@ -69,7 +94,7 @@ impl Session {
         }
         let key = text::encode(request, &mut self.output);
         let kind = request.kind();
-        self.owed.push_back(Owed { kind, key });
+        self.owed.push(Owed { kind, key });
     }
 
     /// The bytes to be sent.
@@ -110,7 +135,7 @@ impl Session {
     /// owed; the server's own refusals. The reply stays owed unless [`Error::in_step`].
     #[inline(always)]
     pub fn reply(&mut self, value: &mut Vec<u8>) -> Result<Option<Reply>, Error> {
-        let Some(Owed { kind, key }) = self.owed.front() else {
+        let Some(Owed { kind, key }) = &self.owed.first else {
             return Err(SURPLUS);
         };
         let key = &self.output[key.clone()];
@@ -120,10 +145,10 @@ impl Session {
             Err(error) if !error.in_step() => return reply,
             _ => {}
         }
-        if self.input.end_reply() && self.owed.len() == 1 {
+        if self.input.end_reply() && self.owed.others.is_empty() {
             return Err(SURPLUS);
         }
-        self.owed.pop_front();
+        self.owed.end_first();
         reply
     }
 
