@@ -9,8 +9,6 @@ use crate::server::ServerSpec;
 use crate::server::file::ServersFile;
 use crate::wire::protocol::Store;
 
-use super::tunable::Tunable;
-
 /// A pool as the configuration declares it.
 #[derive(Debug, Clone)]
 pub struct DeclaredPool {
@@ -20,8 +18,8 @@ pub struct DeclaredPool {
     /// list in shared memory, which begins as this one.
     pub servers: Vec<ServerSpec>,
     /// The values of the parameters that operators can change while the host runs, in the order of
-    /// [`Tunable::ALL`].
-    pub numbers: [i32; Tunable::ALL.len()],
+    /// [`Tunable::ALL`](super::Tunable::ALL).
+    pub numbers: Vec<i32>,
 }
 
 /// The parameters of a pool, each with a value.

@@ -47,7 +47,9 @@ impl Values {
                 ..Settings::default()
             },
             servers: Vec::new(),
-            numbers: Tunable::ALL.map(|tunable| self.number(tunable, plain)),
+            numbers: Tunable::ALL
+                .map(|tunable| self.number(tunable, plain))
+                .to_vec(),
         };
         for row in 0..self.0.len() {
             if let Some(value) = self.get(row, plain) {

@@ -32,7 +32,8 @@ static NUMBERS: AtomicPtr<CfgGroup> = AtomicPtr::new(ptr::null_mut());
 ///
 /// # Errors
 /// The host does not accept them. Then the configuration has declared a group of this name itself.
-pub(super) fn declare(numbers: CfgGroup) -> Result<(), ()> {
+pub(super) fn declare(numbers: &[i32]) -> Result<(), ()> {
+    let group: CfgGroup = numbers.try_into().map_err(|_| ())?;
     let end = CfgDef {
         name: ptr::null(),
         kind: 0,
@@ -51,7 +52,7 @@ pub(super) fn declare(numbers: CfgGroup) -> Result<(), ()> {
         (host().symbols.cfg_declare)(
             NAME.as_ptr().cast_mut(),
             rows.leak().as_mut_ptr(),
-            Box::into_raw(Box::new(numbers)).cast(),
+            Box::into_raw(Box::new(group)).cast(),
             size_of::<CfgGroup>() as c_int,
             NUMBERS.as_ptr().cast(),
         )
@@ -126,7 +127,7 @@ mod tests {
     fn every_parameter_that_can_be_changed_is_declared() {
         let turn = Turn::without_server();
         let pools = Parameters::default().settle();
-        declare(pools[0].numbers).unwrap();
+        declare(&pools[0].numbers).unwrap();
         let changeable = |parameter: &Parameter| {
             let number = parameter.number().filter(|number| number.is_changeable())?;
             let (least, most) = number.range().into_inner();
@@ -150,7 +151,7 @@ mod tests {
         };
         let parameters = parameters("name=own;servers=127.0.0.1:2;timeout=7");
         let pools = parameters.settle();
-        declare(pools[0].numbers).unwrap();
+        declare(&pools[0].numbers).unwrap();
         turn.start(pools);
         PARAMETERS.with(|slot| *slot = Some(parameters));
         assert_eq!(timeouts(), [2000, 7]);

@@ -84,7 +84,7 @@ unsafe extern "C" fn mod_init() -> c_int {
         } else {
             Numbers::Bits32
         };
-        if cfg::declare(pools[0].numbers).is_err() {
+        if cfg::declare(&pools[0].numbers).is_err() {
             log::error!(
                 target: "mod_init",
                 "Kamailio does not accept the parameters; accepted: modparam() in place of \

@@ -199,7 +199,7 @@ fn the_numbers_are_served_to_prometheus() {
 fn a_script_shortens_its_own_timeout() {
     let (memcached, port) = (Memcached::start(), Port::free());
     let kamailio = metrics(&memcached, &port);
-    assert_eq!(answer(&kamailio, "patience"), "the timeout is 500 ms");
+    assert_eq!(answer(&kamailio, "timeout"), "the timeout is 500 ms");
     answer(&kamailio, "hurry");
-    assert_eq!(answer(&kamailio, "patience"), "the timeout is 100 ms");
+    assert_eq!(answer(&kamailio, "timeout"), "the timeout is 100 ms");
 }
