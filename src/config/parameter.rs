@@ -152,9 +152,20 @@ impl Parameter {
     /// Checks a value.
     pub(super) fn check(&self, assignment: &Assignment<'_>) -> Result<Checked, BadParameter> {
         self.parse(assignment.given).map_err(|bad| match bad {
+            BadText::NotAccepted if self.is_number_in_quotes(assignment.given) => {
+                assignment.refuse(&format!("{}, without quotes", self.accepted()))
+            }
             BadText::NotAccepted => assignment.refuse(&self.accepted()),
             BadText::Because(why) => assignment.refuse_because(why),
         })
+    }
+
+    /// True if the value is an accepted number but for the quotes: in quotes it is a string.
+    fn is_number_in_quotes(&self, given: Given<'_>) -> bool {
+        let Given::Text(text) = given else {
+            return false;
+        };
+        self.parse(Given::Word(text)).is_ok() && self.number().is_some()
     }
 
     fn parse(&self, given: Given<'_>) -> Result<Checked, BadText> {

@@ -106,6 +106,16 @@ fn a_refusal_names_parameter_value_and_accepted_form() {
     assert_eq!(refused("expire", Given::Text("60s")), {
         "parameter 'expire': invalid value '60s'; accepted: 0 (never) to 2147483647 seconds"
     });
+    assert_eq!(refused("expire", Given::Text("3600")), {
+        "parameter 'expire': invalid value '3600'; accepted: 0 (never) to 2147483647 seconds, \
+         without quotes"
+    });
+    assert_eq!(refused("mode", Given::Text("1")), {
+        "parameter 'mode': invalid value '1'; accepted: 0 (set) or 1 (add), without quotes"
+    });
+    assert_eq!(refused("mode", Given::Text("7")), {
+        "parameter 'mode': invalid value '7'; accepted: 0 (set) or 1 (add)"
+    });
     let long = "p".repeat(201);
     for (name, given) in [
         ("expire", Given::Number(-1)),
