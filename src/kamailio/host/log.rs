@@ -157,6 +157,8 @@ fn body(host: &Host, name: &CStr, place: &Place, message: &CStr) -> String {
             .as_ref()
             .map_or(&[][..], |str| str.bytes())
     };
+    // The core writes it with `%.*s`: it ends at a NUL.
+    let prefix = prefix.split(|&byte| byte == 0).next().unwrap_or_default();
     format!(
         "{}: {}{}{}(): {}",
         name.to_string_lossy(),

@@ -69,6 +69,24 @@ fn the_script_s_prefix_stands_where_the_core_puts_it() {
     assert_eq!(take_apart(&ours).0, take_apart(&core).0);
 }
 
+/// The core writes the prefix as a string of C. What comes after it is written all the same.
+#[test]
+fn a_prefix_ends_at_a_nul_as_in_the_core_s_lines() {
+    let memcached = Memcached::start();
+    memcached.put("prefix", 1, 0, "a\0b");
+    let script = "$var(p) = $mct(prefix);\n$mct(k=>$rm) = 1;";
+    let kamailio = Kamailio::on(&memcached)
+        .global(r#"log_prefix="{$var(p)} ""#)
+        .global("log_prefix_mode=1")
+        .script("refused", script, &["$mcst", "$(var(p){s.len})"])
+        .start();
+    let answer = kamailio.run("refused");
+    assert_eq!(answer["$(var(p){s.len})"], 3);
+    let (ours, core) = pair(&kamailio.log());
+    assert!(ours.contains(" ERROR: {amemcached ["), "{ours:?}");
+    assert!(core.contains(" ERROR: {a<core> ["), "{core:?}");
+}
+
 #[test]
 fn colours_are_those_of_the_core() {
     let kamailio = refused().arg("-e").start();
