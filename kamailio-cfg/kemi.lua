@@ -8,10 +8,9 @@ function ksr_request_route()
         KSR.pv.sets("$mct(plan:$fU=>60)", plan)
     end
 
+    -- The counter begins at 0, if there is none: with mode=1 nobody overwrites it.
+    KSR.pv.seti("$mct(calls:$fU=>3600)", 0)
     KSR.pv.seti("$mcinc(calls:$fU)", 1)
-    if KSR.pv.get("$mcst") == "miss" then
-        KSR.pv.seti("$mct(calls:$fU=>3600)", 1)
-    end
 
     -- A key that Lua builds goes through a variable.
     KSR.pv.sets("$var(key)", "last:" .. string.lower(KSR.pv.gete("$rU")))

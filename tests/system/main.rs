@@ -12,6 +12,7 @@ mod config {
     mod params; // numeric parameters: accepted, refused, and what they do
     mod pools; // named pools and lists of several servers
     mod readme; // the README's examples, and what it says of them
+    mod recipes; // the recipes of the manual, with six callers at once
     mod reload; // `memcached.reload`: another list of servers under load
     mod runtime; // parameters that change while Kamailio runs
     mod servers; // addresses of servers: accepted, refused, reached

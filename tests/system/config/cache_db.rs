@@ -145,6 +145,21 @@ fn the_second_call_asks_the_database_nothing() {
 }
 
 #[test]
+fn six_callers_at_once_get_the_same_answer() {
+    let (memcached, database) = (Memcached::start(), Database::new());
+    let kamailio = database.kamailio(&memcached, PATIENT);
+    for (caller, code, answer) in [("alice", 302, "1"), ("bob", 403, "0")] {
+        let request = Request::new("INVITE").user("00441632960000").caller(caller);
+        let sent: Vec<_> = (0..6).map(|_| kamailio.send(request.clone())).collect();
+        for pending in sent {
+            assert_eq!(pending.wait().expect("a response").code, code, "{caller}");
+        }
+        let kept = memcached.text(format!("abroad:127.0.0.1/{caller}"));
+        assert_eq!(kept.as_deref(), Some(answer), "{caller}");
+    }
+}
+
+#[test]
 fn provisioning_takes_an_answer_out_of_memcached() {
     let (memcached, database) = (Memcached::start(), Database::new());
     let kamailio = database.kamailio(&memcached, PATIENT);

@@ -106,7 +106,7 @@ fn two_pools_serve_calls_and_a_proxy_finds_the_counters() {
         holds(0, "sip:plan:alice") != holds(1, "sip:plan:alice"),
         "{held:?}"
     );
-    let both = |server| holds(server, "sip:{alice}:calls") && holds(server, "sip:{alice}:last");
+    let both = |server| holds(server, "sip:{alice}:calls") && holds(server, "sip:{alice}:first");
     assert!(both(2) != both(3), "{held:?}");
 
     let options = ["distribution: ketama", "hash_tag: \"{}\""];
@@ -132,8 +132,8 @@ fn two_pools_serve_calls_and_a_proxy_finds_the_counters() {
     assert!(kamcmd(&["memcached.reload"]).contains("servers: 1"));
     assert_eq!(reason(&kamailio), "plan gold, calls: 3");
     assert_eq!(second.text("sip:plan:alice").as_deref(), Some("gold"));
-    let placed = kamcmd(&["memcached.hash", "{alice}:last", "calls"]);
-    assert!(placed.contains("key: sip:{alice}:last"), "{placed}");
+    let placed = kamcmd(&["memcached.hash", "{alice}:first", "calls"]);
+    assert!(placed.contains("key: sip:{alice}:first"), "{placed}");
 
     // Either pool goes on without the other.
     for server in [&calls, &more] {

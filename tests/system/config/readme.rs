@@ -30,6 +30,7 @@ fn example_on(name: &str, servers: &str) -> Builder {
     Kamailio::builder()
         .file(PathBuf::from("kamailio-cfg").join(name))
         .define("MEMCACHED", &format!("\"{servers}\""))
+        .define("ADD", &format!("\"name=add;servers={servers};mode=1\""))
 }
 
 /// Sends OPTIONS to `user`; the response's reason phrase.
