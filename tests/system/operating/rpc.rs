@@ -181,6 +181,16 @@ fn the_key_on_the_wire_is_shown() {
     assert_eq!(number["key"], "c:5");
 }
 
+/// kamcmd takes digits for a number and cuts them before we see them. `key` then says so.
+#[test]
+fn the_key_that_is_meant_is_shown_where_kamcmd_cuts_digits() {
+    let kamailio = with_two_pools().start();
+    let shown = |key: &str| member(&kamailio.rpc("memcached.hash", &[key]), "key").to_owned();
+    assert_eq!(shown("s:0049301234567"), "0049301234567");
+    assert_eq!(shown("0042"), "42");
+    assert_ne!(shown("0049301234567"), "0049301234567");
+}
+
 #[test]
 fn a_sole_server_owns_every_key() {
     let kamailio = Kamailio::builder()
