@@ -6,6 +6,7 @@
 //! dropped, every method fails, and so the threads end.
 
 mod connection;
+mod store;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -14,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use connection::Connection;
+pub use store::Store;
 
 use crate::port::Port;
 use crate::wait;
@@ -21,7 +23,7 @@ use crate::wait;
 /// A scripted server on `127.0.0.1`. It ends when it is dropped.
 #[derive(Debug)]
 pub struct FaultyServer {
-    port: Port,
+    port: Arc<Port>,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -49,12 +51,29 @@ impl FaultyServer {
     ) -> FaultyServer {
         // Between the check and the use, another program may take the port.
         let tries = (0..10).find_map(|_| {
-            let port = Port::free();
+            let port = Arc::new(Port::free());
             TcpListener::bind(port.v4())
                 .ok()
                 .map(|listener| (port, listener))
         });
         let (port, listener) = tries.expect("a port to listen on");
+        FaultyServer::listen(port, listener, serve)
+    }
+
+    /// The same on the port of a server that was dropped.
+    pub(crate) fn start_again(
+        port: Arc<Port>,
+        serve: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+    ) -> FaultyServer {
+        let listener = TcpListener::bind(port.v4()).expect("the port is still reserved");
+        FaultyServer::listen(port, listener, serve)
+    }
+
+    fn listen(
+        port: Arc<Port>,
+        listener: TcpListener,
+        serve: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+    ) -> FaultyServer {
         let shared = Arc::new(Shared::default());
         let (serve, accepting) = (Arc::new(serve), Arc::clone(&shared));
         let accept = move || {
@@ -88,6 +107,22 @@ impl FaultyServer {
             loop {
                 connection.request()?;
                 connection.send(&reply)?;
+            }
+        })
+    }
+
+    /// A sane server with these items, but for `fault`: where that returns true, it has dealt with the
+    /// request, which is not answered any more.
+    pub fn storing(
+        store: Store,
+        fault: impl Fn(&mut Connection, &[u8]) -> io::Result<bool> + Send + Sync + 'static,
+    ) -> FaultyServer {
+        FaultyServer::start(move |connection| {
+            loop {
+                let request = connection.request()?;
+                if !fault(connection, &request)? {
+                    connection.send(store.answer(&request))?;
+                }
             }
         })
     }
@@ -129,6 +164,11 @@ impl FaultyServer {
             drop(backward.join());
             Ok(())
         })
+    }
+
+    /// Its port, which stays reserved as long as this handle.
+    pub(crate) fn port(&self) -> Arc<Port> {
+        Arc::clone(&self.port)
     }
 
     /// Its address in the form of a server list.
@@ -180,6 +220,13 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// True for the question that a worker asks on a fresh connection, to see whether the server lives,
+/// when the connection before is silent or has failed. A server that is to be out of order must fail
+/// at this question, too.
+pub fn is_second_look(request: &[u8]) -> bool {
+    request.starts_with(b"get kamailio-memcached:")
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {

@@ -283,6 +283,11 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// True if the response or the failure has arrived.
+    pub fn is_done(&self) -> bool {
+        self.pending.is_done()
+    }
+
     /// Waits for the values of its expressions.
     #[track_caller]
     pub fn wait(self) -> Answer {

@@ -22,6 +22,7 @@
 //! sip         requests to it, and its responses
 //! memcached   a memcached, and what it holds
 //! faulty      a server with faults that a test orders
+//! forwarder   a forwarder that forgets connections
 //! deaf        a port that does not answer requests to connect
 //! network     a network whose packets can be dropped
 //! dns         a name server that only one Kamailio asks
@@ -41,6 +42,7 @@
 pub mod deaf;
 pub mod dns;
 pub mod faulty;
+pub mod forwarder;
 pub mod host;
 pub mod kamailio;
 pub mod memcached;
@@ -56,7 +58,8 @@ pub mod wait;
 
 pub use deaf::DeafServer;
 pub use dns::Dns;
-pub use faulty::{Connection, FaultyServer};
+pub use faulty::{Connection, FaultyServer, Store, is_second_look};
+pub use forwarder::Forwarder;
 pub use host::{Host, Version};
 pub use kamailio::{Answer, Builder, Check, Failure, Kamailio, Param, Run, Value};
 pub use memcached::{Item, Memcached};

@@ -69,6 +69,24 @@ impl Pid {
             .count()
     }
 
+    /// Allows it no descriptor with this number or a higher one (`RLIMIT_NOFILE`, the soft limit). What
+    /// is open stays open.
+    pub fn limit_descriptors(self, limit: u64) {
+        let mut limits = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        let none = std::ptr::null();
+        // SAFETY: the kernel writes the old limits to `limits`, which lives, and reads nothing.
+        let read = unsafe { libc::prlimit(self.0, libc::RLIMIT_NOFILE, none, &raw mut limits) };
+        assert_eq!(read, 0, "no process {self}");
+        limits.rlim_cur = limit.min(limits.rlim_max);
+        let none = std::ptr::null_mut();
+        // SAFETY: the kernel reads the new limits from `limits`, which lives, and writes nothing.
+        let set = unsafe { libc::prlimit(self.0, libc::RLIMIT_NOFILE, &raw const limits, none) };
+        assert_eq!(set, 0, "process {self} keeps its limit");
+    }
+
     /// True if it sleeps until something happens.
     pub fn sleeps(self) -> bool {
         self.state() == Some('S')

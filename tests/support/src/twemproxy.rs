@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::pid::Pid;
 use crate::port::Port;
@@ -12,10 +13,10 @@ use crate::wait;
 /// A running twemproxy with one pool. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Twemproxy {
-    process: Process,
+    process: Mutex<Process>,
     port: Port,
-    _statistics: Port,
-    _scratch: Scratch,
+    statistics: Port,
+    scratch: Scratch,
 }
 
 impl Twemproxy {
@@ -28,26 +29,27 @@ impl Twemproxy {
         text.extend(options.iter().map(|option| format!("  {option}\n")));
         text += "  servers:\n";
         text.extend(servers.iter().map(|server| format!("    - {server}\n")));
-        let config = scratch.write("nutcracker.yml", text);
-
-        let mut command = Command::new("nutcracker");
-        command.arg("-c").arg(config);
-        command.args(["-a", "127.0.0.1"]);
-        command.args(["-s", &statistics.number().to_string()]);
-        command.env("PATH", crate::host::path());
-        let process = Process::spawn(command, &scratch.join("log"), libc::SIGKILL);
-        let ready = wait::poll(wait::WAIT_LIMIT, || {
-            (TcpStream::connect(port.v4()).is_ok() || !process.alive()).then_some(())
-        });
-        if ready.is_none() || !process.alive() {
-            panic!("twemproxy did not start\n{}", process.account());
-        }
-        Twemproxy {
-            process,
+        scratch.write(CONFIG, text);
+        let twemproxy = Twemproxy {
+            process: Mutex::new(spawn(&scratch, &statistics)),
             port,
-            _statistics: statistics,
-            _scratch: scratch,
-        }
+            statistics,
+            scratch,
+        };
+        twemproxy.wait_until_ready();
+        twemproxy
+    }
+
+    /// Kills it. New connections are refused.
+    pub fn kill(&self) {
+        self.process().kill();
+    }
+
+    /// Starts it again at the same address. If it is running, it is killed first.
+    pub fn restart(&self) {
+        self.kill();
+        *self.process() = spawn(&self.scratch, &self.statistics);
+        self.wait_until_ready();
     }
 
     /// Its address in the form of a server list.
@@ -57,11 +59,37 @@ impl Twemproxy {
 
     /// Its process.
     pub fn pid(&self) -> Pid {
-        self.process.pid()
+        self.process().pid()
     }
 
     /// Everything that it has logged.
     pub fn log(&self) -> String {
-        self.process.log()
+        self.process().log()
     }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_until_ready(&self) {
+        let alive = || self.process().alive();
+        let ready = wait::poll(wait::WAIT_LIMIT, || {
+            (TcpStream::connect(self.port.v4()).is_ok() || !alive()).then_some(())
+        });
+        if ready.is_none() || !alive() {
+            panic!("twemproxy did not start\n{}", self.process().account());
+        }
+    }
+}
+
+/// The name of its configuration.
+const CONFIG: &str = "nutcracker.yml";
+
+fn spawn(scratch: &Scratch, statistics: &Port) -> Process {
+    let mut command = Command::new("nutcracker");
+    command.arg("-c").arg(scratch.join(CONFIG));
+    command.args(["-a", "127.0.0.1"]);
+    command.args(["-s", &statistics.number().to_string()]);
+    command.env("PATH", crate::host::path());
+    Process::spawn(command, &scratch.join("log"), libc::SIGKILL)
 }
