@@ -11,7 +11,7 @@ use crate::clock::{Deadline, Moment};
 use crate::health::State;
 use crate::health::latency::Summary;
 use crate::pool::{Member, Pool, Site};
-use crate::prober::probe::probe;
+use crate::prober::probe;
 use crate::server::ServerSpec;
 use crate::shared::server_list::NotPublished;
 use crate::status::Status;
@@ -70,6 +70,10 @@ pub(crate) struct Listed {
     pub since: u64,
     /// The word for the failure that led to this state, or an empty text.
     pub reason: &'static str,
+    /// Why the state changed last, in full; empty if it never did.
+    pub why: String,
+    /// What the last probe has found: `ok`, or what is wrong; empty if there was none.
+    pub last_probe: String,
     /// The addresses that the server's name resolves to, beginning with the one in use.
     pub resolved: String,
     /// How long answers took in the last minutes.
@@ -94,6 +98,8 @@ impl Listed {
             state: health.state().word(),
             since: Moment::now().since(health.since()).as_secs(),
             reason: health.reason().map_or("", Status::word),
+            why: member.server().why(),
+            last_probe: member.server().last_probe(),
             resolved: resolved(member),
             latency: member.server().latency().summary(Moment::now()),
             in_flight,
@@ -281,9 +287,12 @@ pub(crate) fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged
     let asked = members(cache.pools(), server)?;
     let servers: Vec<_> = asked
         .iter()
-        .map(|(_, member)| member.server().sites())
+        .map(|(pool, member)| {
+            let server = member.server();
+            (server.sites(), server.question(pool.placement()))
+        })
         .collect();
-    let results = probe(servers, &Deadline::new(Moment::now(), PING_LIMIT));
+    let results = probe::ping(servers, &Deadline::new(Moment::now(), PING_LIMIT));
     let pinged = asked
         .into_iter()
         .zip(results)

@@ -319,7 +319,7 @@ impl Cache {
             // The pool has logged what is the server's fault, once for all operations.
             Err(error) => {
                 self.stats(key).note_failure(error);
-                if error.in_step() {
+                if error.is_refusal() {
                     let what = format_args!("{} of key '{}'", request.kind().verb(), key.wire);
                     self.log(what, error);
                 }

@@ -69,6 +69,11 @@ impl Deadline {
         self.limit
     }
 
+    /// When the operation must be over.
+    pub(crate) fn end(&self) -> Moment {
+        self.start + self.limit
+    }
+
     /// The time that is left, or `None` when there is none.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         let elapsed = Moment::now().since(self.start);

@@ -1,16 +1,21 @@
-//! Health: what all processes of the host know of one server, and how they come to know it.
+//! Health: what all processes of the node know of one server, and how they come to know it.
 //!
-//! A server is *active*; *trying* while one worker waits on for an answer that is overdue, or
-//! while the prober has had its first good answers; *inactive* after failures; *disabled* by an
-//! operator. Workers look at it with one load and act on what they see.
+//! A server is *active*; *trying* while one worker waits beyond the stall limit, or after the prober
+//! has had its first good answers; *inactive* after failures; *disabled* by an operator. Workers look
+//! at it with one load and act on what they see.
 //!
-//! Why this is right: a server's whole verdict (state, failures in a row, good probes in a row, who
-//! waits on) is one 64-bit word, and every change is one compare-and-exchange from a word that was
-//! looked at as a whole. So there is no lock that a dying process could keep, changes are never
-//! mixed, and of several processes that see the same failure exactly one makes the change and logs
-//! it. When it returned stands beside the word, and is written before it. The other moments and the
-//! reason are for people: they may lag behind by a change. All bits zero = active since the start.
-//! It is told the time, the rules and who asks.
+//! Why this is right: a server's whole verdict (state, failures in a row, good probes in a row,
+//! diverted writes, generation, who waits) is one 64-bit word. Every change is one
+//! compare-and-exchange from a word that was looked at as a whole. So there is no lock that a dying
+//! process could keep, changes are never mixed, and of several processes that see the same failure
+//! exactly one makes the change and logs it. A word never comes back after an outage: each return
+//! begins another generation. What an operation says counts in the generation alone in which it began.
+//!
+//! Moments that decide something are written before the word that makes them visible: when an outage
+//! began, and until when a worker may hold the mark. Processes that race may write such a moment one
+//! after the other; each of them was *now* in its process, so any of them is right. The other moments
+//! and the reasons are for people: they may lag behind by a change. All bits zero = active since the
+//! start. This module is told the time, the rules and where an operation comes from.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -20,10 +25,15 @@ use crate::clock::Moment;
 use crate::status::Status;
 
 pub(crate) mod addresses;
+mod counts;
+pub(crate) mod diverted;
 pub(crate) mod latency;
 pub(crate) mod log_limit;
+mod mark;
 mod verdict;
+pub(crate) mod words;
 
+pub(crate) use mark::Overdue;
 pub(crate) use verdict::State;
 use verdict::Verdict;
 
@@ -32,19 +42,23 @@ use verdict::Verdict;
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     word: AtomicU64,
+    /// When the state began.
     since: AtomicU64,
+    /// When the outage began that it has not returned from.
     away_since: AtomicU64,
-    /// When it last came into service; operations that began before have nothing to say of it.
-    returned: AtomicU64,
+    /// Until when the worker that holds the mark may hold it.
+    mark_until: AtomicU64,
+    /// The beginning of an operation that it has answered lately; see [`ANSWER_STEP`].
+    answered: AtomicU64,
     reason: AtomicU32,
     /// Operations made, and those under way in the upper bits: one addition counts both.
     operations: AtomicU64,
     failures: AtomicU64,
 }
 
-/// An operation that is under way; below this, those made are counted, enough for a million a
-/// second over eight years.
-const UNDER_WAY: u64 = 1 << 48;
+/// How precise the moment of the last answer is. It is written at most once in this time, so that
+/// processes seldom write to memory that all of them read.
+const ANSWER_STEP: Duration = Duration::from_millis(4);
 
 /// How many events in a row change a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,13 +69,17 @@ pub struct Rules {
     pub probing_threshold: u16,
 }
 
-/// Where an operation comes from.
+/// Where an operation or a probe comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// Its process.
     pub(crate) process: u32,
-    /// When the operation began.
+    /// The server's generation when it began.
+    pub(crate) generation: u16,
+    /// When it began.
     pub(crate) began: Moment,
+    /// When it will have ended at the latest.
+    pub(crate) ends: Moment,
 }
 
 /// A change of state that this process has made, and should log.
@@ -75,19 +93,21 @@ pub(crate) struct Change {
     pub after: Duration,
 }
 
-/// What a worker does whose operation is overdue.
+/// What a failure has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overdue {
-    /// It is the one that waits on, and has made this change.
-    WaitOn(Change),
-    /// Somebody else waits already.
-    GiveUp,
+pub(crate) enum Judgement {
+    /// It has changed the state.
+    Changed(Change),
+    /// It counts among the failures in a row, or the server is out of service already.
+    Counted,
+    /// It is no evidence against the server.
+    NoEvidence,
 }
 
 impl Health {
     /// The state.
     pub(crate) fn state(&self) -> State {
-        State::of(self.word.load(Ordering::Relaxed) as u8)
+        self.verdict().state
     }
 
     /// Since when.
@@ -95,15 +115,34 @@ impl Health {
         Moment::from_nanos(self.since.load(Ordering::Relaxed))
     }
 
-    /// True when workers may ask it.
+    /// The server's generation, if workers may ask it.
     #[inline(always)]
+    pub(crate) fn admit(&self) -> Option<u16> {
+        Verdict::admits(self.word.load(Ordering::Relaxed))
+    }
+
+    /// True when workers may ask it.
     pub(crate) fn may_be_asked(&self) -> bool {
-        self.state() == State::Active
+        self.admit().is_some()
+    }
+
+    /// The generation of the server.
+    pub(crate) fn generation(&self) -> u16 {
+        self.verdict().generation
+    }
+
+    /// Not 0 while stand-ins have taken writes that this server has missed.
+    pub(crate) fn diverted(&self) -> u8 {
+        self.verdict().diverted
+    }
+
+    fn verdict(&self) -> Verdict {
+        Verdict::of(self.word.load(Ordering::Relaxed))
     }
 
     /// True when it is out of service, until it is active again: it has failed, or was taken out.
     pub(crate) fn is_away(&self) -> bool {
-        Verdict::of(self.word.load(Ordering::Relaxed)).is_away()
+        self.verdict().is_away()
     }
 
     /// When the outage began that it has not returned from yet.
@@ -116,133 +155,87 @@ impl Health {
         Status::from_code(self.reason.load(Ordering::Relaxed))
     }
 
-    /// Operations under way, made, and failed, in all processes.
-    ///
-    /// One whose process dies stays under way for good. Kamailio ends with any of its processes
-    /// (`main.c`, `SIGCHLD`), and this memory with it; it lives on with `fork=no` alone, a mode to
-    /// debug in, whose only worker is the main process itself.
-    pub(crate) fn counts(&self) -> (u32, u64, u64) {
-        let operations = self.operations.load(Ordering::Relaxed);
-        let failures = self.failures.load(Ordering::Relaxed);
-        let (under_way, made) = (operations / UNDER_WAY, operations % UNDER_WAY);
-        (under_way as u32, made, failures)
-    }
-
-    /// An operation begins; its number.
-    pub(crate) fn begin(&self) -> u64 {
-        self.operations.fetch_add(UNDER_WAY + 1, Ordering::Relaxed) % UNDER_WAY
-    }
-
-    /// It is over, however it went.
-    pub(crate) fn end(&self) {
-        self.operations.fetch_sub(UNDER_WAY, Ordering::Relaxed);
-    }
-
-    /// The server has answered an operation of `process`: it is there, if it is in service.
+    /// The server has answered an operation that began at `began` in this generation. False if more
+    /// follows from that: [`Self::clear`].
     #[inline(always)]
-    pub(crate) fn answered(
-        &self,
-        now: impl Fn() -> Moment,
-        process: impl Fn() -> u32,
-    ) -> Option<Change> {
-        if self.word.load(Ordering::Relaxed) == Verdict::ACTIVE.word() {
-            return None;
-        }
-        self.clear(now(), process())
+    pub(crate) fn answered(&self, generation: u16, began: Moment) -> bool {
+        self.note_answer(began);
+        self.word.load(Ordering::Relaxed) == Verdict::good(generation).word()
     }
 
-    /// Forgets the failures before an answer, and that `process` has waited for it.
+    /// The server has answered what began at `began`: later verdicts take that into account.
+    #[inline(always)]
+    pub(crate) fn note_answer(&self, began: Moment) {
+        const STEP: u64 = ANSWER_STEP.as_nanos() as u64;
+        let last = self.answered.load(Ordering::Relaxed);
+        if began.nanos() > last.saturating_add(STEP) {
+            self.answered.store(began.nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// True if the server has answered any process something that began at `began` or later.
+    fn has_answered_since(&self, began: Moment) -> bool {
+        began.nanos() <= self.answered.load(Ordering::Relaxed)
+    }
+
+    /// The operation of `by` was answered. The failures before that are forgotten, and its mark ends.
     #[cold]
-    fn clear(&self, now: Moment, process: u32) -> Option<Change> {
+    pub(crate) fn clear(&self, now: Moment, by: Origin) -> Option<Change> {
         self.change(now, |verdict| {
-            let verdict = verdict.without(process);
-            Some(match verdict.is_away() {
+            let is_old = verdict.generation != by.generation;
+            let verdict = verdict.without(by.process);
+            Some(match verdict.is_away() || is_old {
+                true => verdict.after_no_evidence(),
                 false => verdict.become_state(State::Active),
-                true => verdict,
             })
         })
     }
 
-    /// The operation of `by` has failed by the server's fault. What began before an outage that is
-    /// over, or when the slot was another server's, is counted, no more.
-    pub(crate) fn failed(
-        &self,
-        now: Moment,
-        by: Origin,
-        why: Status,
-        rules: Rules,
-    ) -> Option<Change> {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+    /// The operation of `by` has failed on a fresh connection, by the server's fault. It is counted, but
+    /// no more than that, if it began in another generation, or if the server has answered anybody since
+    /// it began.
+    pub(crate) fn failed(&self, now: Moment, by: Origin, why: Status, rules: Rules) -> Judgement {
+        self.count_failure();
+        let is_evidence = Cell::new(true);
         let change = self.change(now, |verdict| {
             let verdict = verdict.without(by.process);
+            let is_old = verdict.generation != by.generation;
+            is_evidence.set(!is_old && !self.has_answered_since(by.began));
             Some(match verdict.is_away() {
-                false if self.is_old(by.began) => verdict.after_old_failure(),
-                false => verdict.after_failure(rules),
                 true => verdict,
-            })
-        });
-        if change.is_some() {
-            self.reason.store(why.code(), Ordering::Relaxed);
-        }
-        change
-    }
-
-    /// The operation of `by` is unanswered for the stall limit.
-    pub(crate) fn overdue(&self, now: Moment, by: Origin) -> Overdue {
-        let waits_on = Cell::new(false);
-        let change = self.change(now, |verdict| {
-            let concerned = verdict.state == State::Active && !self.is_old(by.began);
-            waits_on.set(concerned && verdict.holder == 0);
-            let holder = if waits_on.get() {
-                by.process
-            } else {
-                verdict.holder
-            };
-            let state = State::Trying;
-            concerned.then_some(Verdict {
-                state,
-                holder,
-                ..verdict
+                false if is_evidence.get() => verdict.after_failure(rules),
+                false => verdict.after_no_evidence(),
             })
         });
         match change {
-            Some(change) if waits_on.get() => {
-                self.reason.store(Status::Timeout.code(), Ordering::Relaxed);
-                Overdue::WaitOn(change)
+            Some(change) => {
+                self.reason.store(why.code(), Ordering::Relaxed);
+                Judgement::Changed(change)
             }
-            _ => Overdue::GiveUp,
+            None if is_evidence.get() => Judgement::Counted,
+            None => Judgement::NoEvidence,
         }
     }
 
-    /// `process` waits on no more, and has no verdict.
-    pub(crate) fn give_back_mark(&self, now: Moment, process: u32) -> Option<Change> {
-        self.end_mark(now, |holder| holder == process)
-    }
-
-    /// Frees the server of a worker that waited on and has died; `lives` tells.
-    pub(crate) fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) -> Option<Change> {
-        self.end_mark(now, |holder| !lives(holder))
-    }
-
-    fn end_mark(&self, now: Moment, is_over: impl Fn(u32) -> bool) -> Option<Change> {
-        self.change(now, |verdict| {
-            if verdict.holder == 0 || !is_over(verdict.holder) {
-                return None;
-            }
-            let verdict = verdict.without(verdict.holder);
-            Some(match verdict.is_stalled() {
-                true => verdict.become_state(State::Active),
-                false => verdict,
-            })
-        })
-    }
-
-    /// The prober has asked it: `bad` is what went wrong, if it did.
-    pub(crate) fn probed(&self, now: Moment, bad: Option<Status>, rules: Rules) -> Option<Change> {
+    /// The prober has asked it: `bad` is what went wrong, if anything did. A probe that began in another
+    /// generation says nothing, and neither does a bad one if the server has answered a worker since
+    /// then.
+    pub(crate) fn probed(
+        &self,
+        now: Moment,
+        by: Origin,
+        bad: Option<Status>,
+        rules: Rules,
+    ) -> Option<Change> {
+        if bad.is_none() {
+            self.note_answer(by.began);
+        }
         let change = self.change(now, |verdict| match (verdict.state, bad) {
+            _ if verdict.generation != by.generation => None,
             (State::Disabled, _) => None,
             (State::Trying, _) if verdict.is_stalled() => None,
             (State::Active, None) => Some(verdict.become_state(State::Active)),
+            (State::Active, Some(_)) if self.has_answered_since(by.began) => None,
             (State::Active, Some(_)) => Some(verdict.after_failure(rules)),
             (State::Inactive | State::Trying, None) => {
                 let probes = verdict.probes.saturating_add(1);
@@ -265,12 +258,39 @@ impl Health {
         change
     }
 
-    /// It has answered the prober in a way that ends no outage, but a row of failures.
-    pub(crate) fn pinged(&self, now: Moment) {
+    /// The server has answered the prober in a way that ends no outage, but a row of failures.
+    pub(crate) fn pinged(&self, now: Moment, by: Origin) -> Option<Change> {
+        self.note_answer(by.began);
         self.change(now, |verdict| {
-            let active = verdict.state == State::Active;
-            active.then(|| verdict.become_state(State::Active))
+            let is_present = verdict.generation == by.generation;
+            let concerned = is_present && verdict.state == State::Active;
+            concerned.then(|| verdict.become_state(State::Active))
+        })
+    }
+
+    /// A write goes to a stand-in, and the server must not be asked before it has made up for that.
+    /// False if it need not: it is out of service, and is emptied before it returns.
+    pub(crate) fn divert(&self, now: Moment) -> bool {
+        let changed = Cell::new(false);
+        self.change(now, |verdict| {
+            changed.set(!verdict.is_away());
+            changed.get().then(|| verdict.with_diverted_write())
         });
+        changed.get()
+    }
+
+    /// The server has made up for all writes that stand-ins had taken when [`Self::diverted`] gave `seen`
+    /// in that generation. True if no further one has come in between.
+    pub(crate) fn settle(&self, now: Moment, generation: u16, seen: u8) -> bool {
+        let settled = Cell::new(false);
+        self.change(now, |verdict| {
+            settled.set(verdict.diverted == seen && verdict.generation == generation);
+            settled.get().then_some(Verdict {
+                diverted: 0,
+                ..verdict
+            })
+        });
+        settled.get()
     }
 
     /// An operator decides.
@@ -279,23 +299,18 @@ impl Health {
         self.change(now, |verdict| Some(verdict.become_state(state)))
     }
 
-    /// True for what began before the server last came into service.
-    fn is_old(&self, began: Moment) -> bool {
-        began.nanos() < self.returned.load(Ordering::Relaxed)
-    }
-
-    /// Another server takes this place.
+    /// Another server takes this place. It begins in a generation of its own.
     pub(crate) fn reset(&self, now: Moment) {
-        self.returned.store(now.nanos(), Ordering::Relaxed);
-        self.word.store(Verdict::ACTIVE.word(), Ordering::Release);
+        let generation = self.verdict().next_generation();
+        self.answered.store(0, Ordering::Relaxed);
+        let word = Verdict::good(generation).word();
+        self.word.store(word, Ordering::Release);
         self.reason.store(0, Ordering::Relaxed);
         self.since.store(now.nanos(), Ordering::Relaxed);
-        self.operations
-            .fetch_and(!(UNDER_WAY - 1), Ordering::Relaxed);
-        self.failures.store(0, Ordering::Relaxed);
+        self.reset_counts();
     }
 
-    /// Applies `step` to the verdict as a whole; says so if that changes the state.
+    /// Applies `step` to the verdict as a whole. Returns the change of state, if that is one.
     fn change(&self, now: Moment, step: impl Fn(Verdict) -> Option<Verdict>) -> Option<Change> {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
@@ -303,10 +318,8 @@ impl Health {
             if old == new {
                 return None;
             }
-            if old.is_away() && new.state == State::Active {
-                // Before anybody can see it in service: a moment too early harms nobody, for
-                // nothing begins while it is out.
-                self.returned.store(now.nanos(), Ordering::Relaxed);
+            if new.state == State::Inactive && !old.is_away() {
+                self.away_since.store(now.nanos(), Ordering::Relaxed);
             }
             let exchanged = self.word.compare_exchange_weak(
                 word,
@@ -317,9 +330,6 @@ impl Health {
             match exchanged {
                 Ok(_) if old.state == new.state => return None,
                 Ok(_) => {
-                    if new.state == State::Inactive && !old.is_returning() {
-                        self.away_since.store(now.nanos(), Ordering::Relaxed);
-                    }
                     let since = Moment::from_nanos(self.since.swap(now.nanos(), Ordering::Relaxed));
                     return Some(Change {
                         from: old.state,

@@ -5,7 +5,7 @@
 //! operation. A pool does not know what an operation means.
 
 use crate::clock::{Deadline, Moment};
-use crate::config::{DeclaredPool, Failover, Settings, Tunable};
+use crate::config::{DeclaredPool, Failover, Rejoin, Settings, Tunable};
 use crate::error::{Down, Error};
 use crate::item::key::WireKey;
 use crate::placement::Placement;
@@ -14,7 +14,7 @@ use crate::server::ServerSpec;
 use crate::shared::Shared;
 use crate::shared::server_list::NotPublished;
 use crate::stats::{Servers, Statistic, Stats};
-use crate::wire::protocol::{Reply, Request};
+use crate::wire::protocol::{Kind, Reply, Request};
 
 mod member;
 mod operation;
@@ -172,7 +172,7 @@ impl Pool {
         let owner = ring.sole().unwrap_or_else(|| ring.owner(hash()));
         let reply = self.members[owner].attempt(key, request, value, &deadline, &self.settings);
         match reply {
-            Err(error) if self.settings.failover == Failover::NextServer => {
+            Err(error) if self.settings.failover != Failover::Off => {
                 let owner = Owner {
                     index: owner,
                     hash: hash(),
@@ -211,6 +211,9 @@ impl Pool {
             let Some(next) = next else {
                 break;
             };
+            if asked.len() == 1 && self.is_write_to_be_kept(request) {
+                self.members[owner.index].server().divert(key);
+            }
             asked.push(next);
             // The stall limit counts from here: this server has not kept anybody waiting yet.
             let own = Deadline::new(Moment::now(), left);
@@ -223,6 +226,11 @@ impl Pool {
             }
         }
         Err(error)
+    }
+
+    /// True for a write that the owner must not undo by what it still holds.
+    fn is_write_to_be_kept(&self, request: &Request<'_>) -> bool {
+        self.settings.rejoin == Rejoin::Flush && request.kind() != Kind::Get
     }
 
     /// Follows what other processes have changed, if they have.

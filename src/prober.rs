@@ -16,9 +16,10 @@ use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
 use crate::config::{Rejoin, Settings};
 use crate::error::Error;
+use crate::health::{Origin, State};
 use crate::pool::{Member, Pool, SharedServer};
-use crate::prober::probe::{Probe, go_on};
-use crate::prober::rejoin::{Finding, Outage};
+use crate::prober::probe::{End, Probe, go_on};
+use crate::prober::rejoin::{Errand, Finding, Outage};
 use crate::prober::resolver::{Asker, Resolver};
 use crate::prober::watch::{Watch, Watches};
 use crate::server::Address;
@@ -27,9 +28,11 @@ use crate::status::Status;
 /// How often [`Prober::tick`] should be called. Intervals that operators set are precise to this.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
-/// How long a probe may take at most, and one that empties the server.
-const PROBE_LIMIT: Duration = Duration::from_millis(500);
+/// A probe has as long as an operation has, but so long at least if the server has to do something.
 const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
+
+/// How long a probe of a server that is away may be silent until the next one may begin beside it.
+const OVERLAP: Duration = Duration::from_millis(500);
 
 /// What the prober remembers of each server, and the probes that are under way. A silent server does
 /// not delay the others.
@@ -45,24 +48,49 @@ struct ProbeUnderWay {
     /// Index of the pool.
     pool: usize,
     address: Address,
-    /// Since when the server has been away, if the probe empties it.
-    emptied: Option<Moment>,
+    origin: Origin,
+    /// How many writes the server had missed when the probe began, as its health counts them.
+    missed: u8,
     probe: Probe,
 }
 
 impl ProbeUnderWay {
-    fn begin(pool: usize, member: &Member, settings: &Settings, now: Moment) -> Self {
-        let emptied = to_be_emptied(member.server(), settings);
-        let (limit, outage) = match emptied {
-            None => (PROBE_LIMIT, None),
-            Some(since) => (FLUSH_LIMIT, Some(Outage::of(now.since(since)))),
+    fn begin(pool_at: usize, pool: &Pool, server: &SharedServer, now: Moment) -> Self {
+        let (health, settings) = (server.health(), pool.settings());
+        // Before it is known whether there is an outage: what is done in this one counts in this one.
+        let generation = health.generation();
+        // Before the list is taken: a write that is counted later is noticed.
+        let missed = health.diverted();
+        let errand = errand(server, settings, now);
+        let limit = match errand {
+            Errand::Ping => settings.timeout,
+            Errand::Empty(_) | Errand::Settle(_) => settings.timeout.max(FLUSH_LIMIT),
         };
+        let deadline = Deadline::new(now, limit);
+        let key = server.question(pool.placement());
         Self {
-            pool,
-            address: member.spec().address.clone(),
-            emptied,
-            probe: Probe::begin(member.server().sites(), Deadline::new(now, limit), outage),
+            pool: pool_at,
+            address: server.spec().address.clone(),
+            origin: Origin {
+                process: std::process::id(),
+                generation,
+                began: now,
+                ends: deadline.end(),
+            },
+            missed,
+            probe: Probe::begin(server.sites(), key, deadline, errand),
         }
+    }
+
+    /// The server, if it still belongs to the pool.
+    fn server<'a>(&self, cache: &'a Cache) -> Option<&'a SharedServer> {
+        let mut members = cache.pools()[self.pool].members().iter();
+        let same = |member: &&Member| member.spec().address == self.address;
+        members.find(same).map(Member::server)
+    }
+
+    fn asks(&self, pool: usize, address: &Address) -> bool {
+        self.pool == pool && self.address == *address
     }
 }
 
@@ -75,12 +103,20 @@ impl Prober {
         for (at, pool, member, watch) in watched(&mut self.watches, cache) {
             look_up_if_due(&mut self.resolver, at, member, watch, now);
             member.server().log_what_was_left_out(now);
-            if asks(&self.under_way, at, &member.spec().address) {
+            let (server, health) = (member.server(), member.health());
+            server.release(now, &lives);
+            let address = &member.spec().address;
+            let same = self.under_way.iter().filter(|it| it.asks(at, address));
+            let last = same.map(|it| it.probe.began()).max();
+            // A server that is away may be asked again before a silent probe ends: the way to it may
+            // be open only for what begins now.
+            let waits = |began| !health.is_away() || now.since(began) < OVERLAP;
+            if last.is_some_and(waits) {
                 continue;
             }
-            member.server().release(now, &lives);
-            if watch.is_probe_due(now, member.health(), pool.settings()) {
-                let asked = ProbeUnderWay::begin(at, member, pool.settings(), now);
+            let settles = health.diverted() != 0 && health.state() == State::Active;
+            if settles || watch.is_probe_due(now, health, pool.settings()) {
+                let asked = ProbeUnderWay::begin(at, pool, server, now);
                 self.under_way.push(asked);
             }
         }
@@ -90,16 +126,23 @@ impl Prober {
             .map(|asked| &mut asked.probe)
             .collect();
         go_on(&mut probes, &Deadline::new(now, TICK / 2));
-        for asked in self.under_way.extract_if(.., |asked| asked.probe.is_over()) {
-            let pool = &cache.pools()[asked.pool];
-            let same = |member: &&Member| member.spec().address == asked.address;
-            if let Some(member) = pool.members().iter().find(same) {
-                conclude(
-                    member.server(),
-                    asked.probe.end(),
-                    asked.emptied,
-                    pool.settings(),
-                );
+        let over = |asked: &mut ProbeUnderWay| asked.probe.is_over();
+        for asked in self.under_way.extract_if(.., over) {
+            if let Some(server) = asked.server(cache) {
+                let settings = cache.pools()[asked.pool].settings();
+                conclude(server, asked, settings);
+            }
+        }
+        // A second probe must not empty a server that is back already.
+        let is_old = |asked: &mut ProbeUnderWay| {
+            let server = asked.server(cache);
+            server.is_none_or(|it| it.health().generation() != asked.origin.generation)
+        };
+        for asked in self.under_way.extract_if(.., is_old) {
+            if let (Some(server), Errand::Settle(keys)) =
+                (asked.server(cache), &asked.probe.end().errand)
+            {
+                server.put_back(keys);
             }
         }
     }
@@ -149,89 +192,79 @@ fn look_up_if_due(
     }
 }
 
-fn asks(under_way: &[ProbeUnderWay], pool: usize, address: &Address) -> bool {
-    let same = |asked: &ProbeUnderWay| asked.pool == pool && asked.address == *address;
-    under_way.iter().any(same)
-}
-
-/// Since when the server has been away, if it must be emptied before workers may use it again.
-fn to_be_emptied(server: &SharedServer, settings: &Settings) -> Option<Moment> {
+/// What a probe has to do at the server.
+fn errand(server: &SharedServer, settings: &Settings, now: Moment) -> Errand {
     let health = server.health();
-    let wanted = settings.rejoin == Rejoin::Flush && health.is_away();
-    wanted.then(|| health.away_since())
+    match settings.rejoin {
+        Rejoin::Flush if health.is_away() => {
+            let lasted = now.since(health.away_since());
+            Errand::Empty(Outage::of(lasted))
+        }
+        _ if health.diverted() != 0 => Errand::Settle(server.take_missed()),
+        _ => Errand::Ping,
+    }
 }
 
-/// A probe is over. `emptied` is what [`to_be_emptied`] said when it began. A server that has failed
-/// since then is not back.
-fn conclude(
-    server: &SharedServer,
-    result: Result<Finding, Error>,
-    emptied: Option<Moment>,
-    settings: &Settings,
-) {
+/// A probe is over. What it says of another generation of the server is out of date.
+fn conclude(server: &SharedServer, asked: ProbeUnderWay, settings: &Settings) {
     let (health, now) = (server.health(), Moment::now());
-    if let Ok(finding) = result {
-        let same_outage = emptied == Some(health.away_since());
-        let empty = finding != Finding::Present && same_outage;
-        if settings.rejoin == Rejoin::Flush && !empty {
-            health.pinged(now);
-            return;
+    let ProbeUnderWay {
+        origin,
+        missed,
+        probe,
+        ..
+    } = asked;
+    let End {
+        result,
+        site,
+        errand,
+    } = probe.end();
+    if let Some(site) = site.filter(|_| result.is_ok()) {
+        server.note_use(&site);
+    }
+    if let Err(Errand::Settle(keys)) = result.as_ref().map(|_| ()).map_err(|_| &errand) {
+        server.put_back(keys);
+    }
+    match &result {
+        Ok(Finding::Settled) => {
+            // After many writes their number may be the same again, but not the list.
+            if !server.has_missed_more() && health.settle(now, origin.generation, missed) {
+                server.note_change();
+                let label = server.spec().label();
+                log::info!("server {label} has made up for writes that a stand-in has taken");
+            }
         }
-        if finding == Finding::Emptied {
+        Ok(Finding::Emptied) => {
             let label = server.spec().label();
             log::info!("server {label} was emptied before its return");
         }
+        Ok(Finding::Present | Finding::Restarted) | Err(_) => {}
     }
     let bad = result.as_ref().err();
-    let change = health.probed(now, bad.map(Status::of_error), settings.rules);
-    let Some(change) = change else {
-        return;
-    };
-    match bad {
-        None => server.note(change, &"it has answered a probe"),
-        Some(error) => {
-            let why = format_args!("{}: {error} (probe)", Status::of_error(error));
-            server.note(change, &why);
+    if bad.is_some() {
+        server.note_silence();
+    }
+    // A probe that this process could not begin says nothing.
+    let is_shortage = bad.is_some_and(Error::is_shortage);
+    let change = match result {
+        Err(_) if is_shortage => None,
+        // If it failed after the probe began, it must be emptied first.
+        Ok(Finding::Present | Finding::Settled) if settings.rejoin == Rejoin::Flush => {
+            health.pinged(now, origin)
         }
+        _ => health.probed(now, origin, bad.map(Status::of_error), settings.rules),
+    };
+    let words = bad.map(|error| format!("{}: {error}", Status::of_error(error)));
+    let is_news = server.note_probe(words.as_deref().unwrap_or("ok"));
+    match (words, change) {
+        (None, Some(change)) => server.note(change, &"it has answered a probe"),
+        (Some(words), Some(change)) => server.note(change, &format_args!("{words} (probe)")),
+        (Some(words), None) if is_news && (is_shortage || health.is_away()) => {
+            server.log_probe(now, &words);
+        }
+        _ => {}
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Given, Parameters};
-    use crate::health::{Origin, State};
-    use crate::shared::Shared;
-
-    #[test]
-    fn only_what_was_emptied_in_this_outage_returns() {
-        let mut parameters = Parameters::default();
-        for (name, text) in [("servers", "a:1"), ("rejoin", "flush")] {
-            parameters.set(name, Given::Text(text)).unwrap();
-        }
-        let pool = Pool::new(parameters.settle().remove(0), &Shared::private(1)[0]);
-        let (server, settings) = (pool.members()[0].server(), pool.settings());
-        let fail = || {
-            let (now, rules) = (Moment::now(), settings.rules);
-            let by = Origin {
-                process: 99,
-                began: now,
-            };
-            server.health().failed(now, by, Status::Down, rules)
-        };
-        let state = |finding, emptied| {
-            conclude(server, Ok(finding), emptied, settings);
-            server.health().state()
-        };
-        assert_eq!(to_be_emptied(server, settings), None);
-        assert!(fail().is_some());
-        let first = to_be_emptied(server, settings);
-        // Begun when it was still in service.
-        assert_eq!(state(Finding::Present, None), State::Inactive);
-        assert_eq!(state(Finding::Emptied, first), State::Active);
-        assert!(fail().is_some());
-        assert_eq!(state(Finding::Emptied, first), State::Inactive);
-        let second = to_be_emptied(server, settings);
-        assert_eq!(state(Finding::Restarted, second), State::Active);
-    }
-}
+mod tests;

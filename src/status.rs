@@ -39,6 +39,8 @@ pub enum Status {
     NotANumber,
     /// memcached answered `SERVER_ERROR`.
     ServerError,
+    /// The server does not know, or does not accept, this request.
+    Rejected,
     /// The bytes received are not a reply to the request.
     Garbled,
 }
@@ -75,6 +77,7 @@ impl Status {
             Error::TooLarge => Self::TooLarge,
             Error::NotANumber => Self::NotANumber,
             Error::ServerError(_) => Self::ServerError,
+            Error::Rejected(_) => Self::Rejected,
             Error::Garbled(_) => Self::Garbled,
         }
     }
@@ -96,12 +99,13 @@ impl Status {
             Self::TooLarge => "too_large",
             Self::NotANumber => "not_a_number",
             Self::ServerError => "server_error",
+            Self::Rejected => "rejected",
             Self::Garbled => "garbled",
         }
     }
 
     /// All of them.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Hit,
         Self::Miss,
         Self::Stored,
@@ -116,6 +120,7 @@ impl Status {
         Self::TooLarge,
         Self::NotANumber,
         Self::ServerError,
+        Self::Rejected,
         Self::Garbled,
     ];
 

@@ -117,12 +117,74 @@ fn set_timeout(socket: &OwnedFd, option: c_int, time: Duration) -> io::Result<()
     .map(drop)
 }
 
+/// Makes calls on the socket wait.
+pub(crate) fn set_blocking(socket: &OwnedFd) -> io::Result<()> {
+    // SAFETY: F_GETFL takes no further argument.
+    let flags = checked(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) } as isize)?;
+    let flags = flags as c_int & !libc::O_NONBLOCK;
+    // SAFETY: F_SETFL takes an int.
+    checked(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, flags) } as isize).map(drop)
+}
+
+/// Has the kernel look, after `idle` without traffic, whether the other side of a TCP connection is
+/// still there: three times, a tenth of that time apart.
+pub(crate) fn keep_alive(socket: &OwnedFd, idle: Duration) -> io::Result<()> {
+    let seconds = c_int::try_from(idle.as_secs()).unwrap_or(c_int::MAX);
+    // The largest numbers that Linux takes.
+    let (idle, apart) = (seconds.clamp(1, 32_767), (seconds / 10).clamp(1, 32_767));
+    set_number(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
+    set_number(socket, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle)?;
+    set_number(socket, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, apart)?;
+    set_number(socket, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3)
+}
+
+fn set_number(socket: &OwnedFd, level: c_int, option: c_int, number: c_int) -> io::Result<()> {
+    // SAFETY: pointer and size are those of a live int, what these options take.
+    checked(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const number).cast::<c_void>(),
+            size_of::<c_int>() as socklen_t,
+        )
+    } as isize)
+    .map(drop)
+}
+
+/// The number that an option of the socket has.
+#[cfg(test)]
+pub(crate) fn number(socket: &OwnedFd, level: c_int, option: c_int) -> io::Result<c_int> {
+    let (mut number, mut len): (c_int, socklen_t) = (0, size_of::<c_int>() as socklen_t);
+    // SAFETY: pointers to a live int and its size, what these options fill.
+    checked(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw mut number).cast::<c_void>(),
+            &raw mut len,
+        )
+    } as isize)?;
+    Ok(number)
+}
+
 /// Connects to a unix socket; with a full backlog it waits `time` at most, then `WouldBlock`.
 pub(crate) fn connect_unix(path: &Path, time: Duration) -> io::Result<OwnedFd> {
     let address = unix_address(path)?;
     let socket = socket(libc::AF_UNIX, 0)?;
     set_timeout(&socket, libc::SO_SNDTIMEO, time)?;
     connect(&socket, &address)?;
+    Ok(socket)
+}
+
+/// Connects to a TCP address; waits `time` at most, then `WouldBlock`.
+pub(crate) fn connect_tcp(address: &SocketAddr, time: Duration) -> io::Result<OwnedFd> {
+    let socket = begin_connect_tcp(address)?;
+    if !wait_any(&[(&socket, true)], time)?[0] {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    connected(&socket)?;
     Ok(socket)
 }
 
@@ -158,9 +220,12 @@ pub(crate) fn begin_connect_tcp(address: &SocketAddr) -> io::Result<OwnedFd> {
         }
     };
     match result {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
-        _ => Ok(socket),
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
     }
+    // Without it small requests would be sent late. It fails on no TCP socket.
+    let _ = set_number(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    Ok(socket)
 }
 
 /// How connecting went, once the socket can send.

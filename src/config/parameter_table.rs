@@ -128,6 +128,13 @@ impl Parameter {
             .unit(MS)
             .names(&[(0, "all of the timeout")])
             .changeable(),
+        row(c"tcp_keepalive")
+            .about("idle time after which the kernel looks whether a connection works")
+            .number(0..=32_767, 60, |to, n| {
+                to.tcp_keepalive = (n != 0).then(|| seconds(n))
+            })
+            .unit(SECONDS)
+            .names(&[(0, "off")]),
         row(c"rejoin")
             .about("whether a server keeps its items over an outage")
             .word(&[

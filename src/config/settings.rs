@@ -49,6 +49,8 @@ pub struct Settings {
     pub rules: Rules,
     /// The time between two probes of a server that is out of service; `None` = it is not probed.
     pub retry_interval: Option<Duration>,
+    /// How long a connection is idle until the kernel looks whether it still works; `None` = never.
+    pub tcp_keepalive: Option<Duration>,
     /// The time between two probes of an active server; `None` = it is not probed.
     pub ping_interval: Option<Duration>,
     /// The part of `timeout` that connecting may use; `None` = all of it.

@@ -39,9 +39,10 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// The address was connected. If the name has other addresses by now, nothing changes.
-    pub(crate) fn make(self) {
-        self.in_use.store(self.number, Ordering::Relaxed);
+    /// The address was connected. If the name has other addresses by now, nothing changes. True if
+    /// another address was in use before.
+    pub(crate) fn make(self) -> bool {
+        self.in_use.swap(self.number, Ordering::Relaxed) != self.number
     }
 }
 

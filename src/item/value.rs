@@ -90,15 +90,9 @@ pub(crate) fn operand(value: Value<'_>) -> Option<i64> {
     }
 }
 
-/// Writes the decimal text of `number` to the end of `buffer`.
-pub(crate) fn decimal(number: u64, buffer: &mut [u8; MAX_DECIMAL]) -> &[u8] {
-    let at = digits(number, buffer);
-    &buffer[at..]
-}
-
 /// Writes the decimal text of `number`, with its sign, to the end of `buffer`.
 pub(crate) fn signed_decimal(number: i64, buffer: &mut [u8; MAX_DECIMAL]) -> &[u8] {
-    let mut at = digits(number.unsigned_abs(), buffer);
+    let mut at = put_digits(number.unsigned_abs(), buffer, MAX_DECIMAL);
     if number < 0 {
         at -= 1;
         buffer[at] = b'-';
@@ -106,9 +100,10 @@ pub(crate) fn signed_decimal(number: i64, buffer: &mut [u8; MAX_DECIMAL]) -> &[u
     &buffer[at..]
 }
 
-/// Writes the digits of `number` to the end of `buffer`, and returns the index of the first one.
-fn digits(mut number: u64, buffer: &mut [u8; MAX_DECIMAL]) -> usize {
-    let mut at = MAX_DECIMAL;
+/// Writes the digits of `number` in front of the index `end` of `buffer`, which has room for them.
+/// Returns the index of the first one.
+pub(crate) fn put_digits(mut number: u64, buffer: &mut [u8], end: usize) -> usize {
+    let mut at = end;
     loop {
         at -= 1;
         buffer[at] = b'0' + (number % 10) as u8;

@@ -277,6 +277,8 @@ impl Call {
         reply.text(c"state", server.state);
         reply.text(c"since", &server.since.to_string());
         reply.text(c"reason", server.reason);
+        reply.text(c"why", &server.why);
+        reply.text(c"last_probe", &server.last_probe);
         reply.text(c"resolved", &server.resolved);
         reply.number(c"latency_p50_us", server.latency.p50);
         reply.number(c"latency_p99_us", server.latency.p99);

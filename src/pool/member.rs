@@ -4,6 +4,7 @@
 //! answer or a failure becomes a verdict on the server that holds for all processes.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::operation::Operation;
 use super::shared_server::SharedServer;
@@ -12,14 +13,17 @@ use crate::config::Settings;
 use crate::error::{Down, Error};
 use crate::health::latency::Latency;
 use crate::health::log_limit::LogLimit;
-use crate::health::{Health, State};
+use crate::health::{Health, Judgement, State};
 use crate::item::key::WireKey;
 use crate::server::ServerSpec;
 use crate::shared::Shared;
 use crate::status::Status;
 use crate::wire::connection::Connection;
+use crate::wire::dial::Dial;
 use crate::wire::net::Stream;
+use crate::wire::polled::Polled;
 use crate::wire::protocol::{Kind, Reply, Request};
+use crate::wire::second_look::Failure;
 use crate::wire::wait_budget::WaitBudget;
 
 /// A server with this process's connection to it.
@@ -29,6 +33,10 @@ pub struct Member {
     connection: Connection,
     /// Limits the log lines about failures that do not change the server's state.
     log_limit: LogLimit,
+    /// The generation of the server in which the connection was opened, or [`NO_GENERATION`].
+    generation: u16,
+    /// Until when this process leaves the server alone.
+    back_off_until: Option<Moment>,
     /// The address in use, if the server is given by name, as this process knows it.
     in_use: Option<IpAddr>,
 }
@@ -37,11 +45,19 @@ pub struct Member {
 /// than all other counting.
 const MEASURED: u64 = 16;
 
+/// No server is ever in this generation.
+const NO_GENERATION: u16 = u16::MAX;
+
+/// How long a process leaves a server alone that turns it away, if probes have no interval.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
 impl Member {
     pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
         Self {
             connection: Connection::new(shared.stats()),
             log_limit: LogLimit::default(),
+            generation: NO_GENERATION,
+            back_off_until: None,
             in_use: None,
             server: SharedServer::new(spec, slot, shared),
         }
@@ -95,45 +111,102 @@ impl Member {
         settings: &Settings,
     ) -> Result<Reply, Error> {
         let server = &self.server;
-        if !server.health().may_be_asked() {
+        let Some(generation) = server.health().admit() else {
             return Err(self.not_asked());
+        };
+        if generation != self.generation {
+            self.follow(generation)?;
         }
-        let operation = Operation::begin(server, deadline.start());
+        let server = &self.server;
+        let operation = Operation::begin(server, generation, deadline);
         let may_wait_on = || operation.may_wait_on(settings.stall_limit);
         let (stall, connect) = (settings.stall_limit, settings.connect_timeout);
         let budget = WaitBudget::new(deadline, stall, connect, &may_wait_on);
-        let open = || open(server, &budget);
-        let reply = self.connection.exchange(request, value, &budget, open);
+        let way = Way { server, settings };
+        let reply = self.connection.exchange(request, value, &budget, &way);
         if operation.number().is_multiple_of(MEASURED) || budget.had_to_ask() {
-            measure(server.latency(), deadline.start(), &reply);
+            measure(server.latency(), deadline.start(), reply.is_ok());
         }
-        match &reply {
-            // Another worker waits for the server and will find the verdict.
-            Err(_) if budget.gave_up() => {}
-            Err(error) if error.counts_against_server() => {
-                let now = Moment::now();
-                let change = operation.failed(now, Status::of_error(error), settings.rules);
-                let failure = FailedRequest {
-                    kind: request.kind(),
-                    key,
-                    error,
-                };
-                match change {
-                    Some(change) => self.server.note(change, &failure),
-                    None => self.log(now, &failure),
-                }
+        let failure = match reply {
+            Ok(reply) => {
+                operation.answered();
+                return Ok(reply);
             }
-            _ => operation.answered(),
+            Err(failure) => failure,
+        };
+        let Failure {
+            error,
+            is_evidence,
+            is_turned_away,
+        } = *failure;
+        if error.is_refusal() {
+            operation.answered();
+            return Err(error);
         }
-        reply
+        let gave_up = budget.gave_up();
+        let is_evidence = is_evidence && error.counts_against_server();
+        let judgement = match is_evidence && !gave_up {
+            true => operation.failed(Moment::now(), Status::of_error(&error), settings.rules),
+            false => {
+                // Another worker waits for the server and will find the verdict.
+                if !gave_up {
+                    server.health().count_failure();
+                }
+                drop(operation);
+                Judgement::NoEvidence
+            }
+        };
+        let failed = FailedRequest {
+            kind: request.kind(),
+            key,
+            error: &error,
+        };
+        match judgement {
+            Judgement::Changed(change) => self.server.note(change, &failed),
+            _ if gave_up => {}
+            Judgement::Counted | Judgement::NoEvidence => self.log(Moment::now(), &failed),
+        }
+        let is_turned_away = is_turned_away && is_evidence;
+        if is_turned_away && judgement == Judgement::NoEvidence && self.health().may_be_asked() {
+            self.back_off(settings);
+        }
+        Err(error)
+    }
+
+    /// The server answers others, but gives this process no connection. It is left alone for a while.
+    #[cold]
+    fn back_off(&mut self, settings: &Settings) {
+        let interval = settings.retry_interval.unwrap_or(BACK_OFF);
+        self.back_off_until = Some(Moment::now() + interval);
+        self.generation = NO_GENERATION;
+    }
+
+    /// A connection from before an outage is not used again.
+    ///
+    /// # Errors
+    /// [`Down::TurnedAway`] while the server is to be left alone.
+    #[cold]
+    fn follow(&mut self, generation: u16) -> Result<(), Error> {
+        if self
+            .back_off_until
+            .is_some_and(|until| Moment::now() < until)
+        {
+            self.server.stats().skipped.count();
+            return Err(Error::Down(Down::TurnedAway));
+        }
+        self.back_off_until = None;
+        self.generation = generation;
+        self.connection.close();
+        Ok(())
     }
 
     #[cold]
     fn not_asked(&self) -> Error {
         self.server.stats().skipped.count();
         match self.health().state() {
-            State::Active | State::Trying => Error::Busy,
-            State::Inactive | State::Disabled => Error::Down(Down::OutOfService),
+            State::Trying => Error::Busy,
+            // An active server has to make up for missed writes first.
+            State::Active | State::Inactive | State::Disabled => Error::Down(Down::OutOfService),
         }
     }
 
@@ -166,17 +239,56 @@ impl std::fmt::Display for FailedRequest<'_> {
     }
 }
 
-#[cold]
-fn open(server: &SharedServer, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
-    let sites = server.sites();
-    let (stream, at) = Stream::connect(&sites, budget)?;
-    sites[at].note_use();
-    Ok(stream)
+/// The way to a server of a pool.
+struct Way<'a> {
+    server: &'a SharedServer,
+    settings: &'a Settings,
+}
+
+impl Dial for Way<'_> {
+    #[cold]
+    fn connect(&self, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
+        let sites = self.server.sites();
+        let (stream, at) = Stream::connect(&sites, budget)?;
+        self.server.note_use(&sites[at]);
+        Ok(stream)
+    }
+
+    #[cold]
+    fn begin(&self) -> Result<Polled, Error> {
+        let mut failure = Error::Down(Down::Unresolved);
+        for site in self.server.sites() {
+            match Polled::connect(&site.target) {
+                Ok(polled) => return Ok(polled),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    #[cold]
+    fn question(&self) -> WireKey {
+        self.server.question(&self.settings.placement)
+    }
+
+    fn note_answer(&self) {
+        self.server.health().note_answer(Moment::now());
+    }
+
+    fn note_silence(&self) {
+        self.server.note_silence();
+    }
+
+    fn prepare(&self, stream: &Stream) {
+        if let Some(idle) = self.settings.tcp_keepalive {
+            stream.keep_alive(idle);
+        }
+    }
 }
 
 #[cold]
-fn measure(latency: &Latency, start: Moment, reply: &Result<Reply, Error>) {
-    if reply.is_ok() {
+fn measure(latency: &Latency, start: Moment, is_answered: bool) {
+    if is_answered {
         let now = Moment::now();
         latency.record(now, now.since(start));
     }

@@ -8,29 +8,31 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::shared_server::SharedServer;
-use crate::clock::Moment;
-use crate::health::{Change, Health, Origin, Overdue, Rules};
+use crate::clock::{Deadline, Moment};
+use crate::health::{Health, Judgement, Origin, Overdue, Rules};
 use crate::status::Status;
 
 /// An operation that is under way.
 pub(super) struct Operation<'a> {
     server: &'a SharedServer,
     health: &'static Health,
-    began: Moment,
+    generation: u16,
+    deadline: &'a Deadline,
     number: u64,
     /// Whether it holds the mark: it alone may wait beyond the stall limit.
     has_mark: Cell<bool>,
 }
 
 impl<'a> Operation<'a> {
-    /// It begins.
+    /// It begins, in this generation of the server.
     #[inline(always)]
-    pub(super) fn begin(server: &'a SharedServer, began: Moment) -> Self {
+    pub(super) fn begin(server: &'a SharedServer, generation: u16, deadline: &'a Deadline) -> Self {
         let health = server.health();
         Self {
             server,
             health,
-            began,
+            generation,
+            deadline,
             number: health.begin(),
             has_mark: Cell::new(false),
         }
@@ -60,22 +62,29 @@ impl<'a> Operation<'a> {
     #[inline(always)]
     pub(super) fn answered(self) {
         self.has_mark.set(false);
-        if let Some(change) = self.health.answered(Moment::now, std::process::id) {
+        let began = self.deadline.start();
+        if self.health.answered(self.generation, began) {
+            return;
+        }
+        if let Some(change) = self.health.clear(Moment::now(), self.origin()) {
             self.server.note(change, &"it has answered");
         }
     }
 
-    /// It has failed by the server's fault. Returns the change of the server's state, if there is one.
+    /// It has failed, and that may count against the server.
     #[cold]
-    pub(super) fn failed(self, now: Moment, why: Status, rules: Rules) -> Option<Change> {
+    pub(super) fn failed(self, now: Moment, why: Status, rules: Rules) -> Judgement {
         self.has_mark.set(false);
         self.health.failed(now, self.origin(), why, rules)
     }
 
+    #[cold]
     fn origin(&self) -> Origin {
         Origin {
             process: std::process::id(),
-            began: self.began,
+            generation: self.generation,
+            began: self.deadline.start(),
+            ends: self.deadline.end(),
         }
     }
 }

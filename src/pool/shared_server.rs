@@ -5,11 +5,15 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::atomic::Ordering;
 
 use crate::clock::Moment;
 use crate::health::addresses::{Addresses, Mark};
+use crate::health::diverted::Missed;
 use crate::health::latency::Latency;
 use crate::health::{Change, Health, State};
+use crate::item::key::WireKey;
+use crate::placement::Placement;
 use crate::server::{Address, ServerSpec};
 use crate::shared::Shared;
 use crate::shared::slot::Slot;
@@ -23,15 +27,6 @@ pub(crate) struct Site {
     pub(crate) target: Target,
     /// Tells all processes that this address is in use, if the name of the server has several.
     mark: Option<Mark>,
-}
-
-impl Site {
-    /// It was connected.
-    pub(crate) fn note_use(&self) {
-        if let Some(mark) = self.mark {
-            mark.make();
-        }
-    }
 }
 
 impl From<Target> for Site {
@@ -123,6 +118,94 @@ impl SharedServer {
         }
     }
 
+    /// A write to `key` goes to a stand-in, while this server is not out of service. It must make up for
+    /// that before it is asked again.
+    #[cold]
+    pub(crate) fn divert(&self, key: &WireKey) {
+        if self.health().is_away() {
+            return;
+        }
+        self.slot.diverted.note(key.as_bytes());
+        if self.health().divert(Moment::now()) {
+            self.note_change();
+        }
+    }
+
+    /// The writes that the server has missed. Whoever takes them makes up for them, or
+    /// [puts them back](Self::put_back).
+    pub(crate) fn take_missed(&self) -> Missed {
+        self.slot.diverted.take()
+    }
+
+    /// True if it has missed a write since [`Self::take_missed`].
+    pub(crate) fn has_missed_more(&self) -> bool {
+        self.slot.diverted.is_pending()
+    }
+
+    /// The server could not make up for these writes.
+    pub(crate) fn put_back(&self, missed: &Missed) {
+        match missed {
+            Missed::Keys(keys) => keys.iter().for_each(|key| self.slot.diverted.note(key)),
+            Missed::Many => self.slot.diverted.note_many(),
+        }
+    }
+
+    /// Why its state changed last.
+    pub(crate) fn why(&self) -> String {
+        self.slot.why.read()
+    }
+
+    /// What the last probe has found: `ok`, or a word and what is wrong.
+    pub(crate) fn last_probe(&self) -> String {
+        self.slot.last_probe.read()
+    }
+
+    /// A probe has found this. True if the log has not told that yet: it is not what the probe before
+    /// has found or, if that was good, why the state has changed.
+    pub(crate) fn note_probe(&self, words: &str) -> bool {
+        let told = match self.slot.last_probe.read() {
+            good if good.is_empty() || good == "ok" => self.why(),
+            bad => bad,
+        };
+        self.slot.last_probe.write(words);
+        !told.starts_with(&self.slot.last_probe.read())
+    }
+
+    /// Logs what a probe has found that has not changed the server's state.
+    pub(crate) fn log_probe(&self, now: Moment, words: &str) {
+        if let Some(left_out) = self.slot.log_limit.admit(now) {
+            let (label, state) = (self.spec.label(), self.health().state().word());
+            log::warn!("server {label} stays {state}: {words} (probe){left_out}");
+        }
+    }
+
+    /// Tells all processes that something about this server has changed.
+    pub(crate) fn note_change(&self) {
+        self.shared.note_change();
+    }
+
+    /// The server was connected there. All processes follow if that was another address before.
+    pub(crate) fn note_use(&self, site: &Site) {
+        if site.mark.is_some_and(Mark::make) {
+            self.shared.note_change();
+        }
+    }
+
+    /// A key to ask for, only to see whether the server answers. It is the same one until
+    /// [`Self::note_silence`].
+    pub(crate) fn question(&self, placement: &Placement) -> WireKey {
+        let number = self.slot.question.load(Ordering::Relaxed);
+        let text = format!("kamailio-memcached:{number}");
+        let key = placement.wire_key(text.as_bytes());
+        key.expect("the text is not empty")
+    }
+
+    /// There was no answer to the question. If the server is a proxy, the key may belong to a stuck server
+    /// behind it, so the next question is another one.
+    pub(crate) fn note_silence(&self) {
+        self.slot.question.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A function that stores the addresses of its name for all processes.
     pub(crate) fn address_writer(&self) -> impl FnOnce(&[IpAddr]) + Send + 'static {
         let (shared, addresses) = (self.shared, self.addresses());
@@ -159,6 +242,7 @@ impl SharedServer {
     /// Tells all processes of a change of state that this process has made. Logs it, but not more than
     /// a few times a minute on the whole node.
     pub(crate) fn note(&self, change: Change, why: &dyn Display) {
+        self.slot.why.write(&why.to_string());
         self.shared.note_change();
         let Some(left_out) = self.slot.log_limit.admit(Moment::now()) else {
             return;

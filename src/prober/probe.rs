@@ -8,16 +8,21 @@ use std::time::Duration;
 
 use crate::clock::{Deadline, Moment};
 use crate::error::{Down, Error, Waiting};
+use crate::item::key::WireKey;
 use crate::pool::Site;
-use crate::prober::rejoin::{Finding, Next, Outage, Questions};
+use crate::prober::rejoin::{Errand, Finding, Next, Questions};
 use crate::wire::polled::{Polled, wait_any};
 
-/// Probes each of these servers, given by their sites. Returns the results in the same order.
-pub(crate) fn probe(servers: Vec<Vec<Site>>, deadline: &Deadline) -> Vec<Result<(), Error>> {
-    let begin = |sites| Probe::begin(sites, *deadline, None);
+/// Pings each of these servers, given by their sites and a key to ask for. Returns the results in the
+/// same order.
+pub(crate) fn ping(
+    servers: Vec<(Vec<Site>, WireKey)>,
+    deadline: &Deadline,
+) -> Vec<Result<(), Error>> {
+    let begin = |(sites, key)| Probe::begin(sites, key, *deadline, Errand::Ping);
     let mut probes: Vec<Probe> = servers.into_iter().map(begin).collect();
     go_on(&mut probes.iter_mut().collect::<Vec<_>>(), deadline);
-    let ends = probes.into_iter().map(|probe| probe.end().map(drop));
+    let ends = probes.into_iter().map(|probe| probe.end().result.map(drop));
     ends.collect()
 }
 
@@ -44,8 +49,10 @@ pub(crate) fn go_on(probes: &mut [&mut Probe], deadline: &Deadline) {
 pub(crate) struct Probe {
     /// The sites that were not tried yet.
     sites: std::vec::IntoIter<Site>,
+    /// A key to ask for.
+    key: WireKey,
     deadline: Deadline,
-    outage: Option<Outage>,
+    errand: Errand,
     attempt: Option<Attempt>,
     result: Option<Result<Finding, Error>>,
 }
@@ -59,19 +66,39 @@ struct Attempt {
     questions: Questions,
 }
 
+/// How a probe has ended.
+pub(crate) struct End {
+    /// What it has found, or why it has found nothing.
+    pub(crate) result: Result<Finding, Error>,
+    /// Where it has found that.
+    pub(crate) site: Option<Site>,
+    /// Why it went there.
+    pub(crate) errand: Errand,
+}
+
 impl Probe {
-    /// Begins to probe the server at one of `sites`, until `deadline` at most. The server is emptied if
-    /// it was away for `outage`.
-    pub(crate) fn begin(sites: Vec<Site>, deadline: Deadline, outage: Option<Outage>) -> Self {
+    /// Begins to probe the server at one of `sites`, until `deadline` at most. `key` is one to ask for.
+    pub(crate) fn begin(
+        sites: Vec<Site>,
+        key: WireKey,
+        deadline: Deadline,
+        errand: Errand,
+    ) -> Self {
         let mut probe = Self {
             sites: sites.into_iter(),
+            key,
             deadline,
-            outage,
+            errand,
             attempt: None,
             result: None,
         };
         probe.try_next(Error::Down(Down::Unresolved));
         probe
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> Moment {
+        self.deadline.start()
     }
 
     /// True when the probe has a result or no time is left.
@@ -83,9 +110,9 @@ impl Probe {
     fn try_next(&mut self, mut failure: Error) {
         self.attempt = None;
         while let Some(site) = self.sites.next() {
-            match Polled::connect(&site.target) {
-                Ok(polled) => {
-                    self.attempt = Some(self.attempt_at(site, polled));
+            match self.attempt_at(site, false) {
+                Ok(attempt) => {
+                    self.attempt = Some(attempt);
                     return;
                 }
                 Err(error) => failure = error,
@@ -94,27 +121,44 @@ impl Probe {
         self.result = Some(Err(failure));
     }
 
-    fn attempt_at(&self, site: Site, mut polled: Polled) -> Attempt {
+    /// Asks at the same site once more, by a request that every server knows.
+    fn try_by_get(&mut self, failure: Error) {
+        let site = self.attempt.take().map(|attempt| attempt.site);
+        match site.map(|site| self.attempt_at(site, true)) {
+            Some(Ok(attempt)) => self.attempt = Some(attempt),
+            Some(Err(error)) => self.try_next(error),
+            None => self.try_next(failure),
+        }
+    }
+
+    fn attempt_at(&self, site: Site, by_get: bool) -> Result<Attempt, Error> {
         let left = self.deadline.remaining().unwrap_or_default();
         let share = left / (self.sites.len() + 1) as u32;
-        let questions = Questions::new(self.outage);
+        let mut polled = Polled::connect(&site.target)?;
+        let questions = Questions::new(self.errand.clone(), self.key, by_get);
         polled.request(&questions.request());
-        Attempt {
+        Ok(Attempt {
             site,
-            turn: Deadline::new(Moment::now(), share),
+            turn: Deadline::new(Moment::now(), if by_get { share } else { share / 2 }),
             polled,
             questions,
-        }
+        })
     }
 
     /// How long it may wait at its present site. If that time is up, it goes on to the next one.
     fn turn_left(&mut self) -> Duration {
-        while let Some(attempt) = self.attempt.as_ref().filter(|_| self.sites.len() > 0) {
+        while let Some(attempt) = &self.attempt {
+            let by_version = attempt.questions.asks_for_version();
+            if self.sites.len() == 0 && !by_version {
+                break;
+            }
             if let Some(left) = attempt.turn.remaining() {
                 return left;
             }
-            let late = self.late();
-            self.try_next(late);
+            match by_version {
+                true => self.try_by_get(self.late()),
+                false => self.try_next(self.late()),
+            }
         }
         self.deadline.remaining().unwrap_or_default()
     }
@@ -128,23 +172,33 @@ impl Probe {
         let Some(attempt) = &mut self.attempt else {
             return;
         };
+        let by_version = attempt.questions.asks_for_version();
         match attempt.go_on() {
-            Ok(Some(finding)) => {
-                attempt.site.note_use();
-                self.result = Some(Ok(finding));
-            }
+            Ok(Some(finding)) => self.result = Some(Ok(finding)),
             Ok(None) => {}
+            // Some servers close the connection at a word that they do not know.
+            Err(error) if by_version && error.is_hangup() => self.try_by_get(error),
             Err(error) => self.try_next(error),
         }
     }
 
-    /// Its result; a timeout if it is not over.
-    ///
-    /// # Errors
-    /// What went wrong.
-    pub(crate) fn end(self) -> Result<Finding, Error> {
+    /// Its end; a timeout if it is not over.
+    pub(crate) fn end(self) -> End {
         let late = self.late();
-        self.result.unwrap_or(Err(late))
+        End {
+            result: self.result.unwrap_or(Err(late)),
+            site: self.attempt.map(|attempt| attempt.site),
+            errand: self.errand,
+        }
+    }
+
+    /// The probe, over with this result.
+    #[cfg(test)]
+    pub(crate) fn with_result(self, result: Result<Finding, Error>) -> Self {
+        Self {
+            result: Some(result),
+            ..self
+        }
     }
 
     fn late(&self) -> Error {
@@ -160,12 +214,15 @@ impl Attempt {
     /// Sends or receives what it can. Returns the finding once there is one.
     fn go_on(&mut self) -> Result<Option<Finding>, Error> {
         self.polled.go_on()?;
-        let Some((reply, text)) = self.polled.reply()? else {
-            return Ok(None);
+        let (answer, text) = match self.polled.reply() {
+            Ok(None) => return Ok(None),
+            Ok(Some((reply, text))) => (Ok(reply), text),
+            Err(error) if error.is_refusal() => (Err(error), &[][..]),
+            Err(error) => return Err(error),
         };
-        match self.questions.take(reply, text)? {
-            Next::Ask(request) => {
-                self.polled.request(&request);
+        match self.questions.take(answer, text)? {
+            Next::Ask => {
+                self.polled.request(&self.questions.request());
                 Ok(None)
             }
             Next::Done(finding) => Ok(Some(finding)),
@@ -174,91 +231,4 @@ impl Attempt {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::status::Status;
-    use crate::wire::net::Target;
-    use std::io::{BufRead, BufReader, Write};
-    use std::net::TcpListener;
-
-    fn listener() -> (TcpListener, Vec<Site>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target::Tcp(listener.local_addr().unwrap());
-        (listener, vec![target.into()])
-    }
-
-    /// A server that gives one answer to each line.
-    fn answering(answers: &'static [&'static str]) -> Vec<Site> {
-        let (listener, target) = listener();
-        std::thread::spawn(move || {
-            let mut stream = BufReader::new(listener.accept().unwrap().0);
-            for answer in answers {
-                stream.read_line(&mut String::new()).unwrap();
-                stream.get_mut().write_all(answer.as_bytes()).unwrap();
-            }
-        });
-        target
-    }
-
-    #[test]
-    fn each_server_has_a_verdict_and_all_take_as_long_as_one() {
-        let (silent, silent_target) = listener();
-        let (_, closed_target) = listener();
-        let second_try = [closed_target.clone(), answering(&["VERSION 1\r\n"])].concat();
-        let servers = vec![
-            answering(&["VERSION 1.6.18\r\n"]),
-            closed_target,
-            silent_target.clone(),
-            silent_target,
-            answering(&["HTTP/1.1 400 Bad Request\r\n"]),
-            answering(&[""]),
-            vec![Target::Unix("/nowhere/at/all".into()).into()],
-            vec![],
-            second_try,
-        ];
-        let start = Moment::now();
-        let deadline = Deadline::new(start, Duration::from_millis(300));
-        let results = probe(servers, &deadline);
-        assert!(Moment::now().since(start) < Duration::from_millis(3000));
-        drop(silent);
-        let words = results.iter().map(|result| match result {
-            Ok(()) => "ok",
-            Err(error) => Status::of_error(error).word(),
-        });
-        let expected = [
-            "ok", "down", "timeout", "timeout", "garbled", "down", "down", "down", "ok",
-        ];
-        assert_eq!(words.collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_silent_address_leaves_time_for_the_next_one() {
-        let (_silent, first) = listener();
-        let servers = vec![[first, answering(&["VERSION 1\r\n"])].concat()];
-        let results = probe(
-            servers,
-            &Deadline::new(Moment::now(), Duration::from_secs(2)),
-        );
-        assert!(matches!(results[..], [Ok(())]), "{results:?}");
-    }
-
-    #[test]
-    fn servers_are_emptied_at_the_same_time() {
-        const RAN_ON: &str = "STAT uptime 100\r\nSTAT time 100\r\nEND\r\n";
-        let outage = Some(Outage::of(Duration::from_secs(60)));
-        let deadline = Deadline::new(Moment::now(), Duration::from_millis(500));
-        let servers = [
-            answering(&["VERSION 1\r\n", RAN_ON, "OK\r\n"]),
-            answering(&["VERSION 1\r\n"]),
-            answering(&["VERSION 1\r\n", RAN_ON, "ERROR\r\n"]),
-            answering(&["VERSION 1\r\n", RAN_ON, "OK\r\n"]),
-        ];
-        let mut probes = servers.map(|targets| Probe::begin(targets, deadline, outage));
-        go_on(&mut probes.iter_mut().collect::<Vec<_>>(), &deadline);
-        let [good, closed, unwilling, another] = probes.map(Probe::end);
-        assert!(matches!(good, Ok(Finding::Emptied)), "{good:?}");
-        assert!(matches!(closed, Err(Error::Down(_))), "{closed:?}");
-        assert!(matches!(unwilling, Err(Error::Garbled(_))), "{unwilling:?}");
-        assert!(matches!(another, Ok(Finding::Emptied)), "{another:?}");
-    }
-}
+mod tests;

@@ -141,7 +141,9 @@ mod tests {
         for _ in 0..rules.inactive_threshold {
             let by = Origin {
                 process: 1,
+                generation: health.generation(),
                 began: now,
+                ends: now,
             };
             health.failed(now, by, Status::Down, rules);
         }

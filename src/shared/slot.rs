@@ -4,11 +4,15 @@
 //! A server takes a slot when it comes into a pool's list, and leaves it with the list. All bits
 //! zero = a server that begins active and of which nothing is known.
 
+use std::sync::atomic::AtomicU32;
+
 use crate::clock::Moment;
 use crate::health::Health;
 use crate::health::addresses::Addresses;
+use crate::health::diverted::Diverted;
 use crate::health::latency::Latency;
 use crate::health::log_limit::SharedLogLimit;
+use crate::health::words::Words;
 
 /// One server's part of the shared memory.
 #[repr(C)]
@@ -20,6 +24,14 @@ pub(crate) struct Slot {
     pub(crate) addresses: Addresses,
     /// How quick it has been lately.
     pub(crate) latency: Latency,
+    /// Why its state changed last.
+    pub(crate) why: Words,
+    /// What the last probe of it has found.
+    pub(crate) last_probe: Words,
+    /// Writes that it has missed.
+    pub(crate) diverted: Diverted,
+    /// The number in the key that it is asked for, only to see whether it answers.
+    pub(crate) question: AtomicU32,
     /// How many log lines about changes of its state there may be.
     pub(crate) log_limit: SharedLogLimit,
 }
@@ -31,5 +43,8 @@ impl Slot {
         self.addresses.change_owner();
         self.latency.reset();
         self.log_limit.reset();
+        self.why.write("");
+        self.last_probe.write("");
+        self.diverted.take();
     }
 }

@@ -7,8 +7,11 @@
 
 use std::time::Duration;
 
+use super::dial::Dial;
 use super::net::Stream;
-use super::protocol::{Kind, Reply, Request};
+use super::polled::Polled;
+use super::protocol::{Reply, Request};
+use super::second_look::{Failure, SecondLook};
 use super::session::Session;
 use super::wait_budget::WaitBudget;
 use crate::clock::Moment;
@@ -38,10 +41,13 @@ struct Open {
     last_used: Moment,
 }
 
-/// A failed attempt. The server can have seen the whole request only if it was sent.
-enum FailedAttempt {
-    NotSent(Error),
-    Sent(Error),
+/// What has become of the first connection of an operation.
+struct Broken {
+    error: Error,
+    /// Whether it was opened for this operation.
+    is_fresh: bool,
+    /// Whether the request may be asked on another connection.
+    may_repeat: bool,
 }
 
 impl Connection {
@@ -54,46 +60,103 @@ impl Connection {
         }
     }
 
-    /// Sends `request` and receives its reply, as [`Self::send`] and [`Self::receive`] do. `open`
-    /// connects to the server, if that is needed.
-    ///
-    /// A connection that turns out to be closed is replaced once, within the budget, if the request
-    /// cannot have reached the server, or may safely be repeated.
+    /// Sends `request` and receives its reply, as [`Self::send`] and [`Self::receive`] do. If the
+    /// connection is silent for the stall limit, or fails, there is a [second look](SecondLook) on a
+    /// fresh one.
     ///
     /// # Errors
-    /// Whatever kept the reply from being read; the connection is closed unless
-    /// [`Error::in_step`].
+    /// A [`Failure`] with whatever kept the reply from being read.
     #[inline(always)]
     pub(crate) fn exchange(
         &mut self,
         request: &Request<'_>,
         value: &mut Vec<u8>,
         budget: &WaitBudget<'_>,
-        open: impl Fn() -> Result<Stream, Error>,
-    ) -> Result<Reply, Error> {
-        loop {
-            let fresh = self.get_ready(budget, &open)?;
-            let failure = match self.send(request, budget) {
-                Err(error) => FailedAttempt::NotSent(error),
-                Ok(()) => match self.receive(value, budget) {
-                    Ok(reply) => return Ok(reply),
-                    Err(error) => FailedAttempt::Sent(error),
-                },
-            };
-            if fresh || !failure.allows_another_attempt(request.kind()) {
-                return Err(failure.into());
+        dial: &impl Dial,
+    ) -> Result<Reply, Box<Failure>> {
+        let is_fresh = match self.get_ready(budget, dial) {
+            Ok(is_fresh) => is_fresh,
+            Err(error) => return Err(Box::new(Failure::of_server(error))),
+        };
+        let (error, was_sent) = match self.send(request, budget) {
+            Err(error) => (error, false),
+            Ok(()) => match self.receive(value, budget) {
+                Ok(reply) => return Ok(reply),
+                Err(error) => (error, true),
+            },
+        };
+        let broken = Broken {
+            error,
+            is_fresh,
+            may_repeat: !was_sent || request.kind().is_repeatable(),
+        };
+        self.look_again(request, value, budget, dial, broken)
+    }
+
+    /// The connection is broken or silent, or the server has refused the request.
+    #[cold]
+    fn look_again(
+        &mut self,
+        request: &Request<'_>,
+        value: &mut Vec<u8>,
+        budget: &WaitBudget<'_>,
+        dial: &impl Dial,
+        broken: Broken,
+    ) -> Result<Reply, Box<Failure>> {
+        let Broken {
+            error,
+            is_fresh,
+            may_repeat,
+        } = broken;
+        if error.is_refusal() {
+            self.close_if_broken();
+            return Err(Box::new(Failure::of_connection(error)));
+        }
+        let first = match (&error, self.open.take()) {
+            (Error::Timeout(_), Some(open)) if budget.is_stalled() => {
+                let value = std::mem::take(value);
+                Some(Polled::take_over(open.stream, open.session, value))
             }
+            // No time is left for a look.
+            (Error::Timeout(_), _) if !budget.is_stalled() => {
+                return Err(Box::new(Failure {
+                    error,
+                    is_evidence: is_fresh,
+                    is_turned_away: false,
+                }));
+            }
+            _ => None,
+        };
+        if may_repeat {
             self.stats.retries.count();
         }
+        let had_connection = !is_fresh && matches!(error, Error::Timeout(_));
+        let look = SecondLook::new(first, error, dial, budget);
+        let (reply, polled) = look.run(request, may_repeat);
+        if let Some(parts) = polled.and_then(|polled| polled.into_parts(budget).ok()) {
+            let (stream, session, received) = parts;
+            *value = received;
+            dial.prepare(&stream);
+            self.note_opened();
+            self.open = Some(Open {
+                stream,
+                session,
+                process: sys::process(),
+                last_used: budget.start(),
+            });
+            self.close_if_broken();
+        }
+        reply.map_err(|failure| {
+            Box::new(Failure {
+                is_turned_away: failure.is_turned_away && !had_connection,
+                ..failure
+            })
+        })
     }
 
     /// Opens the connection if it cannot take a request as it is. True if it was opened.
     #[inline(always)]
-    fn get_ready(
-        &mut self,
-        budget: &WaitBudget<'_>,
-        open: impl Fn() -> Result<Stream, Error>,
-    ) -> Result<bool, Error> {
+    fn get_ready(&mut self, budget: &WaitBudget<'_>, dial: &impl Dial) -> Result<bool, Error> {
         match &mut self.open {
             Some(open) if open.is_usable(budget.start()) => {
                 open.stream.begin();
@@ -101,19 +164,37 @@ impl Connection {
             }
             closed => {
                 *closed = None;
-                let process = sys::process();
-                let opened = Open {
-                    stream: open()?,
+                let stream = dial.connect(budget)?;
+                dial.prepare(&stream);
+                *closed = Some(Open {
+                    stream,
                     session: Session::new(),
-                    process,
+                    process: sys::process(),
                     last_used: budget.start(),
-                };
-                *closed = Some(opened);
-                if self.opened_by.replace(process) == Some(process) {
-                    self.stats.reconnects.count();
-                }
+                });
+                self.note_opened();
                 Ok(true)
             }
+        }
+    }
+
+    /// Closes the connection. The next request opens another one.
+    pub(crate) fn close(&mut self) {
+        self.open = None;
+    }
+
+    fn close_if_broken(&mut self) {
+        let is_broken = |open: &Open| open.session.is_broken();
+        if self.open.as_ref().is_some_and(is_broken) {
+            self.close();
+        }
+    }
+
+    #[cold]
+    fn note_opened(&mut self) {
+        let process = sys::process();
+        if self.opened_by.replace(process) == Some(process) {
+            self.stats.reconnects.count();
         }
     }
 
@@ -148,7 +229,7 @@ impl Connection {
     /// Receives the reply that is owed first; a value's bytes replace what `value` held.
     ///
     /// # Errors
-    /// Whatever kept it from being read; the connection is closed unless [`Error::in_step`].
+    /// Whatever kept it from being read. The reply then stays owed, unless [`Error::is_refusal`].
     #[inline(always)]
     pub(crate) fn receive(
         &mut self,
@@ -160,9 +241,6 @@ impl Connection {
         };
         let reply = open.receive(value, budget, self.stats);
         open.last_used = budget.start();
-        if reply.as_ref().is_err_and(|error| !error.in_step()) {
-            self.open = None;
-        }
         reply
     }
 }
@@ -185,12 +263,12 @@ impl Open {
         stats: &Stats,
     ) -> Result<Reply, Error> {
         let session = &mut self.session;
+        if session.has_input()
+            && let Some(reply) = session.reply(value)?
+        {
+            return Ok(reply);
+        }
         loop {
-            if session.has_input()
-                && let Some(reply) = session.reply(value)?
-            {
-                return Ok(reply);
-            }
             let received = self.stream.receive(session.room(value), budget);
             let count = received.as_ref().map_or(0, |&count| count);
             session.received(count, value);
@@ -200,25 +278,10 @@ impl Open {
                 Ok(_) => {}
                 Err(error) => return Err(session.lost(error)),
             }
-        }
-    }
-}
-
-impl FailedAttempt {
-    /// True when the server had closed the connection, and cannot have done the request or may do it
-    /// again.
-    fn allows_another_attempt(&self, kind: Kind) -> bool {
-        match self {
-            Self::NotSent(error) => error.is_hangup(),
-            Self::Sent(error) => error.is_hangup() && kind.is_repeatable(),
-        }
-    }
-}
-
-impl From<FailedAttempt> for Error {
-    fn from(failure: FailedAttempt) -> Self {
-        match failure {
-            FailedAttempt::NotSent(error) | FailedAttempt::Sent(error) => error,
+            if let Some(reply) = session.reply(value)? {
+                return Ok(reply);
+            }
+            budget.note_progress();
         }
     }
 }

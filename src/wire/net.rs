@@ -6,7 +6,7 @@
 //! the time that is left, so a server that sends byte by byte cannot make it longer.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -54,15 +54,35 @@ impl Stream {
         budget: &WaitBudget<'_>,
     ) -> Result<(Self, usize), Error> {
         let (socket, at) = connect(targets, budget)?;
+        Ok((Self::of(socket, budget)?, at))
+    }
+
+    /// A stream on a connected socket.
+    ///
+    /// # Errors
+    /// [`Down::Connect`]
+    pub(super) fn of(socket: OwnedFd, budget: &WaitBudget<'_>) -> Result<Self, Error> {
         let timeout = budget.first_wait();
-        let set = sys::set_receive_timeout(&socket, timeout);
-        set.map_err(|error| Error::Down(Down::Connect(error)))?;
-        let stream = Self {
+        let set =
+            sys::set_blocking(&socket).and_then(|()| sys::set_receive_timeout(&socket, timeout));
+        set.map_err(Error::of_connecting)?;
+        Ok(Self {
             socket,
             timeout,
             unhurried: false,
-        };
-        Ok((stream, at))
+        })
+    }
+
+    /// Keeps the connection alive while it is idle, in the eyes of the kernel and of firewalls. Does
+    /// nothing on a unix socket.
+    pub(crate) fn keep_alive(&self, idle: Duration) {
+        // Fails where there is no such option: the connection is as good without.
+        let _ = sys::keep_alive(&self.socket, idle);
+    }
+
+    /// The socket.
+    pub(super) fn into_socket(self) -> OwnedFd {
+        self.socket
     }
 
     /// An operation begins. Its whole time is left.
@@ -78,7 +98,10 @@ impl Stream {
         loop {
             match sys::send_now(&self.socket, bytes) {
                 Ok(sent) if sent == bytes.len() => return Ok(()),
-                Ok(sent) => bytes = &bytes[sent..],
+                Ok(sent) => {
+                    bytes = &bytes[sent..];
+                    budget.note_progress();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.unhurried = false;
                     let time = budget.left(Waiting::Send)?;
@@ -107,9 +130,12 @@ impl Stream {
                 }
                 sys::receive(&self.socket, into)
             } else {
-                let time = budget.left(Waiting::Receive)?;
-                sys::wait_readable(&self.socket, time)
-                    .and_then(|()| sys::receive_now(&self.socket, into))
+                match budget.left(Waiting::Receive) {
+                    Ok(time) => sys::wait_readable(&self.socket, time)
+                        .and_then(|()| sys::receive_now(&self.socket, into)),
+                    // The process may have been stopped, and the reply is there.
+                    Err(late) => return sys::receive_now(&self.socket, into).or(Err(late)),
+                }
             };
             match received {
                 Err(error) if is_passing(&error) => {}
@@ -137,18 +163,12 @@ fn connect(
             let share = (left / (targets.len() - at) as u32).max(MIN_SHARE);
             let connected = match target.as_ref() {
                 Target::Unix(path) => sys::connect_unix(path.as_ref(), share),
-                Target::Tcp(address) => {
-                    TcpStream::connect_timeout(address, share).map(|stream| {
-                        // Fails on no TCP socket; without it small requests would be sent late.
-                        let _ = stream.set_nodelay(true);
-                        stream.into()
-                    })
-                }
+                Target::Tcp(address) => sys::connect_tcp(address, share),
             };
             match connected {
                 Ok(socket) => return Ok((socket, at)),
                 Err(error) if is_late(&error) => late = true,
-                Err(error) => failure = Err(Error::Down(Down::Connect(error))),
+                Err(error) => failure = Err(Error::of_connecting(error)),
             }
         }
         if !late {

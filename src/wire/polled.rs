@@ -2,13 +2,13 @@
 //! same time: it [waits](wait_any) for all its connections at once, and lets those that are ready go
 //! on.
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::net::{Target, is_passing};
+use super::net::{Stream, Target, is_passing};
 use super::protocol::{Reply, Request};
 use super::session::Session;
+use super::wait_budget::WaitBudget;
 use crate::error::{Down, Error};
 use crate::sys;
 
@@ -21,6 +21,28 @@ pub(crate) struct Polled {
 }
 
 impl Polled {
+    /// Goes on with a connection that is open, whose session may be in the middle of receiving a value
+    /// into `value`.
+    pub(super) fn take_over(stream: Stream, session: Session, value: Vec<u8>) -> Self {
+        Self {
+            socket: stream.into_socket(),
+            session,
+            connected: true,
+            value,
+        }
+    }
+
+    /// The connection, and the value or text of the last reply.
+    ///
+    /// # Errors
+    /// [`Down::Connect`]
+    pub(super) fn into_parts(
+        self,
+        budget: &WaitBudget<'_>,
+    ) -> Result<(Stream, Session, Vec<u8>), Error> {
+        Ok((Stream::of(self.socket, budget)?, self.session, self.value))
+    }
+
     /// Begins to connect.
     ///
     /// # Errors
@@ -31,7 +53,7 @@ impl Polled {
             Target::Unix(path) => sys::begin_connect_unix(path.as_ref()),
         };
         Ok(Self {
-            socket: socket.map_err(connect_failed)?,
+            socket: socket.map_err(Error::of_connecting)?,
             session: Session::new(),
             connected: false,
             value: Vec::new(),
@@ -48,13 +70,18 @@ impl Polled {
         self.connected
     }
 
+    /// True in the middle of a reply.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.session.has_input()
+    }
+
     /// Sends or receives what it can, once [`wait_any`] has told that it can go on.
     ///
     /// # Errors
     /// What has happened to the connection, which is of no use then.
     pub(crate) fn go_on(&mut self) -> Result<(), Error> {
         if !self.connected {
-            sys::connected(&self.socket).map_err(connect_failed)?;
+            sys::connected(&self.socket).map_err(Error::of_connecting)?;
             self.connected = true;
         }
         if self.has_to_send() {
@@ -84,6 +111,11 @@ impl Polled {
         Ok(reply.map(|reply| (reply, &self.value[..])))
     }
 
+    /// True when no reply is owed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.session.is_idle()
+    }
+
     fn has_to_send(&self) -> bool {
         !self.session.unsent().is_empty()
     }
@@ -106,10 +138,6 @@ pub(crate) fn wait_any(connections: &[&Polled], time: Duration) -> Vec<bool> {
         .collect();
     // If the kernel does not tell, all of them look for themselves.
     sys::wait_any(&sockets, time).unwrap_or_else(|_| vec![true; sockets.len()])
-}
-
-fn connect_failed(error: io::Error) -> Error {
-    Error::Down(Down::Connect(error))
 }
 
 #[cfg(test)]

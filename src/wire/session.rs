@@ -31,6 +31,8 @@ pub struct Session {
     owed: OwedReplies,
     input: Input,
     part: Part,
+    /// Whether a reply could not be read to its end.
+    is_broken: bool,
 }
 
 /// The replies that the server owes, in their order. Most often that is one, which needs no queue.
@@ -75,7 +77,13 @@ impl Session {
             owed: OwedReplies::default(),
             input: Input::new(),
             part: Part::default(),
+            is_broken: false,
         }
+    }
+
+    /// True when a reply could not be read to its end: the connection is fit for nothing more.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// True when no reply is owed.
@@ -132,7 +140,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Garbled`] when the bytes are no reply to the request, or more bytes follow than are
-    /// owed; the server's own refusals. The reply stays owed unless [`Error::in_step`].
+    /// owed; the server's own refusals. The reply stays owed unless [`Error::is_refusal`].
     #[inline(always)]
     pub fn reply(&mut self, value: &mut Vec<u8>) -> Result<Option<Reply>, Error> {
         let Some(Owed { kind, key }) = &self.owed.first else {
@@ -142,10 +150,22 @@ impl Session {
         let reply = text::decode(*kind, key, &mut self.part, &mut self.input, value);
         match &reply {
             Ok(None) => return Ok(None),
-            Err(error) if !error.in_step() => return reply,
+            // The server may take the value of a refused store for commands, and it hangs up after an
+            // `ERROR` that has a reason.
+            Err(Error::Rejected(words))
+                if matches!(kind, Kind::Store(_)) || words.starts_with("ERROR ") =>
+            {
+                self.is_broken = true;
+                return reply;
+            }
+            Err(error) if !error.is_refusal() => {
+                self.is_broken = true;
+                return reply;
+            }
             _ => {}
         }
         if self.input.end_reply() && self.owed.others.is_empty() {
+            self.is_broken = true;
             return Err(SURPLUS);
         }
         self.owed.end_first();
@@ -177,6 +197,8 @@ const SURPLUS: Error = Error::Garbled("there are bytes after the end of the repl
 
 #[cfg(test)]
 mod many;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod split;
 #[cfg(test)]

@@ -1,12 +1,17 @@
 use super::*;
 use crate::config::{Given, Parameters};
-use crate::health::{Health, Origin, Overdue, Rules};
+use crate::health::{Health, Judgement, Origin, Overdue, Rules};
 use crate::item::value::Numbers;
 use crate::server::parse_list;
 use crate::shared::Shared;
 
-fn origin(began: Moment) -> Origin {
-    Origin { process: 7, began }
+fn origin(health: &Health, began: Moment) -> Origin {
+    Origin {
+        process: 7,
+        generation: health.generation(),
+        began,
+        ends: began + Duration::from_secs(5),
+    }
 }
 
 const RULES: Rules = Rules {
@@ -52,10 +57,9 @@ impl Node {
     }
 
     fn fail(&self, pool: usize, member: usize, why: Status) {
-        let failed = self
-            .health(pool, member)
-            .failed(self.now, origin(self.now), why, RULES);
-        assert!(failed.is_some());
+        let health = self.health(pool, member);
+        let failed = health.failed(self.now, origin(health, self.now), why, RULES);
+        assert!(matches!(failed, Judgement::Changed(_)));
     }
 
     fn wait(&mut self, millis: u64) {
@@ -132,15 +136,16 @@ fn a_stall_that_is_answered_is_no_event() {
     let mut node = Node::new();
     let health = node.health(0, 0);
     assert!(matches!(
-        health.overdue(node.now, origin(node.now)),
+        health.overdue(node.now, origin(health, node.now)),
         Overdue::WaitOn(_)
     ));
     assert!(node.look().is_empty());
     node.wait(300);
-    assert!(health.answered(|| node.now, || 7).is_some());
+    let by = origin(health, node.now);
+    assert!(health.clear(node.now, by).is_some());
     assert!(node.look().is_empty());
     assert!(matches!(
-        health.overdue(node.now, origin(node.now)),
+        health.overdue(node.now, origin(health, node.now)),
         Overdue::WaitOn(_)
     ));
     assert!(node.look().is_empty());
@@ -156,11 +161,15 @@ fn a_server_that_is_returning_is_not_up_yet() {
     let health = node.health(0, 0);
     for bad in [None, Some(Status::Timeout), None] {
         node.wait(1_000);
-        assert!(health.probed(node.now, bad, RULES).is_some());
+        assert!(
+            health
+                .probed(node.now, origin(health, node.now), bad, RULES)
+                .is_some()
+        );
         assert!(node.look().is_empty(), "after a probe that was {bad:?}");
     }
     node.wait(1_000);
-    health.probed(node.now, None, RULES);
+    health.probed(node.now, origin(health, node.now), None, RULES);
     assert_eq!(node.look(), ["server-up a:1  default active down 4"]);
 }
 
@@ -211,10 +220,10 @@ fn a_moment_that_lags_behind_the_state_does_not_make_an_outage_longer() {
     let mut node = Node::new();
     node.look();
     let long_ago = Moment::from_nanos(1);
-    let failed = node
-        .health(0, 0)
-        .failed(long_ago, origin(Moment::now()), Status::Down, RULES);
-    assert!(failed.is_some());
+    let health = node.health(0, 0);
+    let by = origin(health, Moment::now());
+    let failed = health.failed(long_ago, by, Status::Down, RULES);
+    assert!(matches!(failed, Judgement::Changed(_)));
     node.wait(1_000);
     assert_eq!(node.look().len(), 1);
     node.wait(1_000);

@@ -3,10 +3,14 @@ use crate::clock::Deadline;
 use crate::item::key::WireKey;
 use crate::wire::net::Target;
 use crate::wire::protocol::{Store, Way};
-use std::io::{BufRead, BufReader, Write};
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+
+mod looks;
+mod stage;
 
 /// What a server does on one of its connections: answers a line with each text, then closes.
 type Script = &'static [&'static str];
@@ -43,23 +47,77 @@ impl Server {
     }
 }
 
-/// A connection with the server it goes to.
+/// A connection with the road to its server.
 struct Client {
     connection: Connection,
+    road: Road,
+}
+
+/// The way to a server, and what was done on it.
+struct Road {
     target: Target,
+    /// Where the second look goes; `None` = this process has no descriptor left.
+    fresh: Option<Target>,
+    questions: Cell<u32>,
+    /// How many questions had no answer.
+    silences: Cell<u32>,
+    answers: Cell<u32>,
+    prepared: Cell<u32>,
+    /// Told of each answer to a question.
+    tell: Option<Sender<()>>,
 }
 
 impl Client {
     fn of(server: &Server) -> Self {
+        Self::to(&server.target)
+    }
+
+    fn to(target: &Target) -> Self {
+        let road = Road {
+            target: target.clone(),
+            fresh: Some(target.clone()),
+            questions: Cell::new(0),
+            silences: Cell::new(0),
+            answers: Cell::new(0),
+            prepared: Cell::new(0),
+            tell: None,
+        };
         Self {
             connection: Connection::new(Box::leak(Box::default())),
-            target: server.target.clone(),
+            road,
         }
     }
 }
 
-fn open(target: &Target, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
-    Ok(Stream::connect(&[target], budget)?.0)
+impl Dial for Road {
+    fn connect(&self, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
+        Ok(Stream::connect(&[&self.target], budget)?.0)
+    }
+
+    fn begin(&self) -> Result<Polled, Error> {
+        let shortage = || Error::of_connecting(io::Error::from_raw_os_error(libc::EMFILE));
+        Polled::connect(self.fresh.as_ref().ok_or_else(shortage)?)
+    }
+
+    /// `q1`; after a silence `q2`, and so on.
+    fn question(&self) -> WireKey {
+        self.questions.set(self.questions.get() + 1);
+        let text = format!("q{}", self.silences.get() + 1);
+        WireKey::new(b"", text.as_bytes()).unwrap()
+    }
+
+    fn prepare(&self, _: &Stream) {
+        self.prepared.set(self.prepared.get() + 1);
+    }
+
+    fn note_answer(&self) {
+        self.answers.set(self.answers.get() + 1);
+        self.tell.iter().for_each(|tell| tell.send(()).unwrap());
+    }
+
+    fn note_silence(&self) {
+        self.silences.set(self.silences.get() + 1);
+    }
 }
 
 fn key() -> WireKey {
@@ -81,10 +139,10 @@ fn ask_within(
     deadline: Deadline,
 ) -> Result<Reply, Error> {
     let budget = WaitBudget::until(&deadline);
-    let open = || open(&client.target, &budget);
-    client
+    let reply = client
         .connection
-        .exchange(&request, &mut Vec::new(), &budget, open)
+        .exchange(&request, &mut Vec::new(), &budget, &client.road);
+    reply.map_err(|failure| failure.error)
 }
 
 fn count(client: &mut Client) -> Result<Reply, Error> {
@@ -166,26 +224,34 @@ fn only_what_may_be_repeated_is_asked_again() {
         ),
         (store(Store::Add), "STORED\r\n", false),
     ] {
-        let scripts: &'static [Script] = vec![first, &*vec![answer].leak()].leak();
+        // The question of the second look comes first.
+        let second = match repeated {
+            true => vec!["END\r\n", answer],
+            false => vec!["END\r\n"],
+        };
+        let scripts: &'static [Script] = vec![first, second.leak()].leak();
         let server = Server::with(scripts);
         let mut client = Client::of(&server);
         count(&mut client).unwrap();
         let reply = ask(&mut client, request);
         if repeated {
             assert!(reply.is_ok(), "{request:?}: {reply:?}");
+            let lines = server.lines();
+            assert_eq!((&*lines[2], &lines[3]), ("get q1\r\n", &lines[1]));
         } else {
             assert!(reply.is_err_and(|error| error.is_hangup()), "{request:?}");
-            assert!(client.connection.open.is_none());
+            assert!(client.connection.open.is_some(), "the fresh one is kept");
+            assert_eq!(server.lines().len(), 3, "{request:?}");
         }
+        assert_eq!(client.road.answers.get(), 1);
     }
 }
 
 #[test]
 fn an_unexpected_reply_closes_the_connection() {
-    let server = Server::with(&[&["what?\r\n"], &["7\r\n"]]);
+    let server = Server::with(&[&["what?\r\n"], &["END\r\n", "7\r\n"]]);
     let mut client = Client::of(&server);
     assert!(matches!(count(&mut client), Err(Error::Garbled(_))));
-    assert!(client.connection.open.is_none());
     assert_eq!(count(&mut client).unwrap(), Reply::Counted(7));
 }
 

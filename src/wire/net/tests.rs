@@ -110,6 +110,25 @@ fn unix_sockets_connect_or_say_why_not() {
 }
 
 #[test]
+fn a_connection_is_kept_alive_as_the_operator_says() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let number =
+        |stream: &Stream, level, option| sys::number(&stream.socket, level, option).unwrap();
+    let tcp = libc::IPPROTO_TCP;
+    for (idle, apart) in [(60, 6), (5, 1), (1, 1), (32_767, 3276)] {
+        let stream = connect(target(&listener), &in_time(5000)).unwrap();
+        let is_kept = |stream| number(stream, libc::SOL_SOCKET, libc::SO_KEEPALIVE);
+        assert_eq!(is_kept(&stream), 0, "not unless it is wanted");
+        stream.keep_alive(Duration::from_secs(idle));
+        assert_eq!(is_kept(&stream), 1);
+        assert_eq!(number(&stream, tcp, libc::TCP_KEEPIDLE), idle as i32);
+        assert_eq!(number(&stream, tcp, libc::TCP_KEEPINTVL), apart);
+        assert_eq!(number(&stream, tcp, libc::TCP_KEEPCNT), 3);
+        assert_eq!(number(&stream, tcp, libc::TCP_NODELAY), 1, "sent at once");
+    }
+}
+
+#[test]
 fn a_passed_deadline_connects_nowhere() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let error = connect(target(&listener), &in_time(0)).unwrap_err();

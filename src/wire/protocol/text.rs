@@ -2,7 +2,7 @@
 //!
 //! [`decode`] accepts the replies that a memcached may give to a request and nothing else: the key
 //! must be the one asked for, and lengths are checked before memory is touched. Whatever fails here
-//! leaves the connection out of step unless [`Error::in_step`] says otherwise.
+//! leaves the connection out of step unless [`Error::is_refusal`] says otherwise.
 //! Source: memcached's `doc/protocol.txt`.
 
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::framing::Input;
 use super::{Item, Kind, MAX_VALUE, Reply, Request, Store, Way};
 use crate::error::Error;
-use crate::item::value::{MAX_DECIMAL, decimal};
+use crate::item::value::{MAX_DECIMAL, put_digits};
 
 /// How much of a server's error text is kept.
 const MAX_TEXT: usize = 120;
@@ -57,6 +57,7 @@ pub fn encode(request: &Request<'_>, out: &mut Vec<u8>) -> Range<usize> {
     }
 }
 
+/// A line of a verb, a key and numbers.
 #[inline(always)]
 fn line<const N: usize>(
     out: &mut Vec<u8>,
@@ -64,17 +65,24 @@ fn line<const N: usize>(
     key: &[u8],
     numbers: &[u64],
 ) -> Range<usize> {
+    // From its end on, as digits are found: ` 1 60 5\r\n`.
+    let mut tail = [0; MAX_NUMBERS * (1 + MAX_DECIMAL) + 2];
+    let mut at = tail.len() - 2;
+    tail[at..].copy_from_slice(b"\r\n");
+    for &number in numbers.iter().rev() {
+        at = put_digits(number, &mut tail, at) - 1;
+        tail[at] = b' ';
+    }
     out.extend_from_slice(verb);
     let from = out.len();
     out.extend_from_slice(key);
     let key = from..out.len();
-    for &number in numbers {
-        out.push(b' ');
-        out.extend_from_slice(decimal(number, &mut [0; MAX_DECIMAL]));
-    }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&tail[at..]);
     key
 }
+
+/// The most numbers in a line.
+const MAX_NUMBERS: usize = 3;
 
 /// How far the present reply has been read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -204,7 +212,7 @@ fn value_end(input: &mut Input) -> Result<bool, Error> {
     }))
 }
 
-/// `<key> <flags> <length>`, as they follow `VALUE `: what is told of the item and its length, or
+/// `<key> <flags> <length> [<version>]`, as they follow `VALUE `: what is told of the item and its length, or
 /// what is wrong.
 #[inline(always)]
 fn value_header(header: &[u8], key: &[u8]) -> Result<(Item, usize), &'static str> {
@@ -217,11 +225,19 @@ fn value_header(header: &[u8], key: &[u8]) -> Result<(Item, usize), &'static str
     let flags = u32::try_from(flags).map_err(|_| MALFORMED)?;
     let rest = rest.strip_prefix(b" ").ok_or(MALFORMED)?;
     let (len, rest) = leading_number(rest).ok_or(MALFORMED)?;
+    let is_whole = rest.is_empty() || is_version(rest);
     match usize::try_from(len) {
-        _ if !rest.is_empty() => Err(MALFORMED),
+        _ if !is_whole => Err(MALFORMED),
         Ok(len) if len <= MAX_VALUE => Ok((Item { flags }, len)),
         _ => Err("the value is longer than 1 GiB"),
     }
+}
+
+/// ` <version number>`: some servers tell it unasked.
+#[cold]
+fn is_version(rest: &[u8]) -> bool {
+    let number = rest.strip_prefix(b" ").and_then(leading_number);
+    matches!(number, Some((_, [])))
 }
 
 /// The decimal number, within 64 bits, that `text` begins with, and what follows it.
@@ -256,15 +272,16 @@ fn refusal(kind: Kind, line: &[u8]) -> Error {
             Error::ServerError(printable(text))
         };
     }
-    let counting = matches!(kind, Kind::Count(_));
-    if counting && line == b"CLIENT_ERROR cannot increment or decrement non-numeric value" {
+    // What cannot be counted is told in many ways by many servers.
+    if matches!(kind, Kind::Count(_)) && line.starts_with(b"CLIENT_ERROR") {
         return Error::NotANumber;
     }
-    Error::Garbled(match line {
-        b"ERROR" => "the server does not know the command",
-        _ if line.starts_with(b"CLIENT_ERROR ") => "the server did not understand the request",
-        _ => "not a reply of memcached to this request",
-    })
+    let words = [&b"ERROR"[..], b"CLIENT_ERROR"];
+    let is_word = |word: &&[u8]| matches!(line.strip_prefix(*word), Some([] | [b' ', ..]));
+    match words.iter().any(is_word) {
+        true => Error::Rejected(printable(line)),
+        false => Error::Garbled("not a reply of memcached to this request"),
+    }
 }
 
 fn printable(text: &[u8]) -> Box<str> {

@@ -5,7 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use support::{
-    Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, wait,
+    Answer, Builder, Connection, FaultyServer, Kamailio, Memcached, Port, Request, is_second_look,
+    wait,
 };
 
 use super::watch::{Bystanders, SLACK, micros_per_read, row, timed, wait_for_state};
@@ -13,20 +14,22 @@ use super::watch::{Bystanders, SLACK, micros_per_read, row, timed, wait_for_stat
 /// What the server does about one request.
 type Fault = fn(&mut Connection) -> io::Result<()>;
 
-/// How a server can fail, with the word for it and the number of connections that an operation
-/// makes until it believes that.
-const FAULTS: [(&str, usize, Fault); 5] = [
-    ("down", 2, Connection::hang_up),
-    ("down", 2, Connection::reset),
-    ("garbled", 1, |connection| {
+/// How a server can fail, with the word for it.
+const FAULTS: [(&str, Fault); 5] = [
+    ("down", Connection::hang_up),
+    ("down", Connection::reset),
+    ("garbled", |connection| {
         connection.send("HTTP/1.1 400 Bad Request\r\n")
     }),
-    ("garbled", 1, |connection| {
+    ("garbled", |connection| {
         connection.send("VALUE bad 1 100\r\nhalf")?;
         connection.hang_up()
     }),
-    ("timeout", 1, Connection::silence),
+    ("timeout", Connection::silence),
 ];
+
+/// How many connections an operation makes until it believes that.
+const TRIES: usize = 2;
 
 fn builder(servers: &str) -> Builder {
     let builder = Kamailio::builder()
@@ -41,13 +44,15 @@ fn get(kamailio: &Kamailio, key: &str) -> Answer {
     kamailio.run_with("get", Request::about(key))
 }
 
-/// A server that has `fault` happen to reads of `bad` and answers all else.
+/// A server that has `fault` happen to reads of `bad`, and to the second look that follows, and
+/// answers all else.
 fn serve(fault: Fault) -> FaultyServer {
     FaultyServer::start(move |connection| {
         loop {
             let request = connection.request()?;
             match &request[..] {
                 b"get bad\r\n" => fault(connection)?,
+                question if is_second_look(question) => fault(connection)?,
                 b"version\r\n" => connection.send("VERSION 1.6\r\n")?,
                 _ => connection.send("END\r\n")?,
             }
@@ -58,7 +63,7 @@ fn serve(fault: Fault) -> FaultyServer {
 #[test]
 fn failures_in_a_row_take_a_server_out_for_everybody() {
     for (workers, threshold) in [(1, 1), (4, 1), (4, 3)] {
-        for (number, (word, tries, fault)) in FAULTS.into_iter().enumerate() {
+        for (number, (word, fault)) in FAULTS.into_iter().enumerate() {
             let what = format!("fault {number}, {workers} workers, threshold {threshold}");
             let server = serve(fault);
             let kamailio = builder(&server.address())
@@ -89,7 +94,7 @@ fn failures_in_a_row_take_a_server_out_for_everybody() {
             let failures = u64::try_from(2 * threshold - 1).expect("positive");
             assert_eq!(out.failures, failures, "{what}");
             let connections = server.connections();
-            let most = usize::try_from(failures).expect("small") * tries + 1;
+            let most = usize::try_from(failures).expect("small") * TRIES + 1;
             assert!(connections <= most, "{what}: {connections} connections");
             assert_left_alone(&kamailio, workers);
             assert_eq!(server.connections(), connections, "{what}: nobody connects");
@@ -251,6 +256,7 @@ fn what_began_before_an_outage_does_not_bring_another() {
             match &connection.request()?[..] {
                 b"get slow\r\n" => connection.silence()?,
                 b"get bad\r\n" => connection.send("NONSENSE\r\n")?,
+                question if is_second_look(question) => connection.send("NONSENSE\r\n")?,
                 b"version\r\n" => connection.send("VERSION 1.6\r\n")?,
                 _ => connection.send("END\r\n")?,
             }
@@ -278,6 +284,32 @@ fn what_began_before_an_outage_does_not_bring_another() {
         3,
         "out, back, and what failed late"
     );
+}
+
+/// Behind a proxy the question of the second look may meet the same stuck server as the key.
+#[test]
+fn a_stuck_key_takes_no_other_key_from_the_worker_that_asks_for_it() {
+    let server = serve(Connection::silence);
+    let kamailio = builder(&server.address())
+        .param("timeout", 1000)
+        .script("good", "$var(x) = $mct(good);", &["$mcst", "$pp"])
+        .children(2)
+        .start();
+    let assert_all_are_served = || {
+        for answer in kamailio.run_on_every_worker("good", &Request::options()) {
+            assert_eq!(answer["$mcst"], "miss");
+        }
+    };
+    assert_all_are_served();
+    for _ in 0..3 {
+        let stuck = kamailio.launch("get", Request::about("bad"));
+        while !stuck.is_done() {
+            assert_eq!(get(&kamailio, "good")["$mcst"], "miss");
+        }
+        assert_eq!(stuck.wait()["$mcst"], "timeout");
+        assert_all_are_served();
+    }
+    assert_eq!(row(&kamailio, &server.address()).state, "active");
 }
 
 #[test]

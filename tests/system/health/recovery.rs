@@ -125,8 +125,9 @@ fn it_comes_back_empty_and_the_first_operation_succeeds() {
     }
 }
 
-/// A probe of the silent server takes half a second; a prober that waits for its end never finds the
-/// other one before that. On a busy machine it may take more rounds to see that ours does.
+/// Each connection of a probe to the silent server lasts half a second; a prober that waits for its
+/// end never finds the other one before that. On a busy machine it may take more rounds to see that
+/// ours does.
 #[test]
 fn a_dead_server_does_not_delay_the_return_of_another() {
     let (memcached, silent) = (Memcached::start(), FaultyServer::silent());
@@ -149,7 +150,7 @@ fn a_dead_server_does_not_delay_the_return_of_another() {
         let probe = silent.connections();
         memcached.restart();
         wait_for_state(&kamailio, memcached.address(), "active");
-        let goes_on = silent.open() == 1 && silent.connections() == probe;
+        let goes_on = silent.open() > 0 && silent.connections() == probe;
         in_time += usize::from(goes_on);
     }
 }
@@ -216,7 +217,11 @@ fn a_server_that_fails_its_probes_stays_out() {
         loop {
             let request = connection.request()?;
             let good = request == b"version\r\n" && !told.load(Ordering::Relaxed);
-            connection.send(if good { "VERSION 1.6\r\n" } else { "ERROR\r\n" })?;
+            connection.send(if good {
+                "VERSION 1.6\r\n"
+            } else {
+                "NONSENSE\r\n"
+            })?;
         }
     });
     let kamailio = builder(&server.address())

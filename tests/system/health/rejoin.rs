@@ -6,10 +6,12 @@ use support::{Builder, FaultyServer, Kamailio, Memcached, Request, wait};
 
 use super::watch::{SLACK, row, wait_for_state};
 
-/// A Kamailio that notices and forgives within some ten milliseconds.
+/// A Kamailio that notices and forgives within some ten milliseconds. After the stall limit there is
+/// time for a look on a fresh connection: without one, silence proves nothing against a server.
 fn builder(memcached: &Memcached, rejoin: &str) -> Builder {
     Kamailio::on(memcached)
         .param("timeout", 100)
+        .param("stall_limit", 40)
         .param("retry_interval", 20)
         .param("rejoin", rejoin)
         .rpc()

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use support::{Answer, FaultyServer, Kamailio, Memcached, Request, wait};
+use support::{Answer, FaultyServer, Kamailio, Memcached, Request, is_second_look, wait};
 
 use crate::hostile::operation::{Operation, assert_next_is_answered, scripts, value};
 
@@ -196,13 +196,14 @@ fn stopped_it_costs_the_timeout_and_its_late_answers_reach_nobody() {
 }
 
 /// A server that hangs up over the first request for every key but `warm` and `next`, after it
-/// has read it, and answers the second.
+/// has read it, and answers the second, and the question whether it lives.
 fn forgetful(pause: Duration) -> FaultyServer {
     let known = Mutex::new(HashSet::from(["warm".to_owned(), "next".to_owned()]));
     FaultyServer::start(move |connection| {
         loop {
-            let (operation, key) = Operation::read(&connection.request()?);
-            let is_new = known.lock().unwrap().insert(key.clone());
+            let request = connection.request()?;
+            let (operation, key) = Operation::read(&request);
+            let is_new = !is_second_look(&request) && known.lock().unwrap().insert(key.clone());
             if is_new {
                 connection.wait(pause)?;
                 return connection.hang_up();

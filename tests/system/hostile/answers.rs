@@ -40,9 +40,21 @@ impl Row {
         text.replace("KEY", key).replace("TWIN", &twin).into_bytes()
     }
 
-    /// Words after which the connection may serve on: the answer was read to its end.
-    fn keeps(word: &str) -> bool {
-        word != "garbled"
+    /// Whether the connection may serve on: the answer was read to its end, and the server reads
+    /// on. After a refused set it may take the value for requests, and after an `ERROR` that has a
+    /// reason it hangs up.
+    fn keeps(&self, operation: Operation, word: &str) -> bool {
+        match word {
+            "garbled" => false,
+            "rejected" => operation != Operation::Set && !self.answer.starts_with(b"ERROR "),
+            _ => true,
+        }
+    }
+
+    /// How often the operation is asked for. After nonsense, what may be repeated is asked on a
+    /// fresh connection once more.
+    fn times(operation: Operation, word: &str) -> usize {
+        1 + usize::from(word == "garbled" && operation.is_repeatable())
     }
 }
 
@@ -85,7 +97,8 @@ fn assert_table(table: Vec<Row>) {
             assert!(answer["$avp(got)"].is_null() || word == "hit", "{what}");
             assert_next_is_answered(&answer, &what);
             let (asked, kept) = operation.requests(&server, &key);
-            assert_eq!((asked, kept), (1, Row::keeps(word)), "{what}");
+            let expected = (Row::times(operation, word), row.keeps(operation, word));
+            assert_eq!((asked, kept), expected, "{what}");
         }
     }
     assert_eq!(kamailio.workers(), workers);
@@ -133,8 +146,12 @@ fn refusals_are_told_from_nonsense() {
     let error = ["server_error"; 5];
     let mut too_large = error;
     too_large[1] = "too_large";
-    let mut no_number = ["garbled"; 5];
+    let rejected = ["rejected"; 5];
+    let mut no_number = rejected;
     no_number[3] = "not_a_number";
+    // The rest may be what the server says to the value, which it takes for a request.
+    let mut with_rest = ["garbled"; 5];
+    with_rest[1] = "rejected";
     assert_table(vec![
         row("SERVER_ERROR out of memory storing object\r\n", error),
         row("SERVER_ERROR \x07\x1b[31m\r\n", error),
@@ -144,11 +161,11 @@ fn refusals_are_told_from_nonsense() {
             "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n",
             no_number,
         ),
-        garbled("CLIENT_ERROR bad command line format\r\n"),
-        garbled("CLIENT_ERROR bad data chunk\r\nERROR\r\n"),
-        garbled("CLIENT_ERROR unauthenticated\r\n"),
-        garbled("ERROR\r\n"),
-        garbled("ERROR Too many open connections\r\n"),
+        row("CLIENT_ERROR bad command line format\r\n", no_number),
+        row("CLIENT_ERROR bad data chunk\r\nERROR\r\n", with_rest),
+        row("CLIENT_ERROR unauthenticated\r\n", no_number),
+        row("ERROR\r\n", rejected),
+        row("ERROR Too many open connections\r\n", rejected),
         garbled("SERVER_ERROR out of memory\r\nGOOD"),
     ]);
 }
@@ -278,8 +295,8 @@ fn assert_cut(end: End) {
             };
             assert_eq!(answer["$var(word)"], word, "{what}");
             assert_next_is_answered(&answer, &what);
-            // A connection that was in use has ended without a word: that may be a restart.
-            let again = at == 0 && operation != Operation::Incr;
+            // A connection that has failed is not the server: it is asked on another one.
+            let again = at < whole && operation.is_repeatable();
             let (asked, used_again) = operation.requests(&server, &key);
             assert_eq!(asked, if again { 2 } else { 1 }, "{what}");
             assert!(!used_again, "{what}");

@@ -70,6 +70,11 @@ impl Operation {
         }
     }
 
+    /// Whether a server may do it twice.
+    pub fn is_repeatable(self) -> bool {
+        self != Incr
+    }
+
     /// Reads a request: operation and key.
     pub fn read(request: &[u8]) -> (Operation, String) {
         let text = String::from_utf8_lossy(request);

@@ -1,0 +1,180 @@
+use super::*;
+use crate::config::{Given, Parameters};
+use crate::error::{Down, Error};
+use crate::health::Judgement;
+use crate::health::diverted::Missed;
+use crate::item::key::WireKey;
+use crate::item::value::Numbers;
+use crate::shared::Shared;
+use std::net::TcpListener;
+
+/// A pool of the server `a:1`, whose name has no address, with `rejoin=flush`.
+fn pool() -> Pool {
+    Pool::new(declared("a:1").settle().remove(0), &Shared::private(1)[0])
+}
+
+fn declared(servers: &str) -> Parameters {
+    let mut parameters = Parameters::default();
+    for (name, text) in [("servers", servers), ("rejoin", "flush")] {
+        parameters.set(name, Given::Text(text)).unwrap();
+    }
+    parameters
+}
+
+fn fail(server: &SharedServer, settings: &Settings) -> Judgement {
+    let (now, health) = (Moment::now(), server.health());
+    let by = Origin {
+        process: 99,
+        generation: health.generation(),
+        began: now,
+        ends: now,
+    };
+    health.failed(now, by, Status::Down, settings.rules)
+}
+
+fn key(text: &str) -> WireKey {
+    WireKey::new(b"", text.as_bytes()).unwrap()
+}
+
+fn missed(keys: &[&str]) -> Missed {
+    Missed::Keys(keys.iter().map(|key| key.as_bytes().to_vec()).collect())
+}
+
+/// A probe that begins now.
+fn begin(pool: &Pool) -> ProbeUnderWay {
+    ProbeUnderWay::begin(0, pool, pool.members()[0].server(), Moment::now())
+}
+
+/// The probe is over, with this result.
+fn end(pool: &Pool, asked: ProbeUnderWay, result: Result<Finding, Error>) {
+    let ProbeUnderWay { probe, .. } = asked;
+    let probe = probe.with_result(result);
+    let server = pool.members()[0].server();
+    conclude(server, ProbeUnderWay { probe, ..asked }, pool.settings());
+}
+
+fn refused() -> Result<Finding, Error> {
+    Err(Error::Rejected("ERROR".into()))
+}
+
+#[test]
+fn only_what_was_emptied_in_this_outage_returns() {
+    let pool = pool();
+    let (server, settings) = (pool.members()[0].server(), pool.settings());
+    let state = |finding, asked| {
+        end(&pool, asked, Ok(finding));
+        server.health().state()
+    };
+    let early = begin(&pool);
+    assert!(matches!(fail(server, settings), Judgement::Changed(_)));
+    let [first, late] = [begin(&pool), begin(&pool)];
+    assert!(matches!(
+        errand(server, settings, Moment::now()),
+        Errand::Empty(_)
+    ));
+    // Begun when it was still in service.
+    assert_eq!(state(Finding::Present, early), State::Inactive);
+    assert_eq!(state(Finding::Emptied, first), State::Active);
+    assert!(matches!(fail(server, settings), Judgement::Changed(_)));
+    assert_eq!(state(Finding::Emptied, late), State::Inactive);
+    let second = begin(&pool);
+    assert_eq!(state(Finding::Restarted, second), State::Active);
+    assert!(matches!(
+        errand(server, settings, Moment::now()),
+        Errand::Ping
+    ));
+}
+
+#[test]
+fn a_server_makes_up_for_the_writes_that_it_has_missed() {
+    let pool = pool();
+    let (server, health) = (pool.members()[0].server(), pool.members()[0].health());
+    server.divert(&key("one"));
+    let asked = begin(&pool);
+    assert_eq!(server.take_missed(), missed(&[]), "the probe has them");
+    end(&pool, asked, refused());
+    let asked = begin(&pool);
+    end(&pool, asked, refused());
+    assert_eq!(health.diverted(), 1);
+    assert_eq!(server.take_missed(), missed(&["one"]), "and puts them back");
+    server.divert(&key("two"));
+    health.set(Moment::now(), State::Active);
+    let asked = begin(&pool);
+    end(&pool, asked, Ok(Finding::Settled));
+    assert!(health.may_be_asked());
+}
+
+/// What has made up for some writes has missed others while it was out of service.
+#[test]
+fn a_server_that_has_failed_while_it_settled_is_emptied_first() {
+    let pool = pool();
+    let (server, health) = (pool.members()[0].server(), pool.members()[0].health());
+    server.divert(&key("one"));
+    let asked = begin(&pool);
+    assert!(matches!(
+        fail(server, pool.settings()),
+        Judgement::Changed(_)
+    ));
+    end(&pool, asked, Ok(Finding::Settled));
+    assert_eq!(health.state(), State::Inactive);
+    let asked = begin(&pool);
+    end(&pool, asked, Ok(Finding::Emptied));
+    assert!(health.may_be_asked());
+}
+
+#[test]
+fn a_write_that_is_missed_while_others_are_made_up_for_is_not_forgotten() {
+    // After 63 of them the number is the same again.
+    for more in [1, 62, 63, 64] {
+        let pool = pool();
+        let (server, health) = (pool.members()[0].server(), pool.members()[0].health());
+        server.divert(&key("one"));
+        let asked = begin(&pool);
+        (0..more).for_each(|_| server.divert(&key("two")));
+        end(&pool, asked, Ok(Finding::Settled));
+        assert!(!health.may_be_asked(), "{more} more");
+        assert_ne!(server.take_missed(), missed(&[]));
+    }
+}
+
+/// An operator takes a server out and brings it back while it is making up for a write.
+#[test]
+fn a_probe_that_is_given_up_forgets_no_missed_write() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let servers = silent.local_addr().unwrap().to_string();
+    let declared = declared(&servers).settle();
+    let mut cache = Cache::new(declared, Numbers::Bits64, Shared::private(1));
+    let mut prober = Prober::default();
+    cache.pools()[0].members()[0].server().divert(&key("one"));
+    prober.tick(&mut cache, |_| true);
+    assert_eq!(prober.under_way.len(), 1, "it is making up for the write");
+    for state in [State::Disabled, State::Active] {
+        cache.pools()[0].members()[0].server().set(state);
+    }
+    prober.tick(&mut cache, |_| true);
+    assert_eq!(prober.under_way.len(), 0, "a probe of the last generation");
+    let server = cache.pools()[0].members()[0].server();
+    assert!(!server.health().may_be_asked());
+    assert_eq!(server.take_missed(), missed(&["one"]));
+}
+
+#[test]
+fn a_probe_tells_what_it_has_found() {
+    let pool = pool();
+    let server = pool.members()[0].server();
+    assert_eq!((server.last_probe(), server.why()), ("".into(), "".into()));
+    fail(server, pool.settings());
+    let asked = begin(&pool);
+    end(&pool, asked, refused());
+    assert_eq!(server.last_probe(), "rejected: the server says: ERROR");
+    assert_eq!(server.why(), "", "its state has not changed");
+    let asked = begin(&pool);
+    end(&pool, asked, Ok(Finding::Emptied));
+    assert_eq!(server.last_probe(), "ok");
+    assert_eq!(server.why(), "it has answered a probe");
+    let asked = begin(&pool);
+    end(&pool, asked, Err(Error::Down(Down::Closed)));
+    let words = "down: connection closed by the server";
+    assert_eq!(server.last_probe(), words);
+    assert_eq!(server.why(), format!("{words} (probe)"));
+}
