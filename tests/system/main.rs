@@ -36,17 +36,22 @@ mod script {
 
 /// Servers that fail and come back.
 mod health {
+    pub mod callers; // callers who keep asking for keys
     mod cluster; // five memcacheds, and where keys belong among them
     mod connect_timeout; // less time for a server that does not even accept
     mod failover; // who serves the keys of servers that are out
     mod network; // dropped packets, a machine without power
     mod outage; // a server that is gone is out for all workers
+    mod probed; // what the prober asks, and what it says of a server that stays out
     mod recovery; // the prober brings it back
+    mod refused; // refusals and hang-ups cost one operation
     mod rejoin; // what a server still holds when it returns
     mod resolving; // servers that are given by name
     mod restart; // a memcached that ends and comes back between operations
+    mod shortage; // a process of ours without descriptors
     mod silence; // what a silent server costs, for `stall` and `network`
     mod stall; // a server that is there and does not answer
+    mod turned_away; // a memcached at its limit of connections
     pub mod watch; // health as an operator sees it; callers who do not use the cache
 }
 

@@ -1,0 +1,161 @@
+//! A memcached at its limit of connections (`-c`): workers that have one are served, the others fail without
+//! taking anything from them, and when connections are free again, everybody is served.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use support::{Builder, Kamailio, Memcached, Pid, Request, wait};
+
+use super::callers::{
+    Call, assert_all_are, call, pass, read_at_once, read_during, scripts, words, write,
+};
+use super::watch::row;
+
+/// The smallest limit that memcached keeps; some of its descriptors are for itself.
+const LIMIT: &str = "64";
+
+const TIMEOUT: Duration = Duration::from_millis(600);
+
+/// What memcached does at the limit: it says so and hangs up, or it does not accept until one is free.
+const SAYS_SO: &[&str] = &["-c", LIMIT];
+const LETS_WAIT: &[&str] = &["-c", LIMIT, "-o", "no_maxconns_fast"];
+
+fn builder(memcached: &Memcached, workers: usize) -> Builder {
+    scripts(Kamailio::on(memcached))
+        .param(
+            "timeout",
+            i64::try_from(TIMEOUT.as_millis()).expect("short"),
+        )
+        .param("retry_interval", 200)
+        .children(workers)
+        .rpc()
+}
+
+/// Takes all connections that are left.
+fn take_all(memcached: &Memcached) -> Vec<TcpStream> {
+    let mut taken = Vec::new();
+    let more = || {
+        let mut stream = TcpStream::connect(memcached.address()).ok()?;
+        let limit = Some(Duration::from_millis(200));
+        stream.set_read_timeout(limit).expect("a socket");
+        stream.write_all(b"version\r\n").ok()?;
+        let mut part = [0; 7];
+        let answered = stream.read_exact(&mut part).is_ok() && &part == b"VERSION";
+        answered.then_some(stream)
+    };
+    while let Some(stream) = more() {
+        taken.push(stream);
+    }
+    assert!(!taken.is_empty(), "no connection was free");
+    taken
+}
+
+/// One worker has a connection, two have none.
+fn assert_connected_are_served(args: &[&str]) {
+    let memcached = Memcached::with(args);
+    let kamailio = builder(&memcached, 3).start();
+    let connected: Pid = write(&kamailio, "a", "one").process;
+    let taken = take_all(&memcached);
+    let ((), calls) = read_during(&kamailio, 6, &["a".into()], || {
+        pass(4 * TIMEOUT);
+    });
+    let (of_connected, of_others): (Vec<Call>, Vec<Call>) = calls
+        .into_iter()
+        .partition(|call| call.process == connected);
+    assert!(of_connected.len() > 10, "{}", of_connected.len());
+    let (served, turned_away) = (words(&of_connected), words(&of_others));
+    assert!(
+        served.keys().eq([&"hit"]),
+        "{args:?}: {served:?}, others {turned_away:?}"
+    );
+    assert!(!of_others.is_empty());
+    let few = of_others
+        .iter()
+        .filter(|call| call.took > TIMEOUT + Duration::from_millis(300));
+    assert_eq!(
+        few.count(),
+        0,
+        "{args:?}: nobody waits longer than the timeout"
+    );
+    assert!(
+        !turned_away.contains_key("hit"),
+        "{args:?}: {turned_away:?}"
+    );
+    let state = row(&kamailio, memcached.address()).state;
+    assert_eq!(state, "active", "{args:?}");
+    assert!(
+        kamailio.log_lines(" is inactive").is_empty(),
+        "{}",
+        kamailio.log()
+    );
+    drop(taken);
+    assert_everybody_is_served(&kamailio);
+}
+
+#[track_caller]
+fn assert_everybody_is_served(kamailio: &Kamailio) {
+    let all = 4 * kamailio.workers().len();
+    wait::until("everybody to be served", Duration::from_secs(5), || {
+        read_at_once(kamailio, all, "a")
+            .iter()
+            .all(|call| call.word == "hit")
+    });
+    let answers = kamailio.run_on_every_worker("get", &Request::about("a"));
+    assert!(answers.iter().all(|answer| answer["$mcst"] == "hit"));
+}
+
+#[test]
+fn workers_with_a_connection_are_served_while_others_are_turned_away() {
+    assert_connected_are_served(SAYS_SO);
+}
+
+#[test]
+fn workers_with_a_connection_are_served_while_others_wait_to_be_accepted() {
+    assert_connected_are_served(LETS_WAIT);
+}
+
+#[test]
+fn probes_that_are_turned_away_take_nothing_from_workers_that_are_connected() {
+    std::thread::scope(|scope| {
+        for args in [SAYS_SO, LETS_WAIT] {
+            scope.spawn(move || {
+                let memcached = Memcached::with(args);
+                let kamailio = builder(&memcached, 3).param("ping_interval", 1).start();
+                write(&kamailio, "a", "one");
+                kamailio.run_on_every_worker("get", &Request::about("a"));
+                let _taken = take_all(&memcached);
+                let ((), calls) = read_during(&kamailio, 2, &["a".into()], || {
+                    pass(Duration::from_millis(3500));
+                });
+                assert_all_are(&calls, "hit");
+                assert!(
+                    kamailio.log_lines(" is inactive").is_empty(),
+                    "{}",
+                    kamailio.log()
+                );
+            });
+        }
+    });
+}
+
+/// As long as nobody is served, the server is out; it comes back by itself.
+#[test]
+fn when_nobody_has_a_connection_all_are_told_at_once_and_served_again_later() {
+    let memcached = Memcached::with(SAYS_SO);
+    memcached.put("a", 1, 0, "one");
+    let kamailio = builder(&memcached, 3).start();
+    let taken = take_all(&memcached);
+    let calls: Vec<Call> = (0..12).map(|_| call(&kamailio, "get", "a")).collect();
+    assert!(
+        calls.iter().all(|call| call.word != "hit"),
+        "{:?}",
+        words(&calls)
+    );
+    let slow = calls
+        .iter()
+        .filter(|call| call.took > Duration::from_millis(100));
+    assert!(slow.count() <= 1, "{calls:?}");
+    drop(taken);
+    assert_everybody_is_served(&kamailio);
+}
