@@ -22,6 +22,7 @@ mod manual; // README.md and doc/: true to what the module has, with links that 
 
 /// What a script writes and reads.
 mod script {
+    mod attempts; // failed logins, counted
     mod counters; // `$mcinc` and `$mcdec`
     mod functions; // `$mct` as a parameter of functions
     mod items; // a memcached with items of every kind, for `functions` and `pv`
@@ -36,12 +37,18 @@ mod script {
 
 /// Servers that fail and come back.
 mod health {
+    mod bystanders; // what one silent server costs callers who do not use the cache
     pub mod callers; // callers who keep asking for keys
     mod cluster; // five memcacheds, and where keys belong among them
     mod connect_timeout; // less time for a server that does not even accept
     mod failover; // who serves the keys of servers that are out
+    mod forgotten; // a firewall forgets connections
+    mod idle; // connections that the server closes, a unix socket that comes and goes
+    mod large_value; // what is arriving is no stall
     mod network; // dropped packets, a machine without power
+    mod one_slow_key; // behind a proxy one of many servers is stuck
     mod outage; // a server that is gone is out for all workers
+    mod paused_worker; // a process of ours that is stopped in the middle
     mod probed; // what the prober asks, and what it says of a server that stays out
     mod recovery; // the prober brings it back
     mod refused; // refusals and hang-ups cost one operation
@@ -60,6 +67,7 @@ mod hostile {
     mod answers; // what no memcached should answer
     mod any_key; // whatever the bytes are, the exchange stays in step; without Kamailio
     mod injection; // no byte of a caller's becomes protocol
+    mod late; // replies that come after the timeout
     pub mod operation; // the five operations of the wire
     mod slow; // an operation costs its `timeout` and not a moment more
 }
@@ -86,6 +94,7 @@ mod process {
 mod peers {
     mod client; // libmemcached, libmc and whoever speaks the protocol
     mod placement; // the same keys on the same servers as theirs
+    mod proxy; // a twemproxy with a dead memcached behind it
     mod site; // five memcacheds, and ways to spread keys over them
     mod stock; // the C module that ours replaces
 }
