@@ -45,6 +45,7 @@ mod health {
     mod forgotten; // a firewall forgets connections
     mod idle; // connections that the server closes, a unix socket that comes and goes
     mod large_value; // what is arriving is no stall
+    mod missed_writes; // what stand-ins have taken is never undone
     mod network; // dropped packets, a machine without power
     mod one_slow_key; // behind a proxy one of many servers is stuck
     mod outage; // a server that is gone is out for all workers
