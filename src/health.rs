@@ -78,6 +78,8 @@ pub(crate) struct Origin {
     pub(crate) generation: u16,
     /// When it began.
     pub(crate) began: Moment,
+    /// What it says against the server is outweighed by an answer to anything that began since then.
+    pub(crate) veto_since: Moment,
     /// When it will have ended at the latest.
     pub(crate) ends: Moment,
 }
@@ -200,7 +202,7 @@ impl Health {
         let change = self.change(now, |verdict| {
             let verdict = verdict.without(by.process);
             let is_old = verdict.generation != by.generation;
-            is_evidence.set(!is_old && !self.has_answered_since(by.began));
+            is_evidence.set(!is_old && !self.has_answered_since(by.veto_since));
             Some(match verdict.is_away() {
                 true => verdict,
                 false if is_evidence.get() => verdict.after_failure(rules),
@@ -235,7 +237,7 @@ impl Health {
             (State::Disabled, _) => None,
             (State::Trying, _) if verdict.is_stalled() => None,
             (State::Active, None) => Some(verdict.become_state(State::Active)),
-            (State::Active, Some(_)) if self.has_answered_since(by.began) => None,
+            (State::Active, Some(_)) if self.has_answered_since(by.veto_since) => None,
             (State::Active, Some(_)) => Some(verdict.after_failure(rules)),
             (State::Inactive | State::Trying, None) => {
                 let probes = verdict.probes.saturating_add(1);

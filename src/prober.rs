@@ -75,6 +75,7 @@ impl ProbeUnderWay {
                 process: std::process::id(),
                 generation,
                 began: now,
+                veto_since: now,
                 ends: deadline.end(),
             },
             missed,

@@ -34,7 +34,7 @@ impl Health {
             let concerned = verdict.state == State::Active
                 && verdict.holder == 0
                 && verdict.generation == by.generation
-                && !self.has_answered_since(by.began);
+                && !self.has_answered_since(by.veto_since);
             concerned.then_some(Verdict {
                 state: State::Trying,
                 holder: by.process,

@@ -19,6 +19,7 @@ fn origin(began: u64, process: u32) -> Origin {
         process,
         generation: 0,
         began: at(began),
+        veto_since: at(began),
         ends: at(began + 10),
     }
 }

@@ -3,6 +3,7 @@
 //! Here a request meets the health of the server. A server that is out of service is not asked. An
 //! answer or a failure becomes a verdict on the server that holds for all processes.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::operation::Operation;
 use super::shared_server::SharedServer;
 use crate::clock::{Deadline, Moment};
 use crate::config::Settings;
-use crate::error::{Down, Error};
+use crate::error::{Down, Error, Waiting};
 use crate::health::latency::Latency;
 use crate::health::log_limit::LogLimit;
 use crate::health::{Health, Judgement, State};
@@ -37,6 +38,8 @@ pub struct Member {
     generation: u16,
     /// Until when this process leaves the server alone.
     back_off_until: Option<Moment>,
+    /// Whether the server has failed this process, and has not answered on a connection opened since.
+    has_failed: bool,
     /// The address in use, if the server is given by name, as this process knows it.
     in_use: Option<IpAddr>,
 }
@@ -58,6 +61,7 @@ impl Member {
             log_limit: LogLimit::default(),
             generation: NO_GENERATION,
             back_off_until: None,
+            has_failed: false,
             in_use: None,
             server: SharedServer::new(spec, slot, shared),
         }
@@ -119,10 +123,18 @@ impl Member {
         }
         let server = &self.server;
         let operation = Operation::begin(server, generation, deadline);
-        let may_wait_on = || operation.may_wait_on(settings.stall_limit);
+        let way = Way {
+            server,
+            settings,
+            opens: Cell::new(false),
+        };
+        let has_failed = self.has_failed;
+        let is_newcomer = || way.opens.get() && !has_failed;
+        let may_wait_on = |is_accepted: bool| {
+            operation.may_wait_on(settings.stall_limit, !is_accepted && is_newcomer())
+        };
         let (stall, connect) = (settings.stall_limit, settings.connect_timeout);
         let budget = WaitBudget::new(deadline, stall, connect, &may_wait_on);
-        let way = Way { server, settings };
         let reply = self.connection.exchange(request, value, &budget, &way);
         if operation.number().is_multiple_of(MEASURED) || budget.had_to_ask() {
             measure(server.latency(), deadline.start(), reply.is_ok());
@@ -130,6 +142,9 @@ impl Member {
         let failure = match reply {
             Ok(reply) => {
                 operation.answered();
+                if way.opens.get() {
+                    self.has_failed = false;
+                }
                 return Ok(reply);
             }
             Err(failure) => failure,
@@ -145,8 +160,13 @@ impl Member {
         }
         let gave_up = budget.gave_up();
         let is_evidence = is_evidence && error.counts_against_server();
+        let is_turned_away = is_turned_away && is_evidence;
+        let is_kept_out = matches!(error, Error::Timeout(Waiting::Connect)) && is_newcomer();
         let judgement = match is_evidence && !gave_up {
-            true => operation.failed(Moment::now(), Status::of_error(&error), settings.rules),
+            true => {
+                let why = Status::of_error(&error);
+                operation.failed(Moment::now(), why, settings.rules, is_kept_out)
+            }
             false => {
                 // Another worker waits for the server and will find the verdict.
                 if !gave_up {
@@ -166,7 +186,7 @@ impl Member {
             _ if gave_up => {}
             Judgement::Counted | Judgement::NoEvidence => self.log(Moment::now(), &failed),
         }
-        let is_turned_away = is_turned_away && is_evidence;
+        self.has_failed |= judgement != Judgement::NoEvidence;
         if is_turned_away && judgement == Judgement::NoEvidence && self.health().may_be_asked() {
             self.back_off(settings);
         }
@@ -243,11 +263,14 @@ impl std::fmt::Display for FailedRequest<'_> {
 struct Way<'a> {
     server: &'a SharedServer,
     settings: &'a Settings,
+    /// Whether the process had no connection when the operation began.
+    opens: Cell<bool>,
 }
 
 impl Dial for Way<'_> {
     #[cold]
     fn connect(&self, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
+        self.opens.set(true);
         let sites = self.server.sites();
         let (stream, at) = Stream::connect(&sites, budget)?;
         self.server.note_use(&sites[at]);

@@ -12,6 +12,10 @@ use crate::clock::{Deadline, Moment};
 use crate::health::{Health, Judgement, Origin, Overdue, Rules};
 use crate::status::Status;
 
+/// A server at its limit of connections may leave requests to connect without an answer. So that says
+/// something only if the server has answered nobody for this long before, or since it is active.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// An operation that is under way.
 pub(super) struct Operation<'a> {
     server: &'a SharedServer,
@@ -44,10 +48,11 @@ impl<'a> Operation<'a> {
     }
 
     /// There is no answer within the stall limit of `limit`. Returns whether this operation may go on
-    /// waiting. If so, the server is *trying* until the operation ends.
+    /// waiting. If so, the server is *trying* until the operation ends. `is_kept_out` = the process has
+    /// never had a connection, and its requests to connect get no answer.
     #[cold]
-    pub(super) fn may_wait_on(&self, limit: Duration) -> bool {
-        match self.health.overdue(Moment::now(), self.origin()) {
+    pub(super) fn may_wait_on(&self, limit: Duration, is_kept_out: bool) -> bool {
+        match self.health.overdue(Moment::now(), self.origin(is_kept_out)) {
             Overdue::WaitOn(change) => {
                 self.has_mark.set(true);
                 let why = format_args!("no answer for {limit:?}");
@@ -66,24 +71,37 @@ impl<'a> Operation<'a> {
         if self.health.answered(self.generation, began) {
             return;
         }
-        if let Some(change) = self.health.clear(Moment::now(), self.origin()) {
+        if let Some(change) = self.health.clear(Moment::now(), self.origin(false)) {
             self.server.note(change, &"it has answered");
         }
     }
 
     /// It has failed, and that may count against the server.
     #[cold]
-    pub(super) fn failed(self, now: Moment, why: Status, rules: Rules) -> Judgement {
+    pub(super) fn failed(
+        self,
+        now: Moment,
+        why: Status,
+        rules: Rules,
+        is_kept_out: bool,
+    ) -> Judgement {
         self.has_mark.set(false);
-        self.health.failed(now, self.origin(), why, rules)
+        let origin = self.origin(is_kept_out);
+        self.health.failed(now, origin, why, rules)
     }
 
     #[cold]
-    fn origin(&self) -> Origin {
+    fn origin(&self, is_kept_out: bool) -> Origin {
+        let began = self.deadline.start();
+        let veto_since = match is_kept_out {
+            true => (began - PATIENCE).max(self.health.since()),
+            false => began,
+        };
         Origin {
             process: std::process::id(),
             generation: self.generation,
-            began: self.deadline.start(),
+            began,
+            veto_since,
             ends: self.deadline.end(),
         }
     }

@@ -27,6 +27,7 @@ fn fail(server: &SharedServer, settings: &Settings) -> Judgement {
         process: 99,
         generation: health.generation(),
         began: now,
+        veto_since: now,
         ends: now,
     };
     health.failed(now, by, Status::Down, settings.rules)

@@ -143,6 +143,7 @@ mod tests {
                 process: 1,
                 generation: health.generation(),
                 began: now,
+                veto_since: now,
                 ends: now,
             };
             health.failed(now, by, Status::Down, rules);

@@ -155,7 +155,8 @@ impl<'a, D: Dial> SecondLook<'a, D> {
             self.dial.note_silence();
         }
         // If the server lives, this operation alone is late, and nobody has to wait for it.
-        let goes_on = self.may_blame() && self.budget.may_wait_on();
+        let is_accepted = self.fresh.as_ref().is_none_or(Polled::is_connected);
+        let goes_on = self.may_blame() && self.budget.may_wait_on(is_accepted);
         if !goes_on {
             self.error = Error::Timeout(Waiting::Receive);
         }

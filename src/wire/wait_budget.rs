@@ -19,19 +19,19 @@ pub(crate) struct WaitBudget<'a> {
     connect: Option<Duration>,
     /// When the operation began, or bytes arrived or were sent last.
     progress: Cell<Moment>,
-    may_wait_on: &'a dyn Fn() -> bool,
+    may_wait_on: &'a dyn Fn(bool) -> bool,
     /// Whether it may go on waiting beyond the stall limit, once it has asked.
     answer: Cell<Option<bool>>,
 }
 
 impl<'a> WaitBudget<'a> {
     /// The budget lasts until `deadline`. When nothing has arrived for `stall_limit`, it lasts longer
-    /// only if `may_wait_on` allows it. `connect` limits how long connecting may take.
+    /// only if `may_wait_on` allows it; that is told whether the server has accepted the connection. `connect` limits how long connecting may take.
     pub(crate) fn new(
         deadline: &'a Deadline,
         stall_limit: Duration,
         connect: Option<Duration>,
-        may_wait_on: &'a dyn Fn() -> bool,
+        may_wait_on: &'a dyn Fn(bool) -> bool,
     ) -> Self {
         Self {
             deadline,
@@ -46,7 +46,7 @@ impl<'a> WaitBudget<'a> {
     /// The budget lasts until `deadline`, without a stall limit.
     #[cfg(test)]
     pub(crate) fn until(deadline: &'a Deadline) -> Self {
-        Self::new(deadline, deadline.limit(), None, &|| true)
+        Self::new(deadline, deadline.limit(), None, &|_| true)
     }
 
     /// When the operation began.
@@ -82,9 +82,11 @@ impl<'a> WaitBudget<'a> {
         self.answer.get() == Some(false)
     }
 
-    /// Whether the operation may go on waiting beyond the stall limit.
-    pub(crate) fn may_wait_on(&self) -> bool {
-        let answer = self.answer.get().unwrap_or_else(self.may_wait_on);
+    /// Whether the operation may go on waiting beyond the stall limit. `is_accepted` = the server has
+    /// accepted the connection that it waits for.
+    pub(crate) fn may_wait_on(&self, is_accepted: bool) -> bool {
+        let ask = || (self.may_wait_on)(is_accepted);
+        let answer = self.answer.get().unwrap_or_else(ask);
         self.answer.set(Some(answer));
         answer
     }
@@ -117,7 +119,7 @@ impl<'a> WaitBudget<'a> {
         let late = Error::Timeout(waiting);
         let left = match self.until_stall() {
             Some(left) if !left.is_zero() => left,
-            Some(_) if waiting != Waiting::Connect || !self.may_wait_on() => return Err(late),
+            Some(_) if waiting != Waiting::Connect || !self.may_wait_on(false) => return Err(late),
             _ if self.gave_up() => return Err(late),
             _ => self.deadline.remaining().ok_or(Error::Timeout(waiting))?,
         };
@@ -158,7 +160,7 @@ mod tests {
 
         /// What `body` makes of the budget, and how often that has asked.
         fn run<R>(&self, body: impl FnOnce(&WaitBudget<'_>) -> R) -> (R, u32) {
-            let may_wait_on = || {
+            let may_wait_on = |_| {
                 self.asked.set(self.asked.get() + 1);
                 self.grant
             };
@@ -212,7 +214,7 @@ mod tests {
         let case = Case::new(10 * SECOND, 5 * SECOND, true);
         let (left, asked) = case.run(|budget| {
             assert!(budget.is_stalled() && !budget.had_to_ask());
-            assert!(budget.may_wait_on() && budget.may_wait_on());
+            assert!(budget.may_wait_on(true) && budget.may_wait_on(true));
             assert!(budget.had_to_ask() && !budget.gave_up() && !budget.is_stalled());
             budget.left(Waiting::Receive).unwrap()
         });
@@ -220,7 +222,7 @@ mod tests {
         assert_eq!(asked, 1);
         let case = Case::new(10 * SECOND, 5 * SECOND, false);
         let (late, asked) = case.run(|budget| {
-            assert!(!budget.may_wait_on() && budget.gave_up());
+            assert!(!budget.may_wait_on(true) && budget.gave_up());
             budget.left(Waiting::Receive).is_err() && budget.left(Waiting::Connect).is_err()
         });
         assert!(late);
@@ -260,10 +262,10 @@ mod tests {
     #[test]
     fn connecting_may_have_less_time() {
         let deadline = Deadline::new(Moment::now(), 60 * SECOND);
-        let budget = WaitBudget::new(&deadline, 90 * SECOND, Some(SECOND), &|| true);
+        let budget = WaitBudget::new(&deadline, 90 * SECOND, Some(SECOND), &|_| true);
         assert!(budget.left(Waiting::Connect).unwrap() <= SECOND);
         assert!(budget.left(Waiting::Receive).unwrap() > SECOND);
-        let none = WaitBudget::new(&deadline, 90 * SECOND, Some(Duration::ZERO), &|| true);
+        let none = WaitBudget::new(&deadline, 90 * SECOND, Some(Duration::ZERO), &|_| true);
         assert!(none.left(Waiting::Connect).is_err());
     }
 

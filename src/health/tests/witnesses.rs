@@ -23,6 +23,24 @@ fn an_answer_to_anybody_outweighs_failures_of_what_began_before_it() {
 }
 
 #[test]
+fn what_a_newcomer_says_is_outweighed_by_an_answer_before_it_began() {
+    let once = Rules {
+        inactive_threshold: 1,
+        ..RULES
+    };
+    let health = Health::default();
+    assert!(health.answered(0, at(5)));
+    let mut by = origin(7, 11);
+    by.veto_since = at(4);
+    assert_eq!(health.overdue(at(8), by), Overdue::GiveUp);
+    assert_eq!(health.failed(at(8), by, DOWN, once), Judgement::NoEvidence);
+    by.veto_since = at(6);
+    assert!(matches!(health.overdue(at(8), by), Overdue::WaitOn(_)));
+    let fell = health.failed(at(8), by, DOWN, once);
+    assert_eq!(fell, changed(State::Trying, State::Inactive, 0));
+}
+
+#[test]
 fn who_holds_the_mark_and_fails_after_others_were_answered_ends_the_stall() {
     let health = Health::default();
     health.overdue(at(1), origin(1, 11));

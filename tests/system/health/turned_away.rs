@@ -115,6 +115,31 @@ fn workers_with_a_connection_are_served_while_others_wait_to_be_accepted() {
     assert_connected_are_served(LETS_WAIT);
 }
 
+/// Nobody else is answered while a worker is kept waiting.
+#[test]
+fn on_a_quiet_node_who_is_turned_away_takes_nothing_from_the_others() {
+    std::thread::scope(|scope| {
+        for args in [SAYS_SO, LETS_WAIT] {
+            scope.spawn(move || {
+                let memcached = Memcached::with(args);
+                let kamailio = builder(&memcached, 3).start();
+                let connected: Pid = write(&kamailio, "a", "one").process;
+                let _taken = take_all(&memcached);
+                let calls: Vec<Call> = (0..60).map(|_| call(&kamailio, "get", "a")).collect();
+                let (served, others): (Vec<Call>, Vec<Call>) = calls
+                    .into_iter()
+                    .partition(|call| call.process == connected);
+                assert!(!served.is_empty() && !others.is_empty());
+                assert!(words(&served).keys().eq([&"hit"]), "{served:?}");
+                assert!(!words(&others).contains_key("hit"), "{others:?}");
+                let changes = [" is trying", " is inactive"];
+                let changes = changes.map(|text| kamailio.log_lines(text).len());
+                assert_eq!(changes, [0, 0], "{}", kamailio.log());
+            });
+        }
+    });
+}
+
 #[test]
 fn probes_that_are_turned_away_take_nothing_from_workers_that_are_connected() {
     std::thread::scope(|scope| {

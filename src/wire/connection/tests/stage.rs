@@ -115,7 +115,7 @@ impl Play {
         client.road.tell = Some(tell.clone());
         (self.turn)(&mut client.road);
         let (asked, deadline) = (Cell::new(0), Deadline::new(Moment::now(), self.limit));
-        let may_wait_on = || {
+        let may_wait_on = |_| {
             asked.set(asked.get() + 1);
             tell.send(()).unwrap();
             self.grant
