@@ -52,6 +52,10 @@ impl Forwarder {
     /// Closes all connections, and refuses new ones.
     pub fn refuse(&self) {
         drop(self.server().take());
+        // A process that is just being started has the socket for a moment longer.
+        wait::until("connections to be refused", wait::WAIT_LIMIT, || {
+            TcpStream::connect(self.port.v4()).is_err()
+        });
     }
 
     /// Accepts connections again after `refuse`.
