@@ -49,7 +49,7 @@ impl<'a> Operation<'a> {
 
     /// There is no answer within the stall limit of `limit`. Returns whether this operation may go on
     /// waiting. If so, the server is *trying* until the operation ends. `is_kept_out` = the process has
-    /// never had a connection, and its requests to connect get no answer.
+    /// no connection, and its request for one gets no answer.
     #[cold]
     pub(super) fn may_wait_on(&self, limit: Duration, is_kept_out: bool) -> bool {
         match self.health.overdue(Moment::now(), self.origin(is_kept_out)) {
@@ -76,7 +76,7 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// It has failed, and that may count against the server.
+    /// It has failed, and that may count against the server. `is_kept_out` as in [`Self::may_wait_on`].
     #[cold]
     pub(super) fn failed(
         self,

@@ -26,7 +26,8 @@ pub(crate) struct WaitBudget<'a> {
 
 impl<'a> WaitBudget<'a> {
     /// The budget lasts until `deadline`. When nothing has arrived for `stall_limit`, it lasts longer
-    /// only if `may_wait_on` allows it; that is told whether the server has accepted the connection. `connect` limits how long connecting may take.
+    /// only if `may_wait_on` allows it; that is told whether the server has accepted the connection.
+    /// `connect` limits how long connecting may take.
     pub(crate) fn new(
         deadline: &'a Deadline,
         stall_limit: Duration,
