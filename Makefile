@@ -9,52 +9,101 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-target := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# What users set is taken as it is: a `$` in it has no meaning for make.
+$(foreach name,DESTDIR MODULES_DIR MCT_MODULE MCT_CACHE CARGO_TARGET_DIR,\
+	$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
+
+# Text in single quotes, for the shell: nothing in it has a meaning there.
+quote = '$(subst ','\'',$(1))'
+# A path, made absolute.
+absolute = $(if $(filter /%,$(firstword $(1))),,$(CURDIR)/)$(1)
+
+# An architecture in the words of Debian, for `portable` and `deb`; what builds for it on another one.
+host_arch := $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+ARCH ?= $(host_arch)
+triple_of_amd64 := x86_64-unknown-linux-gnu
+triple_of_arm64 := aarch64-unknown-linux-gnu
+for_triple := $(triple_of_$(ARCH))
+other_arch := $(filter-out $(host_arch),amd64 arm64)
+other_triple := $(triple_of_$(other_arch))
+ifneq ($(ARCH),$(host_arch))
+cross := $(subst -unknown-,-,$(for_triple))-
+cross_linker := CARGO_TARGET_$(shell tr a-z- A-Z_ <<<'$(for_triple)')_LINKER=$(cross)gcc
+endif
+
+# Paths are quoted here, once for all recipes.
+target := $(call quote,$(call absolute,$(or $(CARGO_TARGET_DIR),target)))
 library := libkamailio_memcached.so
 module := $(target)/release/memcached.so
-portable := $(target)/portable/memcached.so
-cache := $(or $(MCT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kamailio-memcached)
+portable := $(target)/portable/$(ARCH)/memcached.so
+cache := $(call quote,$(or $(MCT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kamailio-memcached))
 headers := include tests/layout/kamailio_layout.h
 triple = $(shell rustc -vV | sed -n 's/^host: //p')
 version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+package := kamailio-memcached-modules-rs
+maintainer = $(shell sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)
 
 # A linker; the host and the servers; what the stock module needs besides itself; a program that
 # sends calls.
-packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-sqlite-modules memcached \
-	nutcracker libsasl2-2 sip-tester sqlite3
-# The clients with which we compare the placement of keys. tests/peers/install fetches one more,
-# libmc.
-test_packages := libmemcached-dev python3-venv
+packages := gcc libc6-dev binutils kamailio kamailio-lua-modules kamailio-python3-modules \
+	kamailio-sqlite-modules memcached nutcracker libsasl2-2 sip-tester sqlite3
+# The clients with which we compare the placement of keys, and with which we exchange values
+# (tests/peers/install fetches more, for Python), modules that an example uses, what makes
+# certificates, and what reads our statistics.
+test_packages := openssl kamailio-tls-modules prometheus libmemcached-dev python3-venv kamailio-extra-modules \
+	php-cli php-memcached ruby ruby-dalli
 lint_packages := shellcheck
 bench_packages := valgrind strace
+# pandoc makes the manual page, Python the other papers.
+package_packages := python3 pandoc lintian rpm rpm2cpio cpio
 sanitize_packages := valgrind
+# For the other processor: a linker, and what runs its programs.
+cross_packages = gcc-$(subst _,-,$(patsubst %-unknown-linux-gnu,%,$(other_triple)))-linux-gnu qemu-user-static
 
 # Tools that are written in Rust and not packaged in Debian. They are built once, into the cache
 # folder.
 cargo_deb := cargo-deb@3.8.0
 cargo_fuzz := cargo-fuzz@0.13.2
-tool = $(cache)/tools/$(1)/bin/$(firstword $(subst @, ,$(1)))
+cargo_deny := cargo-deny@0.20.2
+define build_tool
+	tool=$(cache)/tools/$(1)/bin/$(firstword $(subst @, ,$(1)))
+	[[ -x $$tool ]] || cargo install --locked --quiet $(2) --root $(cache)/tools/$(1) $(1)
+endef
 
-# The module that the tests load. The matrix loads the portable one.
-MCT_MODULE ?= $(module)
+# The module that the tests load and `make install` installs. The matrix loads the portable one.
+tested := $(if $(MCT_MODULE),$(call quote,$(call absolute,$(MCT_MODULE))),$(module))
 # How many tests run at the same time. Most tests wait most of the time: with 2 processors, 8 at a
 # time finish in a third of the time that 2 at a time need, and more than 8 are not faster.
 export RUST_TEST_THREADS ?= 8
 
+# What the module has besides, by crates beyond those that the library itself needs.
+features := --features compression,tls
+
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)?:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+( [a-z-]+)?:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: dependencies test-dependencies lint-dependencies bench-dependencies sanitize-dependencies
+.PHONY: dependencies test-dependencies lint-dependencies bench-dependencies sanitize-dependencies cross-dependencies \
+	package-dependencies
 dependencies: ## Install the Debian packages that are missing
 	@$(call install_missing,$(packages))
 test-dependencies: dependencies
 	@$(call install_missing,$(test_packages))
-	tests/peers/install >/dev/null
+	tests/peers/install libmc >/dev/null
+	# The tests with these are skipped where the package index has no wheel.
+	for client in pylibmc pymemcache; do tests/peers/install $$client >/dev/null || true; done
 lint-dependencies:
 	@$(call install_missing,$(lint_packages))
 bench-dependencies: dependencies
 	@$(call install_missing,$(bench_packages))
+package-dependencies:
+	@$(call install_missing,$(package_packages))
+cross-dependencies:
+	@$(call install_missing,$(cross_packages))
+	if ! rustup target add $(other_triple); then
+		echo "the standard library of Rust for $(other_triple) is missing" >&2
+		exit 1
+	fi
 sanitize-dependencies: dependencies
 	@$(call install_missing,$(sanitize_packages))
 	if ! rustup component add --toolchain nightly miri rust-src; then
@@ -81,7 +130,7 @@ endef
 
 .PHONY: build
 build: ## Build the module for this host: target/release/memcached.so
-	@cargo build --release --locked
+	@cargo build --release --locked $(features)
 	$(call put,$(target)/release/$(library),$(module))
 
 # A running server may have the old file mapped. It keeps that one, while the name leads to the new
@@ -92,17 +141,20 @@ define put
 endef
 
 .PHONY: portable
-portable: ## Build it for every host with glibc 2.31 or later: target/portable/memcached.so
-	@link=$$(tests/matrix/sysroot)
-	flags=$$(printf -- '-Clink-arg=%s\x1f' $$link)
-	flags+=--remap-path-prefix=$(CURDIR)=.$$'\x1f'
+portable: ## Build it for every host with glibc 2.31 or later; for another processor with ARCH=arm64
+	@[[ "$(for_triple)" ]] || { echo "ARCH is '$(ARCH)'; accepted: amd64 or arm64" >&2; exit 1; }
+	$(if $(cross),$(MAKE) cross-dependencies)
+	arguments=$$(tests/matrix/sysroot $(ARCH))
+	mapfile -t arguments <<<"$$arguments"
+	flags=$$(printf -- '-Clink-arg=%s\x1f' "$${arguments[@]}")
+	flags+=--remap-path-prefix=$$PWD=.$$'\x1f'
 	flags+=--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo
 	# With a named target, these flags do not reach build scripts or the folder of plain builds.
-	CARGO_ENCODED_RUSTFLAGS=$$flags CARGO_PROFILE_RELEASE_STRIP=debuginfo \
-		cargo build --release --locked --target $(triple)
-	mkdir -p $(dir $(portable))
-	$(call put,$(target)/$(triple)/release/$(library),$(portable))
-	tests/matrix/glibc-floor $(portable)
+	CARGO_ENCODED_RUSTFLAGS=$$flags CARGO_PROFILE_RELEASE_STRIP=symbols $(cross_linker) \
+		cargo build --release --locked $(features) --target $(for_triple)
+	mkdir -p $(target)/portable/$(ARCH)
+	$(call put,$(target)/$(for_triple)/release/$(library),$(portable))
+	OBJDUMP=$(cross)objdump tests/matrix/glibc-floor $(portable)
 
 .PHONY: demo
 demo: dependencies build ## Start memcached and Kamailio, send calls, show what happened
@@ -110,133 +162,174 @@ demo: dependencies build ## Start memcached and Kamailio, send calls, show what 
 
 .PHONY: check
 check: ## Compile everything, run nothing
-	@cargo check --locked --all-targets
+	@cargo check --locked $(features) --all-targets
+	cargo check --locked
 	cargo check --locked --no-default-features
 
 .PHONY: unittest
 unittest: ## Tests that need no server
-	@cargo test --locked --lib --test library
+	@cargo test --locked $(features) --lib --test library
+
+.PHONY: unittest-arm64
+unittest-arm64: cross-dependencies ## The same tests in an emulator of arm64
+	@export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+	export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64-static -L /usr/aarch64-linux-gnu'
+	cargo test --locked $(features) --lib --test library --target $(triple_of_arm64) -- \
+		--skip layout:: --skip structure::
+
+# The library runs on a simulated system, so it is built anew, without Kamailio. Make hands SEEDS, SEED,
+# FIRST and FAULT on.
+simulation := --locked --no-default-features --features simulation --test simulation
+.PHONY: simulate
+simulate: ## The cache in a simulated world: SEEDS=1000 of them, or SEED=7 with its trace
+	@cargo test --profile simulation $(simulation)
 
 .PHONY: systest
 systest: build ## Tests with real Kamailio and memcached
-	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --test system
+	@MCT_MODULE=$(tested) cargo test --locked $(features) --test system
 
 .PHONY: test
 test: test-dependencies build ## All tests, with what they need installed first
-	@MCT_MODULE=$(abspath $(MCT_MODULE)) cargo test --locked --workspace
+	@MCT_MODULE=$(tested) cargo test --locked $(features) --workspace
+	$(MAKE) simulate
 
 # Miri runs the tests that it can check and that open no socket: the callbacks and the shared
 # memory. Memory that is kept until the end is not a leak.
 .PHONY: sanitize
-sanitize: sanitize-dependencies build ## Look for undefined behaviour: Miri, AddressSanitizer, valgrind
+sanitize: sanitize-dependencies build ## Look for undefined behaviour: Miri, AddressSanitizer (also in Kamailio), valgrind
 	@MIRIFLAGS=-Zmiri-ignore-leaks timeout 900 cargo +nightly miri test --locked --lib -- \
 		kamailio:: shared:: health::tests:: health::addresses:: health::latency:: stats::
 	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 timeout 900 \
-		cargo +nightly test --locked --lib --target $(triple)
-	MCT_MODULE=$(abspath $(MCT_MODULE)) timeout 900 cargo test --locked --test system -- --ignored memcheck
+		cargo +nightly test --locked $(features) --lib --target $(triple)
+	MCT_MODULE=$(tested) timeout 900 cargo test --locked --test system -- --ignored memcheck
+	$(sanitize_module)
+
+# A module with AddressSanitizer in a real Kamailio, which has to load gcc's library for that first. Tests that
+# limit memory or measure it are left out: the sanitizer needs much of its own.
+sanitized := $(target)/sanitized
+define sanitize_module
+	RUSTFLAGS=-Zsanitizer=address CARGO_PROFILE_RELEASE_LTO=off cargo +nightly build --release --locked $(features) --lib \
+		--target $(triple) --target-dir $(sanitized)
+	$(call put,$(sanitized)/$(triple)/release/$(library),$(sanitized)/memcached.so)
+	rm -rf $(sanitized)/reports
+	mkdir $(sanitized)/reports
+	ASAN_OPTIONS=detect_leaks=0:log_path=$(sanitized)/reports/of MCT_PRELOAD=$$(gcc -print-file-name=libasan.so) \
+		MCT_MODULE=$(sanitized)/memcached.so timeout 900 cargo test --locked $(features) --test system -- \
+		hostile:: script:: access:: --skip value_limit:: --skip memory_grows --skip the_memory_of
+	if cat $(sanitized)/reports/* 2>/dev/null; then
+		echo "AddressSanitizer has found something" >&2
+		exit 1
+	fi
+endef
 
 .PHONY: matrix
-matrix: test-dependencies ## System tests in the Kamailio of Debian 11, 12, 13 and sid
+matrix: test-dependencies cross-dependencies ## System tests in the Kamailio of Debian 11, 12, 13 and sid, and on arm64
 	@tests/matrix/run
+	$(if $(filter amd64,$(host_arch)),$(MAKE) unittest-arm64)
 	tests/matrix/install
 
 .PHONY: lint
-lint: lint-dependencies ## Format, clippy, build without Kamailio, documentation, C headers, scripts
+lint: lint-dependencies ## Format, clippy, build without Kamailio, documentation, crates, C headers, scripts
 	@cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked $(features) --workspace --all-targets -- -D warnings
+	cargo clippy --locked --lib -- -D warnings
+	cargo clippy $(simulation) -- -D warnings
 	cargo check --locked --no-default-features
 	RUSTDOCFLAGS='-D warnings' \
-		cargo doc --locked --quiet --workspace --no-deps --document-private-items
+		cargo doc --locked --quiet $(features) --workspace --no-deps --document-private-items
+	$(check_crates)
 	# The build has just written the headers. If they differ, somebody forgot to commit them.
 	if [[ $$(git ls-files --modified --others --exclude-standard $(headers)) ]]; then
 		git diff -- $(headers)
 		echo "a header is out of date: commit what the build wrote: $(headers)" >&2
 		exit 1
 	fi
-	grep -rlZ --exclude-dir=.git --exclude-dir=target '^#!/usr/bin/env bash' . | xargs -0 shellcheck -x -P SCRIPTDIR
+	grep -rlZE --exclude-dir=.git --exclude-dir=target '^#!/(usr/bin/env bash|bin/sh)$$' . | xargs -0 shellcheck -x -P SCRIPTDIR
+
+# Licences and sources of crates, and what is known against them where that can be fetched.
+define check_crates
+	$(call build_tool,$(cargo_deny),--debug --config profile.dev.debug=0)
+	deny=("$$tool" --locked $(features) --config .ci/deny.toml check)
+	"$${deny[@]}" licenses bans sources
+	if ! said=$$("$${deny[@]}" advisories 2>&1); then
+		[[ $$said == *'failed to fetch advisory database'* ]] || { echo "$$said" >&2; exit 1; }
+		echo "skipped: advisories on crates: their database cannot be fetched"
+	fi
+endef
+
+.PHONY: board
+board: test-dependencies build ## Draw the picture of the README: the board of doc/grafana.json in an outage
+	@MCT_BOARD="$$PWD/tests/bench/board.svg" MCT_MODULE=$(tested) \
+		cargo test --locked $(features) --test system -- every_query_has_data
 
 .PHONY: fuzz
-fuzz: $(call tool,$(cargo_fuzz)) ## Fuzz each target for FUZZ_SECONDS (60)
-	@for name in $$($< fuzz list --fuzz-dir tests/fuzz); do
-		RUSTC_BOOTSTRAP=1 $< fuzz run --fuzz-dir tests/fuzz "$$name" -- \
-			-dict=tests/fuzz/$$name.dict -max_len=6000 -max_total_time=$(or $(FUZZ_SECONDS),60)
+fuzz: ## Fuzz each target for FUZZ_SECONDS (60)
+	@$(call build_tool,$(cargo_fuzz))
+	for name in $$("$$tool" fuzz list --fuzz-dir tests/fuzz); do
+		RUSTC_BOOTSTRAP=1 "$$tool" fuzz run --fuzz-dir tests/fuzz "$$name" -- \
+			-dict=tests/fuzz/$$name.dict -max_len=6000 -max_total_time="$${FUZZ_SECONDS:-60}"
 	done
 
-.PHONY: bench bench-faults
+.PHONY: bench bench-faults bench-spin
 bench: bench-dependencies build ## Speed: ours, the stock module, a plain loop
-	@cargo bench --locked --bench exchange
+	@cargo bench --locked $(features) --bench exchange
+	cargo bench --locked $(features) --bench kemi
 bench-faults: bench-dependencies build ## What a dead or slow server costs
-	@cargo bench --locked --bench faults
+	@cargo bench --locked $(features) --bench faults
+bench-spin: bench-dependencies build ## What asking again saves and costs: the parameter spin
+	@cargo bench --locked $(features) --bench spin
+
+# What is written for the packages, beside the module.
+made := $(target)/$(for_triple)/release/made
+define write_papers
+	mkdir -p $(made)
+	packaging/copyright $(for_triple) $(features) >$(made)/copyright
+	packaging/one-page >$(made)/kamailio.md
+	packaging/man $(version) | gzip -9n >$(made)/kamailio-memcached.7.gz
+endef
+
+.PHONY: readme-kamailio
+readme-kamailio: ## The manual as one page, in the order of Kamailio's own READMEs
+	@mkdir -p $(target)
+	packaging/one-page >$(target)/kamailio.md
+	echo "written: "$(target)/kamailio.md
 
 .PHONY: deb
-deb: portable $(call tool,$(cargo_deb)) ## Debian package that replaces kamailio-memcached-modules
-	@$(call tool,$(cargo_deb)) --locked --no-build --no-strip --target $(triple) --multiarch same \
+deb: package-dependencies portable ## Debian package that replaces kamailio-memcached-modules; also with ARCH=arm64
+	@$(call build_tool,$(cargo_deb))
+	$(write_papers)
+	packaging/deb/changelog $(package) '$(maintainer)' | gzip -9n >$(made)/changelog.gz
+	"$$tool" --locked --no-build --no-strip --target $(for_triple) --multiarch same \
 		--output $(target)/debian/
 
 .PHONY: deb-check
-deb-check: deb ## Install the package in each of these Debians, remove it again
-	@tests/matrix/deb $(target)/debian/*_$(version)_*.deb
+deb-check: test-dependencies ## Install the packages of both architectures in each of these Debians, remove them
+	@for arch in amd64 arm64; do $(MAKE) deb ARCH="$$arch"; done
+	lintian --fail-on error,warning $(target)/debian/$(package)_$(version)_*.deb
+	tests/matrix/deb $(target)/debian
 
-$(cache)/tools/%:
-	@cargo install --locked --quiet --root $(cache)/tools/$(firstword $(subst /, ,$*)) $(firstword $(subst /, ,$*))
+# Where hosts with rpm have the libraries of 64 bits.
+rpm_arch := $(firstword $(subst -, ,$(for_triple)))
+.PHONY: rpm
+rpm: package-dependencies portable ## RPM package, also with ARCH=arm64
+	@$(write_papers)
+	mkdir -p $(target)/rpm
+	rpmbuild --quiet -bb --target $(rpm_arch)-linux --define '_libdir /usr/lib64' --define '_topdir '$(target)/rpm \
+		--define '_rpmdir '$(target)/rpm --define 'made_version $(version)' --define 'module '$(portable) \
+		--define "source $$PWD" --define 'papers '$(made) packaging/rpm/kamailio-memcached-rs.spec
+	echo "written:" $(target)/rpm/$(rpm_arch)/*-$(version)-*.rpm
 
-# The module's folder: MODULES_DIR, or the folder of the Kamailio that is installed here, or where
-# packages and Kamailio's own `make install` put it. With DESTDIR, only folders below it count, and
-# not the Kamailio that is installed here.
-define find_folder
-	folders=($(MODULES_DIR))
-	if ! (($${#folders[@]})); then
-		[[ "$(DESTDIR)" ]] || folders+=($$(kamailio -I 2>/dev/null | sed -n 's/.*paths to modules: //p' | tr ':' ' '))
-		folders+=($$(cd $(DESTDIR)/ && echo usr/lib/*/kamailio/modules | sed 's,usr,/usr,g'))
-		folders+=(/usr/lib64/kamailio/modules /usr/local/lib64/kamailio/modules /usr/local/lib/kamailio/modules)
-	fi
-	for folder in "$${folders[@]}" ''; do
-		[[ -d $(DESTDIR)$$folder || "$(MODULES_DIR)" ]] && break
-	done
-	if [[ -z $$folder ]]; then
-		echo "cannot find Kamailio's modules folder; tried: $${folders[*]}; set it with MODULES_DIR=" >&2
-		exit 1
-	fi
-	here=$(DESTDIR)$$folder
-	divert=(dpkg-divert --quiet --local --rename --divert $$folder/memcached.so.stock)
-	[[ -z "$(DESTDIR)" ]] || divert+=(--root=$(DESTDIR))
-	# If dpkg owns the folder, it must know about our file, because the stock package may be installed,
-	# removed or upgraded meanwhile.
-	diverted() { dpkg-query --admindir=$(DESTDIR)/var/lib/dpkg -S "$$folder" >/dev/null 2>&1; }
-endef
+.PHONY: rpm-check
+rpm-check: ## Unpack the RPM packages of both architectures and look into them
+	@for arch in amd64 arm64; do $(MAKE) rpm ARCH="$$arch"; done
+	tests/matrix/rpm $(target)/rpm/x86_64/*-$(version)-*.rpm $(target)/portable/amd64/memcached.so
+	tests/matrix/rpm $(target)/rpm/aarch64/*-$(version)-*.rpm $(target)/portable/arm64/memcached.so
 
-# Our file has a name of its own, and memcached.so is a link to it. So it is never taken for the
-# stock module.
-.PHONY: install
-install: ## Put the module into Kamailio's folder, keep the stock module aside
-	@[[ -e $(MCT_MODULE) ]] || { echo "$(MCT_MODULE) does not exist: run make build first" >&2; exit 1; }
-	$(find_folder)
-	mkdir -p "$$here"
-	if diverted; then
-		"$${divert[@]}" --add $$folder/memcached.so
-	elif [[ -e $$here/memcached.so && ! -L $$here/memcached.so ]]; then
-		mv "$$here/memcached.so" "$$here/memcached.so.stock"
-	fi
-	install -m 644 $(MCT_MODULE) "$$here/$(library).new"
-	mv "$$here/$(library).new" "$$here/$(library)"
-	ln -sf $(library) "$$here/memcached.so"
-	echo "installed: $$here/memcached.so"
-
-.PHONY: uninstall
-uninstall: ## Remove the module, put the stock module back
-	@$(find_folder)
-	if [[ ! -e $$here/$(library) ]]; then
-		echo "this module is not installed in $$here" >&2
-		exit 1
-	fi
-	[[ ! -L $$here/memcached.so ]] || rm "$$here/memcached.so"
-	rm "$$here/$(library)"
-	if diverted; then
-		"$${divert[@]}" --remove $$folder/memcached.so
-	elif [[ -e $$here/memcached.so.stock ]]; then
-		mv -n "$$here/memcached.so.stock" "$$here/memcached.so"
-	fi
-	echo "uninstalled from $$here"
+.PHONY: install uninstall
+install: ## Put the module into Kamailio's folder, keep aside what was there
+	@packaging/module install $(tested)
+uninstall: ## Remove the module, put back what was there
+	@packaging/module uninstall
 
 .PHONY: clean
 clean: ## Remove what was built; the cache folder stays

@@ -32,9 +32,13 @@ const DECLARATIONS: &str = "\
  */
 struct kamailio_module_exports;";
 
-/// The mirrored structures, and the source that defines them.
+/// The mirrored structures, and the sources that define them.
 const LAYOUT_HEADER: &str = "tests/layout/kamailio_layout.h";
-const LAYOUT: &str = "src/kamailio/host/layout.rs";
+const LAYOUTS: [&str; 3] = [
+    "src/kamailio/host/layout.rs",
+    "src/kamailio/host/layout/functions.rs",
+    "src/kamailio/host/kemi_layout.rs",
+];
 
 const LAYOUT_HEAD: &str = "\
 /*
@@ -44,11 +48,11 @@ const LAYOUT_HEAD: &str = "\
  * One layout serves all versions, except for kamailio_pv_value32 (up to 5.6) and
  * kamailio_pv_value64 (from 5.7 on). tests/layout/layout.c checks sizes and offsets.
  *
- * Written by build.rs from src/kamailio/host/layout.rs. Do not edit.
+ * Written by build.rs from src/kamailio/host/layout.rs and kemi_layout.rs. Do not edit.
  */";
 
 fn main() {
-    for source in ["build.rs", LAYOUT].iter().chain(&SYMBOLS) {
+    for source in ["build.rs"].iter().chain(&LAYOUTS).chain(&SYMBOLS) {
         println!("cargo::rerun-if-changed={source}");
     }
     write(SYMBOLS_HEADER, symbols_header());
@@ -95,8 +99,13 @@ fn symbols_header() -> Result<String, Error> {
 }
 
 fn layout_header() -> Result<String, Error> {
-    let source = fs::read_to_string(LAYOUT).expect("the sources are in the package");
-    let source = source.replace("pub(crate) ", "pub ");
+    let source = LAYOUTS.map(|path| {
+        let source = fs::read_to_string(path).expect("the sources are in the package");
+        // The description of a file may only stand at its beginning.
+        let lines = source.lines().filter(|line| !line.starts_with("//!"));
+        lines.fold(String::new(), |text, line| text + line + "\n")
+    });
+    let source = source.concat().replace("pub(crate) ", "pub ");
     let items = Items::of(&source);
     // cbindgen understands an `Option` only of a function type that is spelled out. In C any
     // function pointer may be NULL.

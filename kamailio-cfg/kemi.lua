@@ -1,23 +1,27 @@
 -- The request route of kemi.cfg.
 
 function ksr_request_route()
-    -- The name is always the same text. Kamailio evaluates the $fU in it each time.
-    local plan = KSR.pv.get("$mct(plan:$fU)")
+    -- Keys are data: they may hold whatever a caller sends.
+    local caller = KSR.pv.gete("$fU")
+    local plan = KSR.memcached.get("plan:" .. caller)
     if plan == nil then
         plan = "gold"
-        KSR.pv.sets("$mct(plan:$fU=>60)", plan)
+        KSR.memcached.setxs("plan:" .. caller, plan, 60)
     end
 
-    -- The counter begins at 0, if there is none: with mode=1 nobody overwrites it.
-    KSR.pv.seti("$mct(calls:$fU=>3600)", 0)
-    KSR.pv.seti("$mcinc(calls:$fU)", 1)
+    -- The calls of this hour: the first one stores 1 for an hour, all others add 1.
+    local calls = "not counted"
+    if KSR.memcached.incx("calls:" .. caller, 1, 1, 3600) == 1 then
+        calls = KSR.memcached.value()
+    end
 
-    -- A key that Lua builds goes through a variable.
-    KSR.pv.sets("$var(key)", "last:" .. string.lower(KSR.pv.gete("$rU")))
-    KSR.pv.sets("$mct($var(key))", plan)
-    KSR.pv.unset("$mct($var(key))")
+    -- Of all calls to this user, on all nodes, one at a time gets here.
+    local lock = "lock:" .. string.lower(KSR.pv.gete("$rU"))
+    if KSR.memcached.addxs(lock, "taken", 5) == 1 then
+        KSR.memcached.delete(lock)
+    end
 
-    KSR.sl.send_reply(200, "plan " .. plan .. ", calls " .. KSR.pv.gete("$mct(calls:$fU)"))
+    KSR.sl.send_reply(200, "plan " .. plan .. ", calls " .. calls)
 end
 
 -- Called when a server has gone down or is back; `name` is the event's name.

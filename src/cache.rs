@@ -1,31 +1,62 @@
-//! Cache: the pools of this process, and the one way to use them. One method is one operation.
+//! Cache: the pools of this process, and the one way to use them.
 //!
-//! Each method makes a request, has the pool of the key route it to a server, and returns the answer,
-//! or an [`Error`] that says why there is none.
+//! [`operation`] has a method for each operation; [`call`] does one by its name. All of them have the pool
+//! of the key route their request to a server.
 
 use std::fmt::Display;
 
-use crate::clock::Moment;
+use crate::clock::{Deadline, Moment};
 use crate::config::{DeclaredPool, Tunable};
 use crate::error::{Error, Refusal};
 use crate::health::log_limit::LogLimit;
 use crate::item::key::WireKey;
 use crate::item::lifetime::Lifetime;
-use crate::item::value::{Found, MAX_DECIMAL, Numbers, Value, decode, operand};
+use crate::item::value::Numbers;
 use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::stats::{Statistic, Stats};
-use crate::status::{Outcome, Status};
+use crate::status::Status;
 use crate::sys;
-use crate::wire::protocol::{MAX_VALUE, Reply, Request, Store, Way};
+use crate::wire::protocol::{Reply, Request};
+
+mod call;
+mod form;
+mod inspection;
+mod large;
+mod lease;
+mod many;
+mod near;
+mod operation;
+mod outcome;
+mod removal;
+mod source;
+mod transfer;
+
+pub(crate) use crate::pool::Message;
+pub(crate) use call::{Answer, Operand, Verb};
+pub(crate) use inspection::Inspected;
+use lease::Leases;
+pub(crate) use many::Items;
+pub(crate) use near::Near;
+pub(crate) use outcome::Read;
 
 /// The pools of this process.
 #[derive(Debug)]
 pub struct Cache {
     pools: Vec<Pool>,
     numbers: Numbers,
+    /// The near cache of each pool that has one; empty if no pool has.
+    near: Vec<Option<Near>>,
+    /// The SIP message for which the script runs.
+    message: Message,
+    /// Whether it has asked for items ahead.
+    has_asked: bool,
+    /// Whether every write waits for its answer, whatever its pool says.
+    waits: bool,
     /// Limits the log lines about requests that this module or a server refuses.
     log_limit: LogLimit,
+    /// The leases that this process holds.
+    leases: Leases,
 }
 
 /// A key that may be sent, with its pool and the lifetime it was written with.
@@ -42,56 +73,10 @@ impl Key {
     pub fn pool(&self) -> usize {
         self.pool
     }
-}
 
-/// The answer to writing an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// It is stored.
-    Stored,
-    /// It is not stored, because of the condition in [`Store`].
-    NotStored,
-}
-
-/// The item was there and is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deleted;
-
-/// The item is there and has the new lifetime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Touched;
-
-impl Outcome for Written {
-    fn status(&self) -> Status {
-        match self {
-            Self::Stored => Status::Stored,
-            Self::NotStored => Status::NotStored,
-        }
-    }
-}
-
-impl Outcome for Option<Found> {
-    fn status(&self) -> Status {
-        self.map_or(Status::Miss, |_| Status::Hit)
-    }
-}
-
-impl Outcome for Option<Deleted> {
-    fn status(&self) -> Status {
-        self.map_or(Status::Miss, |_| Status::Deleted)
-    }
-}
-
-impl Outcome for Option<Touched> {
-    fn status(&self) -> Status {
-        self.map_or(Status::Miss, |_| Status::Touched)
-    }
-}
-
-/// The number after counting.
-impl Outcome for Option<u64> {
-    fn status(&self) -> Status {
-        self.map_or(Status::Miss, |_| Status::Counted)
+    /// As it is sent.
+    pub fn wire(&self) -> &WireKey {
+        &self.wire
     }
 }
 
@@ -106,7 +91,12 @@ impl Cache {
                 .map(|(declared, shared)| Pool::new(declared, shared))
                 .collect(),
             numbers,
+            near: Vec::new(),
+            message: Message::default(),
+            has_asked: false,
+            waits: false,
             log_limit: LogLimit::default(),
+            leases: Leases::default(),
         }
     }
 
@@ -158,135 +148,20 @@ impl Cache {
         }
     }
 
-    /// Reads an item. `None` means that it is not there. Else its text is in `text`.
-    ///
-    /// # Errors
-    /// Those of [`Pool::route`].
-    #[inline(always)]
-    pub fn get(&mut self, key: &Key, text: &mut Vec<u8>) -> Result<Option<Found>, Error> {
-        let reply = self.perform(key, &Request::Get { key: &key.wire }, text);
-        let stats = self.stats(key);
-        match reply {
-            Ok(Reply::Item(item)) => {
-                stats.hits.count();
-                Ok(Some(decode(item.flags, text, || self.numbers_of(key))))
-            }
-            Ok(_) => {
-                stats.misses.count();
-                Ok(None)
-            }
-            Err(error) => {
-                stats.failed_gets.count();
-                Err(error)
-            }
-        }
-    }
-
-    /// Writes an item, as the `mode` of its pool says.
-    ///
-    /// # Errors
-    /// Those of [`Self::store`].
-    pub fn assign(&mut self, key: &Key, value: Value<'_>) -> Result<Written, Error> {
-        let pool = &mut self.pools[key.pool];
-        pool.follow();
-        let store = pool.settings().mode;
-        self.store(store, key, value)
-    }
-
-    /// Writes an item if `store` allows it, for the lifetime of the key, else of the pool.
-    ///
-    /// # Errors
-    /// [`Refusal::Value`]; those of [`Pool::route`].
-    fn store(&mut self, store: Store, key: &Key, value: Value<'_>) -> Result<Written, Error> {
-        let mut room = [0; MAX_DECIMAL];
-        let (flags, value) = value.encode(&mut room);
-        if value.len() > MAX_VALUE {
-            let what = format_args!("set of key '{}'", key.wire);
-            return Err(self.refuse(key.pool, what, Refusal::Value));
-        }
-        let pool = &self.pools[key.pool];
-        pool.stats().sets.count();
-        let lifetime = key.expire.unwrap_or(pool.settings().expire);
-        let request = Request::Store {
-            store,
-            key: &key.wire,
-            flags,
-            lifetime: lifetime.on_wire(),
-            value,
-        };
-        let reply = self.perform(key, &request, &mut Vec::new())?;
-        Ok(match reply {
-            Reply::NotStored => Written::NotStored,
-            _ => Written::Stored,
-        })
-    }
-
-    /// Removes an item. `None` means that it was not there.
-    ///
-    /// # Errors
-    /// Those of [`Pool::route`].
-    pub fn delete(&mut self, key: &Key) -> Result<Option<Deleted>, Error> {
-        self.stats(key).deletes.count();
-        let reply = self.perform(key, &Request::Delete { key: &key.wire }, &mut Vec::new())?;
-        Ok((reply == Reply::Deleted).then_some(Deleted))
-    }
-
-    /// Changes an item's lifetime to `lifetime` seconds; the value is not sent. `None` means that the
-    /// item is not there.
-    ///
-    /// # Errors
-    /// [`Refusal::Operand`], [`Refusal::Lifetime`]; those of [`Pool::route`].
-    pub fn touch(&mut self, key: &Key, lifetime: Value<'_>) -> Result<Option<Touched>, Error> {
-        let lifetime = operand(lifetime)
-            .ok_or(Refusal::Operand)
-            .and_then(Lifetime::new);
-        let lifetime = match lifetime {
-            Ok(lifetime) => lifetime.on_wire(),
-            Err(refusal) => {
-                let what = format_args!("touch of key '{}'", key.wire);
-                return Err(self.refuse(key.pool, what, refusal));
-            }
-        };
-        let request = Request::Touch {
-            key: &key.wire,
-            lifetime,
-        };
-        self.stats(key).touches.count();
-        let reply = self.perform(key, &request, &mut Vec::new())?;
-        Ok((reply == Reply::Touched).then_some(Touched))
-    }
-
-    /// Counts an item up or down by `by`; a negative number reverses the direction. Returns the new
-    /// number, or `None` if the item is not there.
-    ///
-    /// # Errors
-    /// [`Refusal::Operand`]; those of [`Pool::route`].
-    pub fn count(&mut self, way: Way, key: &Key, by: Value<'_>) -> Result<Option<u64>, Error> {
-        let Some(by) = operand(by) else {
-            let what = format_args!("count of key '{}'", key.wire);
-            return Err(self.refuse(key.pool, what, Refusal::Operand));
-        };
-        let way = if by < 0 { way.reversed() } else { way };
-        let request = Request::Count {
-            way,
-            key: &key.wire,
-            by: by.unsigned_abs(),
-        };
-        self.stats(key).counts.count();
-        match self.perform(key, &request, &mut Vec::new())? {
-            Reply::Counted(number) => Ok(Some(number)),
-            _ => Ok(None),
-        }
-    }
-
     /// Counts and logs that `what` was refused for the pool of that index, and why. Returns the error
     /// that the operation ends with.
     #[cold]
     pub fn refuse(&mut self, pool: usize, what: impl Display, refusal: Refusal) -> Error {
         let error = Error::Refused(refusal);
-        self.pools[pool].stats().note_failure(&error);
-        self.log(what, &error);
+        self.note_failure(pool, what, &error);
         error
+    }
+
+    /// Counts and logs that `what` has failed in the pool of that index.
+    #[cold]
+    pub fn note_failure(&mut self, pool: usize, what: impl Display, error: &Error) {
+        self.pools[pool].stats().note_failure(error);
+        self.log(what, error);
     }
 
     fn stats(&self, key: &Key) -> &'static Stats {
@@ -302,31 +177,53 @@ impl Cache {
         }
     }
 
-    /// Gets the answer to a request. Counts and logs a failure.
+    /// Gets the answer to a request under the deadline of an operation that has begun. Counts and logs a
+    /// failure.
     #[inline(always)]
-    fn perform(
+    fn perform_within(
         &mut self,
+        deadline: &Deadline,
         key: &Key,
         request: &Request<'_>,
         value: &mut Vec<u8>,
     ) -> Result<Reply, Error> {
-        let reply = self.pools[key.pool].route(&key.wire, key.hash, request, value);
-        match &reply {
-            Ok(Reply::Miss) => {
-                let verb = request.kind().verb();
-                log::debug!("{verb}: no item with key '{}'", key.wire);
-            }
-            // The pool has logged what is the server's fault, once for all operations.
-            Err(error) => {
-                self.stats(key).note_failure(error);
-                if error.is_refusal() {
-                    let what = format_args!("{} of key '{}'", request.kind().verb(), key.wire);
-                    self.log(what, error);
-                }
-            }
+        let _change = match request.kind().writes() {
+            true => self.change(key),
+            false => None,
+        };
+        let pool = &mut self.pools[key.pool];
+        let reply = pool.route(deadline, &key.wire, key.hash, request, value);
+        self.note(key, || request.kind().verb(), &reply);
+        reply
+    }
+
+    /// Counts and logs a failure.
+    #[inline(always)]
+    fn note(
+        &mut self,
+        key: &Key,
+        verb: impl FnOnce() -> &'static str,
+        reply: &Result<Reply, Error>,
+    ) {
+        match reply {
+            Ok(Reply::Miss) => log::debug!("{}: no item with key '{}'", verb(), key.wire),
+            Err(error) => self.note_failure_of_key(key, verb(), error),
             Ok(_) => {}
         }
-        reply
+    }
+
+    /// Counts and logs a failure. The pool has logged what is the server's fault, once for all operations.
+    #[cold]
+    fn note_failure_of_key(&mut self, key: &Key, verb: &'static str, error: &Error) {
+        self.stats(key).note_failure(error);
+        self.log_refusal(key, verb, error);
+    }
+
+    /// Logs a refusal of what an operation has asked for the key.
+    fn log_refusal(&mut self, key: &Key, verb: &'static str, error: &Error) {
+        if error.is_refusal() {
+            self.log(format_args!("{verb} of key '{}'", key.wire), error);
+        }
     }
 
     #[cold]

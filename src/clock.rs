@@ -35,7 +35,26 @@ impl Moment {
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// True if this moment was noted before the clock jumped back, as it does when a machine is restored:
+    /// seen from `now`, it lies in the future.
+    pub(crate) fn is_void(self, now: Self) -> bool {
+        self > now + JUMP
+    }
+
+    /// The time that has passed between `earlier` and this moment, which is now. If `earlier` is
+    /// [void](Self::is_void), any time has passed.
+    pub(crate) fn passed_since(self, earlier: Self) -> Duration {
+        match earlier.is_void(self) {
+            true => Duration::MAX,
+            false => self.since(earlier),
+        }
+    }
 }
+
+/// By how much a clock must be off to have jumped. Processes that read it at the same time are never so far
+/// apart.
+pub(crate) const JUMP: Duration = Duration::from_secs(1);
 
 impl Add<Duration> for Moment {
     type Output = Self;
@@ -83,12 +102,22 @@ impl Deadline {
         self.start + self.limit
     }
 
+    /// What is left of it, as the deadline of an operation that begins now; `None` when nothing is.
+    pub(crate) fn rest(&self) -> Option<Self> {
+        let now = Moment::now();
+        let left = self.limit.checked_sub(now.since(self.start))?;
+        (!left.is_zero()).then(|| Self::new(now, left))
+    }
+
+    /// The first half of what is left.
+    pub(crate) fn half(&self) -> Option<Self> {
+        let rest = self.rest()?;
+        Some(Self::new(rest.start, rest.limit / 2))
+    }
+
     /// The time that is left, or `None` when there is none.
     pub(crate) fn remaining(&self) -> Option<Duration> {
-        let elapsed = Moment::now().since(self.start);
-        self.limit
-            .checked_sub(elapsed)
-            .filter(|left| !left.is_zero())
+        self.rest().map(|rest| rest.limit)
     }
 }
 
@@ -102,6 +131,19 @@ mod tests {
         assert_eq!((now + second).since(now), second);
         assert_eq!(now.since(now + second), Duration::ZERO);
         assert!(now < now + second && Moment::now() >= now);
+    }
+
+    #[test]
+    fn after_a_jump_back_any_time_has_passed() {
+        let (now, second) = (Moment(10_000_000_000), Duration::from_secs(1));
+        assert_eq!(now.passed_since(now - second), second);
+        for ahead in [Duration::ZERO, second] {
+            assert!(!(now + ahead).is_void(now), "another process has read it");
+            assert_eq!(now.passed_since(now + ahead), Duration::ZERO);
+        }
+        let before = now + second + Duration::from_nanos(1);
+        assert!(before.is_void(now));
+        assert_eq!(now.passed_since(before), Duration::MAX);
     }
 
     #[test]

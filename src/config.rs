@@ -10,13 +10,14 @@ mod given;
 mod parameter;
 mod parameter_table;
 mod settings;
+mod source;
 mod tunable;
 mod values;
 
 pub(crate) use given::BadParameter;
 pub use given::Given;
 pub(crate) use parameter::Parameter;
-pub(crate) use settings::{DeclaredPool, Failover, Rejoin, Settings};
+pub(crate) use settings::{DeclaredPool, Failover, Protocol, Rejoin, Settings};
 pub(crate) use tunable::Tunable;
 
 use given::Assignment;
@@ -39,6 +40,10 @@ pub struct Parameters {
     pools: Vec<(String, Values)>,
     /// Texts in front of `=>` that were taken for keys, because no pool of that name was declared.
     keys: Vec<String>,
+    /// Whether the servers of the default pool were given.
+    has_servers: bool,
+    /// The pools about which a doubt was told.
+    doubted: Vec<String>,
 }
 
 impl Default for Parameters {
@@ -48,6 +53,8 @@ impl Default for Parameters {
             plain: Values::defaults(),
             pools: Vec::new(),
             keys: Vec::new(),
+            has_servers: false,
+            doubted: Vec::new(),
         }
     }
 }
@@ -83,7 +90,42 @@ impl Parameters {
             self.pools.push(pool);
             return Ok(());
         }
-        self.plain.set(row, &assignment)
+        self.check_source(DEFAULT_POOL, &assignment)?;
+        self.plain.set(row, &assignment)?;
+        self.has_servers |= matches!(parameter.name(), "servers" | "servers_file");
+        let conflict = |pool: DeclaredPool| match (&*pool.settings.name, pool.conflict()?) {
+            (DEFAULT_POOL, why) => Some(why),
+            (name, why) => Some(format!("pool '{name}': {why}")),
+        };
+        match self.settle().into_iter().find_map(conflict) {
+            Some(why) => Err(assignment.refuse_because(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is probably not meant, of all that is set so far; of each pool once.
+    pub(crate) fn doubts_so_far(&mut self) -> Vec<String> {
+        let default = !self.has_servers;
+        let pools = self.settle().into_iter().skip(default.into());
+        self.new_doubts(pools.collect())
+    }
+
+    /// The same, now that the configuration has been read.
+    pub(crate) fn doubts(&mut self) -> Vec<String> {
+        let pools = self.settle();
+        self.new_doubts(pools)
+    }
+
+    fn new_doubts(&mut self, pools: Vec<DeclaredPool>) -> Vec<String> {
+        let doubted = pools.into_iter().filter_map(|pool| {
+            let words = pool.doubt()?;
+            let is_new = !self.doubted.contains(&pool.settings.name);
+            is_new.then(|| {
+                self.doubted.push(pool.settings.name);
+                words
+            })
+        });
+        doubted.collect()
     }
 
     /// Sets a parameter as if the configuration had set it to `number`. Returns the value for each
@@ -102,8 +144,10 @@ impl Parameters {
 
     /// The index of the pool called `name` in the result of [`Self::settle`].
     pub fn pool_index(&self, name: &str) -> Option<usize> {
-        let declared = self.pools.iter().position(|(pool, _)| pool == name)?;
-        Some(declared + 1)
+        let declared = self.pools.iter().map(|(pool, _)| &**pool);
+        std::iter::once(DEFAULT_POOL)
+            .chain(declared)
+            .position(|pool| pool == name)
     }
 
     /// Records that `key` was taken for a key where a pool could have been named.
@@ -141,7 +185,7 @@ impl Parameters {
             }
         };
         let refuse = |why: String| Err(value.refuse_because(why));
-        if name == DEFAULT_POOL || self.pool_index(name).is_some() {
+        if self.pool_index(name).is_some() {
             return refuse(format!(
                 "pool '{name}' already exists; accepted: another name"
             ));
@@ -167,9 +211,14 @@ impl Parameters {
                 given: Given::Word(word.trim_start()),
             };
             let row = row_of(&assignment, |parameter| parameter.scope != Scope::Plain)?;
+            self.check_source(name, &assignment)?;
             values.set(row, &assignment)?;
         }
-        if values.settle(name, &self.plain).servers.is_empty() {
+        let pool = values.settle(name, &self.plain);
+        if let Some(why) = pool.conflict() {
+            return refuse(format!("pool '{name}': {why}"));
+        }
+        if pool.servers.is_empty() {
             return refuse(format!(
                 "pool '{name}' has no servers; accepted: {POOL_FORM}"
             ));

@@ -6,8 +6,11 @@
 //! and whether another server may be asked. [`Status`](crate::status::Status) has the word for the
 //! script.
 
+use crate::sys;
 use std::fmt;
 use std::io;
+
+use crate::sys::NotConnected;
 
 /// Why an operation has no answer.
 #[derive(Debug)]
@@ -20,8 +23,8 @@ pub enum Error {
     Down(Down),
     /// The caller asked for something that must not be sent.
     Refused(Refusal),
-    /// memcached does not store values of this size (its option `-I`).
-    TooLarge,
+    /// The value is too large.
+    TooLarge(TooLarge),
     /// The stored value cannot be counted, because it is not an unsigned 64-bit decimal number.
     NotANumber,
     /// memcached answered `SERVER_ERROR` with this text, which was made printable.
@@ -29,8 +32,14 @@ pub enum Error {
     /// memcached answered `ERROR` or `CLIENT_ERROR` with these words, which were made printable: it
     /// does not know, or does not accept, this request.
     Rejected(Box<str>),
+    /// The server and we do not accept each other.
+    Denied(Denied),
     /// The bytes received are not a reply to this request. The connection is out of step.
     Garbled(&'static str),
+    /// The item is in a form of another program that cannot be read here: its client flags, and what it is.
+    Foreign(Box<str>),
+    /// The server has delivered the item, but its bytes are not what its client flags say.
+    BrokenItem(&'static str),
 }
 
 /// What an operation was waiting for when its time was over.
@@ -38,6 +47,8 @@ pub enum Error {
 pub enum Waiting {
     /// The connection to the server.
     Connect,
+    /// The agreement with the server on TLS.
+    Agreement,
     /// Space in the socket's buffer for the request.
     Send,
     /// The reply.
@@ -53,14 +64,46 @@ pub enum Down {
     Unresolved,
     /// Connecting failed.
     Connect(io::Error),
-    /// This process has no descriptor, memory or port left for a connection.
+    /// This process could not even ask for a connection: it has no descriptor, memory or port left, or
+    /// may not have any.
     Shortage(io::Error),
+    /// This process had no memory left to go on with an exchange.
+    CutShort(io::Error),
     /// The server answers others, but has just given this process no connection.
     TurnedAway,
+    /// The request is for a connection that is gone.
+    Replaced,
     /// The connection was lost before the first byte of the reply.
     Lost(io::Error),
     /// The server closed the connection before the first byte of the reply.
     Closed,
+}
+
+/// Who does not accept whom.
+#[derive(Debug)]
+pub enum Denied {
+    /// The server does not accept the credentials. These are its words, made printable.
+    Credentials(Box<str>),
+    /// The server requires credentials, and there are none.
+    NoCredentials,
+    /// TLS, for this reason.
+    Tls(Box<str>),
+}
+
+/// Who cannot take a value of this size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooLarge {
+    /// memcached does not store it (its option `-I`).
+    ToStore,
+    /// An item is longer than `value_limit`.
+    ToRead {
+        /// Its length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        limit: u32,
+    },
+    /// This process has no memory for an item of so many bytes.
+    ForMemory(usize),
 }
 
 /// Why a request was not sent.
@@ -76,59 +119,102 @@ pub enum Refusal {
     Operand,
     /// The value is longer than [`MAX_VALUE`](crate::wire::protocol::MAX_VALUE).
     Value,
+    /// This process has no memory for the request.
+    Memory,
+    /// The number that a counter is to begin with is none.
+    Initial,
+    /// There is no value to store.
+    NullValue,
+    /// The version is not a number that a read has given.
+    Version,
+    /// A function's argument does not fit into the evaluation buffer, or it could not be evaluated.
+    Argument,
+    /// A function has no variable to assign what it has read, or the variable does not take it.
+    Result,
+    /// A function has no name of a pool.
+    PoolArgument,
+    /// No pool of that name was declared.
+    Pool,
 }
 
+/// The result of every operation is moved several times, and so is the room that this needs in it.
+const _: () = assert!(size_of::<Error>() <= 24);
+
 impl Error {
-    /// True if this module or the server has refused the request. Nothing is wrong with the server or
-    /// with the connection: a refusal is a complete answer.
+    /// True if this module or the server has refused the request, or the item cannot be read. Nothing is
+    /// wrong with the server or with the connection: a refusal is a complete answer.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
             Self::Refused(_)
-                | Self::TooLarge
+                | Self::TooLarge(_)
                 | Self::NotANumber
                 | Self::ServerError(_)
                 | Self::Rejected(_)
+                | Self::Foreign(_)
+                | Self::BrokenItem(_)
         )
+    }
+
+    /// True if the server says why it is about to hang up, and has read no request: memcached at its limit of
+    /// connections answers `ERROR Too many open connections`.
+    pub(crate) fn is_farewell(&self) -> bool {
+        matches!(self, Self::Rejected(words) if words.starts_with("ERROR "))
+    }
+
+    /// True if the server does not know, or does not accept, this request.
+    pub(crate) fn is_unknown_request(&self) -> bool {
+        matches!(self, Self::Rejected(_)) && !self.is_farewell()
     }
 
     /// True if the server may be at fault, and not the caller, the data, or this process.
     pub(crate) fn counts_against_server(&self) -> bool {
         match self {
-            Self::Down(down) => !matches!(
-                down,
-                Down::Shortage(_) | Down::OutOfService | Down::TurnedAway
-            ),
-            Self::Timeout(_) | Self::Garbled(_) => true,
+            Self::Down(Down::Shortage(_) | Down::CutShort(_)) => {
+                sys::planted("a shortage is the server's fault")
+            }
+            Self::Down(down) => {
+                !matches!(down, Down::OutOfService | Down::TurnedAway | Down::Replaced)
+            }
+            Self::Timeout(_) | Self::Garbled(_) | Self::Denied(_) => true,
             Self::Busy
             | Self::Refused(_)
-            | Self::TooLarge
+            | Self::TooLarge(_)
             | Self::NotANumber
             | Self::ServerError(_)
-            | Self::Rejected(_) => false,
+            | Self::Rejected(_)
+            | Self::Foreign(_)
+            | Self::BrokenItem(_) => false,
         }
+    }
+
+    /// True if there was no connection.
+    pub(crate) fn is_of_connecting(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout(Waiting::Connect | Waiting::Agreement)
+                | Self::Down(Down::Unresolved | Down::Connect(_) | Down::Shortage(_))
+        )
     }
 
     /// True if this process lacks something, and says nothing about the server.
     pub(crate) fn is_shortage(&self) -> bool {
-        matches!(self, Self::Down(Down::Shortage(_)))
+        matches!(self, Self::Down(Down::Shortage(_) | Down::CutShort(_)))
     }
 
     /// The error of connecting that ended in `error`.
-    pub(crate) fn of_connecting(error: io::Error) -> Self {
-        let shortage = [
-            libc::EMFILE,
-            libc::ENFILE,
-            libc::ENOMEM,
-            libc::ENOBUFS,
-            libc::EADDRNOTAVAIL,
-        ];
-        let is_shortage = error
-            .raw_os_error()
-            .is_some_and(|code| shortage.contains(&code));
-        Self::Down(match is_shortage {
-            true => Down::Shortage(error),
-            false => Down::Connect(error),
+    pub(crate) fn of_connecting(error: NotConnected) -> Self {
+        Self::Down(match error {
+            NotConnected::Refused(error) if !is_own(&error) => Down::Connect(error),
+            NotConnected::Refused(error) | NotConnected::Unasked(error) => Down::Shortage(error),
+        })
+    }
+
+    /// The error of sending or receiving that ended in `error`.
+    pub(crate) fn of_exchange(error: io::Error) -> Self {
+        Self::Down(match is_own(&error) {
+            true => Down::CutShort(error),
+            false => Down::Lost(error),
         })
     }
 
@@ -137,7 +223,8 @@ impl Error {
     pub(crate) fn allows_stand_in(&self, repeatable: bool) -> bool {
         match self {
             Self::Busy
-            | Self::Timeout(Waiting::Connect)
+            | Self::Denied(_)
+            | Self::Timeout(Waiting::Connect | Waiting::Agreement)
             | Self::Down(
                 Down::OutOfService
                 | Down::Unresolved
@@ -147,10 +234,12 @@ impl Error {
             ) => true,
             Self::Timeout(_) | Self::Down(_) | Self::Garbled(_) => repeatable,
             Self::Refused(_)
-            | Self::TooLarge
+            | Self::TooLarge(_)
             | Self::NotANumber
             | Self::ServerError(_)
-            | Self::Rejected(_) => false,
+            | Self::Rejected(_)
+            | Self::Foreign(_)
+            | Self::BrokenItem(_) => false,
         }
     }
 
@@ -159,6 +248,22 @@ impl Error {
     pub fn is_hangup(&self) -> bool {
         matches!(self, Self::Down(Down::Lost(_) | Down::Closed))
     }
+}
+
+/// True if the system has refused this because the process, or the machine, has none left, or has only
+/// interrupted it.
+fn is_own(error: &io::Error) -> bool {
+    let codes = [
+        libc::EINTR,
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOMEM,
+        libc::ENOBUFS,
+        libc::EADDRNOTAVAIL,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 impl From<Refusal> for Error {
@@ -172,6 +277,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout(Waiting::Connect) => f.write_str("no connection within the timeout"),
+            Self::Timeout(Waiting::Agreement) => {
+                f.write_str("no TLS within the timeout: perhaps none is spoken here")
+            }
             Self::Timeout(Waiting::Send) => {
                 f.write_str("the request could not be sent within the timeout")
             }
@@ -183,17 +291,43 @@ impl fmt::Display for Error {
             Self::Down(Down::Shortage(cause)) => {
                 write!(f, "this process cannot open a connection: {cause}")
             }
+            Self::Down(Down::CutShort(cause)) => {
+                write!(f, "this process cannot use its connection: {cause}")
+            }
             Self::Down(Down::TurnedAway) => {
                 f.write_str("the server has just given this process no connection")
+            }
+            Self::Down(Down::Replaced) => {
+                f.write_str("the connection that was used before is gone")
             }
             Self::Down(Down::Lost(cause)) => write!(f, "connection lost: {cause}"),
             Self::Down(Down::Closed) => f.write_str("connection closed by the server"),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::TooLarge => f.write_str("the value is larger than the server accepts"),
+            Self::TooLarge(why) => why.fmt(f),
             Self::NotANumber => f.write_str("the stored value is not a number from 0 to 2^64-1"),
             Self::ServerError(text) | Self::Rejected(text) => write!(f, "the server says: {text}"),
-            Self::Garbled(what) => f.write_str(what),
+            Self::Denied(Denied::Credentials(text)) => {
+                write!(f, "the server does not accept the credentials: {text}")
+            }
+            Self::Denied(Denied::NoCredentials) => {
+                f.write_str("the server requires credentials; accepted: credentials_file")
+            }
+            Self::Denied(Denied::Tls(why)) => write!(f, "TLS with the server: {why}"),
+            Self::Garbled(what) | Self::BrokenItem(what) => f.write_str(what),
+            Self::Foreign(what) => f.write_str(what),
         }
+    }
+}
+
+/// What was waited for.
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "the connection",
+            Self::Agreement => "TLS",
+            Self::Send => "room for the request",
+            Self::Receive => "the reply",
+        })
     }
 }
 
@@ -207,73 +341,40 @@ impl fmt::Display for Refusal {
             Self::Lifetime => "invalid lifetime; accepted: decimal seconds, 0 or more",
             Self::Operand => "invalid number; accepted: an integer or its decimal text",
             Self::Value => "the value is too long; accepted: up to 1 GiB",
+            Self::Memory => "this process has no memory for the request",
+            Self::Initial => "invalid initial number; accepted: 0 to 2^64-1",
+            Self::NullValue => "the value is null; accepted: a string or an integer",
+            Self::Version => "invalid version; accepted: what a read with the version has given",
+            Self::Argument => {
+                "an argument cannot be evaluated, or is too long; accepted: up to 128 KiB"
+            }
+            Self::Result => {
+                "the result cannot be assigned; accepted: a variable that takes it, in quotes"
+            }
+            Self::PoolArgument => "no pool; accepted: the name of a pool, which is no variable",
+            Self::Pool => {
+                "there is no such pool; accepted: 'default', or the name of a declared pool"
+            }
         })
+    }
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ToStore => f.write_str("the value is larger than the server accepts"),
+            Self::ToRead { len, limit } => {
+                write!(
+                    f,
+                    "the item has {len} bytes; accepted: up to {limit} (value_limit)"
+                )
+            }
+            Self::ForMemory(len) => write!(f, "this process has no memory for {len} bytes"),
+        }
     }
 }
 
 impl std::error::Error for Error {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(code: i32) -> Error {
-        Error::of_connecting(io::Error::from_raw_os_error(code))
-    }
-
-    #[test]
-    fn what_this_process_lacks_is_not_the_servers_fault() {
-        for code in [
-            libc::EMFILE,
-            libc::ENFILE,
-            libc::ENOMEM,
-            libc::ENOBUFS,
-            libc::EADDRNOTAVAIL,
-        ] {
-            let error = of(code);
-            assert!(matches!(error, Error::Down(Down::Shortage(_))), "{error:?}");
-            assert!(!error.counts_against_server() && !error.is_refusal());
-            assert!(error.allows_stand_in(false), "nothing was sent");
-            let text = error.to_string();
-            assert!(text.starts_with("this process cannot open"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_server_that_cannot_be_connected_has_failed() {
-        for code in [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ETIMEDOUT] {
-            let error = of(code);
-            assert!(matches!(error, Error::Down(Down::Connect(_))), "{error:?}");
-            assert!(error.counts_against_server() && error.allows_stand_in(false));
-        }
-        let other = io::Error::new(io::ErrorKind::InvalidInput, "no code");
-        let error = Error::of_connecting(other);
-        assert!(matches!(error, Error::Down(Down::Connect(_))), "{error:?}");
-    }
-
-    #[test]
-    fn no_error_is_both_a_refusal_and_the_servers_fault() {
-        let refusals = [
-            Error::Refused(Refusal::EmptyKey),
-            Error::TooLarge,
-            Error::NotANumber,
-            Error::ServerError("x".into()),
-            Error::Rejected("ERROR".into()),
-        ];
-        for error in refusals {
-            assert!(error.is_refusal() && !error.counts_against_server());
-            assert!(!error.allows_stand_in(true), "{error:?}");
-        }
-        let failures = [
-            Error::Timeout(Waiting::Receive),
-            Error::Down(Down::Closed),
-            Error::Down(Down::Unresolved),
-            Error::Garbled("x"),
-        ];
-        for error in failures {
-            assert!(error.counts_against_server() && !error.is_refusal());
-        }
-        let out = Error::Down(Down::OutOfService);
-        assert!(!out.counts_against_server() && !out.is_refusal());
-    }
-}
+mod tests;

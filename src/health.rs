@@ -12,7 +12,7 @@
 //! begins another generation. What an operation says counts in the generation alone in which it began.
 //!
 //! Moments that decide something are written before the word that makes them visible: when an outage
-//! began, and until when a worker may hold the mark. Processes that race may write such a moment one
+//! began, when it ended, and until when a worker may hold the mark. Processes that race may write such a moment one
 //! after the other; each of them was *now* in its process, so any of them is right. The other moments
 //! and the reasons are for people: they may lag behind by a change. All bits zero = active since the
 //! start. This module is told the time, the rules and where an operation comes from.
@@ -23,13 +23,16 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::status::Status;
+use crate::sys;
 
 pub(crate) mod addresses;
+mod answers;
 mod counts;
 pub(crate) mod diverted;
 pub(crate) mod latency;
 pub(crate) mod log_limit;
 mod mark;
+mod missed;
 mod verdict;
 pub(crate) mod words;
 
@@ -48,17 +51,18 @@ pub(crate) struct Health {
     away_since: AtomicU64,
     /// Until when the worker that holds the mark may hold it.
     mark_until: AtomicU64,
-    /// The beginning of an operation that it has answered lately; see [`ANSWER_STEP`].
+    /// When it could be asked again after it could not; 0 = it always could.
+    returned: AtomicU64,
+    /// The beginning of an operation that it has answered lately.
     answered: AtomicU64,
     reason: AtomicU32,
+    /// The longest time that any operation had left when it asked for the mark, in ms.
+    mark_lasts: AtomicU32,
     /// Operations made, and those under way in the upper bits: one addition counts both.
     operations: AtomicU64,
-    failures: AtomicU64,
+    /// Operations that have failed, by what they came to.
+    failures: [AtomicU64; counts::FAULTS.len()],
 }
-
-/// How precise the moment of the last answer is. It is written at most once in this time, so that
-/// processes seldom write to memory that all of them read.
-const ANSWER_STEP: Duration = Duration::from_millis(4);
 
 /// How many events in a row change a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,8 +82,8 @@ pub(crate) struct Origin {
     pub(crate) generation: u16,
     /// When it began.
     pub(crate) began: Moment,
-    /// What it says against the server is outweighed by an answer to anything that began since then.
-    pub(crate) veto_since: Moment,
+    /// Whether the process has no connection, and its request for one gets no answer.
+    pub(crate) is_kept_out: bool,
     /// When it will have ended at the latest.
     pub(crate) ends: Moment,
 }
@@ -104,6 +108,8 @@ pub(crate) enum Judgement {
     Counted,
     /// It is no evidence against the server.
     NoEvidence,
+    /// It is none: the server has refused the request, or another worker waits for the server.
+    NoFailure,
 }
 
 impl Health {
@@ -133,11 +139,6 @@ impl Health {
         self.verdict().generation
     }
 
-    /// Not 0 while stand-ins have taken writes that this server has missed.
-    pub(crate) fn diverted(&self) -> u8 {
-        self.verdict().diverted
-    }
-
     fn verdict(&self) -> Verdict {
         Verdict::of(self.word.load(Ordering::Relaxed))
     }
@@ -152,6 +153,17 @@ impl Health {
         Moment::from_nanos(self.away_since.load(Ordering::Relaxed))
     }
 
+    /// When workers could ask it again last, after an outage or a moment in which they could not. `None` = they
+    /// always could.
+    pub(crate) fn returned(&self) -> Option<Moment> {
+        // The moment is written before the word.
+        self.word.load(Ordering::Acquire);
+        match self.returned.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Moment::from_nanos(nanos)),
+        }
+    }
+
     /// What the failure was that led to the state, if one did.
     pub(crate) fn reason(&self) -> Option<Status> {
         Status::from_code(self.reason.load(Ordering::Relaxed))
@@ -163,21 +175,6 @@ impl Health {
     pub(crate) fn answered(&self, generation: u16, began: Moment) -> bool {
         self.note_answer(began);
         self.word.load(Ordering::Relaxed) == Verdict::good(generation).word()
-    }
-
-    /// The server has answered what began at `began`: later verdicts take that into account.
-    #[inline(always)]
-    pub(crate) fn note_answer(&self, began: Moment) {
-        const STEP: u64 = ANSWER_STEP.as_nanos() as u64;
-        let last = self.answered.load(Ordering::Relaxed);
-        if began.nanos() > last.saturating_add(STEP) {
-            self.answered.store(began.nanos(), Ordering::Relaxed);
-        }
-    }
-
-    /// True if the server has answered any process something that began at `began` or later.
-    fn has_answered_since(&self, began: Moment) -> bool {
-        began.nanos() <= self.answered.load(Ordering::Relaxed)
     }
 
     /// The operation of `by` was answered. The failures before that are forgotten, and its mark ends.
@@ -197,12 +194,13 @@ impl Health {
     /// no more than that, if it began in another generation, or if the server has answered anybody since
     /// it began.
     pub(crate) fn failed(&self, now: Moment, by: Origin, why: Status, rules: Rules) -> Judgement {
-        self.count_failure();
+        self.count_failure(why);
         let is_evidence = Cell::new(true);
         let change = self.change(now, |verdict| {
             let verdict = verdict.without(by.process);
-            let is_old = verdict.generation != by.generation;
-            is_evidence.set(!is_old && !self.has_answered_since(by.veto_since));
+            let is_old =
+                verdict.generation != by.generation && !sys::planted("old failures are judged");
+            is_evidence.set(!is_old && !self.outweighs(verdict, by));
             Some(match verdict.is_away() {
                 true => verdict,
                 false if is_evidence.get() => verdict.after_failure(rules),
@@ -237,7 +235,7 @@ impl Health {
             (State::Disabled, _) => None,
             (State::Trying, _) if verdict.is_stalled() => None,
             (State::Active, None) => Some(verdict.become_state(State::Active)),
-            (State::Active, Some(_)) if self.has_answered_since(by.veto_since) => None,
+            (State::Active, Some(_)) if self.outweighs(verdict, by) => None,
             (State::Active, Some(_)) => Some(verdict.after_failure(rules)),
             (State::Inactive | State::Trying, None) => {
                 let probes = verdict.probes.saturating_add(1);
@@ -270,31 +268,6 @@ impl Health {
         })
     }
 
-    /// A write goes to a stand-in, and the server must not be asked before it has made up for that.
-    /// False if it need not: it is out of service, and is emptied before it returns.
-    pub(crate) fn divert(&self, now: Moment) -> bool {
-        let changed = Cell::new(false);
-        self.change(now, |verdict| {
-            changed.set(!verdict.is_away());
-            changed.get().then(|| verdict.with_diverted_write())
-        });
-        changed.get()
-    }
-
-    /// The server has made up for all writes that stand-ins had taken when [`Self::diverted`] gave `seen`
-    /// in that generation. True if no further one has come in between.
-    pub(crate) fn settle(&self, now: Moment, generation: u16, seen: u8) -> bool {
-        let settled = Cell::new(false);
-        self.change(now, |verdict| {
-            settled.set(verdict.diverted == seen && verdict.generation == generation);
-            settled.get().then_some(Verdict {
-                diverted: 0,
-                ..verdict
-            })
-        });
-        settled.get()
-    }
-
     /// An operator decides.
     pub(crate) fn set(&self, now: Moment, state: State) -> Option<Change> {
         self.reason.store(0, Ordering::Relaxed);
@@ -305,11 +278,33 @@ impl Health {
     pub(crate) fn reset(&self, now: Moment) {
         let generation = self.verdict().next_generation();
         self.answered.store(0, Ordering::Relaxed);
+        self.returned.store(0, Ordering::Relaxed);
         let word = Verdict::good(generation).word();
         self.word.store(word, Ordering::Release);
         self.reason.store(0, Ordering::Relaxed);
         self.since.store(now.nanos(), Ordering::Relaxed);
         self.reset_counts();
+    }
+
+    /// Moments that were noted before the clock jumped back count as `now`: else they would silence verdicts
+    /// until the clock comes by again. A mark ends no later than if it were taken now.
+    pub(crate) fn void_moments(&self, now: Moment) {
+        for moment in [
+            &self.since,
+            &self.away_since,
+            &self.returned,
+            &self.answered,
+        ] {
+            if Moment::from_nanos(moment.load(Ordering::Relaxed)).is_void(now) {
+                moment.store(now.nanos(), Ordering::Relaxed);
+            }
+        }
+        let until = Moment::from_nanos(self.mark_until.load(Ordering::Acquire));
+        let lasts = self.mark_lasts.load(Ordering::Relaxed);
+        let latest = now + Duration::from_millis(lasts.into());
+        if until.is_void(latest) {
+            self.mark_until.store(latest.nanos(), Ordering::Relaxed);
+        }
     }
 
     /// Applies `step` to the verdict as a whole. Returns the change of state, if that is one.
@@ -323,6 +318,10 @@ impl Health {
             if new.state == State::Inactive && !old.is_away() {
                 self.away_since.store(now.nanos(), Ordering::Relaxed);
             }
+            if Verdict::admits(word).is_none() && Verdict::admits(new.word()).is_some() {
+                self.returned.store(now.nanos(), Ordering::Relaxed);
+            }
+            sys::preempt();
             let exchanged = self.word.compare_exchange_weak(
                 word,
                 new.word(),
@@ -330,8 +329,11 @@ impl Health {
                 Ordering::Acquire,
             );
             match exchanged {
-                Ok(_) if old.state == new.state => return None,
+                Ok(_) if old.state == new.state && !sys::planted("no change is told") => {
+                    return None;
+                }
                 Ok(_) => {
+                    sys::preempt();
                     let since = Moment::from_nanos(self.since.swap(now.nanos(), Ordering::Relaxed));
                     return Some(Change {
                         from: old.state,

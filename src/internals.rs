@@ -3,16 +3,22 @@
 
 use crate::config::Parameter;
 
+#[cfg(feature = "simulation")]
+pub mod simulation;
+
 pub use crate::cache::Cache;
 pub use crate::config::{Given, Parameters};
 pub use crate::error::{Down, Error, Refusal, Waiting};
+pub use crate::item::forms::ItemForm;
 pub use crate::item::key::WireKey;
+pub use crate::item::key_parts::{KeyParts, cut_list};
 pub use crate::item::value::{Found, Numbers, Value};
 pub use crate::placement::Placement;
 pub use crate::placement::hash::{KeyHash, System};
 pub use crate::placement::ring::{Distribution, Ring};
 pub use crate::server::{Address, ServerSpec, parse_list};
 pub use crate::shared::Shared;
+pub use crate::shared::near::{Set, Slot, Table, WAYS};
 pub use crate::status::Status;
 pub use crate::wire::protocol::text::encode;
 pub use crate::wire::protocol::{Kind, Reply, Request, Store, Way};

@@ -11,19 +11,26 @@
 //! * **live arguments**: pointers handed to a callback are valid during the call. What they point
 //!   to is laid out as [`host::layout`] says for the version that was found;
 //! * **own data**: what `parse_name` stored in a variable's name comes back unchanged to the
-//!   variable's getter, setter and `nfree`, and is not used after `nfree` (`core/pvar.c`).
+//!   variable's getter, setter and `nfree`, and is not used after `nfree` (`core/pvar.c`); what a
+//!   `fixup` stored in place of a function's argument comes back unchanged to the function and to
+//!   `free_fixup` (`core/action.c`, `core/route.c`).
 #![allow(unsafe_code)]
 
+mod argument;
 mod cfg;
 mod events;
+mod functions;
 mod host;
+mod kemi;
 mod key_argument;
+mod message_end;
 mod module;
 mod params;
 mod prober_process;
 mod process;
 mod pv;
 mod pv_value;
+mod result_variable;
 mod rpc;
 mod script_text;
 mod statistics;

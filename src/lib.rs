@@ -31,6 +31,9 @@
 //! * `server`: a server as operators write it
 //! * `status`: the word for what an operation came to
 //! * `error`: why an operation has no answer
+//! * `text_file`: a file that an operator names
+//! * `secret`: bytes that nobody else may see
+//! * `quoted`: text of others in messages
 //! * `clock`: moments and deadlines
 //! * `sys`: the kernel
 //!
@@ -58,11 +61,15 @@ mod item;
 mod placement;
 mod pool;
 mod prober;
+mod quoted;
+mod secret;
 mod server;
 mod shared;
 mod stats;
 mod status;
+#[cfg_attr(feature = "simulation", path = "sys/simulated.rs")]
 mod sys;
+mod text_file;
 mod wire;
 
 #[cfg(feature = "module")]

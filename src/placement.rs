@@ -14,7 +14,8 @@ use std::str::FromStr;
 use crate::error::Refusal;
 use crate::item::key::WireKey;
 use crate::placement::hash::{KeyHash, System};
-use crate::placement::ring::{Distribution, Ring};
+use crate::placement::ring::{Distribution, Points, Ring};
+use crate::quoted::quoted;
 use crate::server::ServerSpec;
 
 /// libmemcached hashes prefix and key together up to this length.
@@ -55,6 +56,11 @@ impl Placement {
         Ring::build(self.distribution, self.hash, servers, live)
     }
 
+    /// The points of `servers`, for rings of those that are live at one time and another.
+    pub(crate) fn points(&self, servers: &[ServerSpec]) -> Points {
+        Points::new(self.distribution, self.hash, servers)
+    }
+
     /// The wire key for `key`.
     ///
     /// # Errors
@@ -72,6 +78,14 @@ impl Placement {
                 [b"?", &self.prefix, rest]
             }
             _ => [b"", &self.prefix, key],
+        }
+    }
+
+    /// The key that a wire key was made of; that of a digest is the digest.
+    pub(crate) fn key_text(&self, wire: &[u8]) -> Vec<u8> {
+        match wire.strip_prefix(&*self.prefix) {
+            Some(key) => key.to_vec(),
+            None => [b"?", self.without_prefix(wire)].concat(),
         }
     }
 
@@ -126,15 +140,26 @@ impl Placement {
         ring.walk(hash).find(|&server| live(server))
     }
 
-    /// All servers, in the order in which [`Self::first_live`] tries them. For operators.
+    /// The servers in the order in which [`Self::first_live`] tries them, each once: the owner, the one that
+    /// stands in for it, and so on. Where an item has several copies, they are on the first ones of these.
+    /// `hash` is [`Self::hash`] of `wire`.
+    pub(crate) fn in_order<'a>(
+        &'a self,
+        ring: &'a Ring,
+        wire: &'a [u8],
+        hash: u32,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let mut found = Vec::new();
+        std::iter::from_fn(move || {
+            let next = self.first_live(ring, wire, hash, |server| !found.contains(&server))?;
+            found.push(next);
+            Some(next)
+        })
+    }
+
+    /// All servers in that order. For operators.
     pub fn failover_order(&self, ring: &Ring, wire: &[u8]) -> Vec<usize> {
-        let hash = self.hash(wire);
-        let mut order = Vec::new();
-        while let Some(next) = self.first_live(ring, wire, hash, |server| !order.contains(&server))
-        {
-            order.push(next);
-        }
-        order
+        self.in_order(ring, wire, self.hash(wire)).collect()
     }
 
     /// If a wire key does not begin with the prefix, it begins with libmc's `?`, which is then
@@ -209,10 +234,10 @@ pub struct BadHashTag(String);
 
 impl fmt::Display for BadHashTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.escape_debug();
         write!(
             f,
-            "invalid value '{text}'; accepted: two printable ASCII characters such as {{}}"
+            "invalid value {}; accepted: two printable ASCII characters such as {{}}",
+            quoted(&self.0)
         )
     }
 }

@@ -4,24 +4,40 @@
 //! processes share the list of servers and their health. To notice a change costs two loads an
 //! operation. A pool does not know what an operation means.
 
-use crate::clock::{Deadline, Moment};
-use crate::config::{DeclaredPool, Failover, Rejoin, Settings, Tunable};
-use crate::error::{Down, Error};
+use crate::clock::Moment;
+use crate::config::{DeclaredPool, Failover, Settings, Tunable};
 use crate::item::key::WireKey;
 use crate::placement::Placement;
-use crate::placement::ring::{Hit, Ring};
-use crate::server::ServerSpec;
+use crate::placement::ring::{Hit, Points, Ring};
+use crate::server::{Address, ServerSpec};
 use crate::shared::Shared;
+use crate::shared::leases::Leases;
 use crate::shared::server_list::NotPublished;
 use crate::stats::{Servers, Statistic, Stats};
-use crate::wire::protocol::{Kind, Reply, Request};
 
+mod ahead;
+mod copies;
+mod counter;
+mod dialect;
+mod inspection;
+mod lease;
+mod many;
 mod member;
 mod operation;
+mod pipeline;
+mod route;
 mod shared_server;
+mod slow;
+mod stand_in;
 
+pub(crate) use ahead::Message;
+pub(crate) use counter::Counter;
+pub(crate) use dialect::Dialect;
+pub(crate) use lease::{Fulfilment, Invalidation, LeaseRequest, is_placeholder};
+pub(crate) use many::{Wanted, collect};
 pub(crate) use member::Member;
 pub(crate) use shared_server::{SharedServer, Site};
+pub(crate) use stand_in::Aim;
 
 /// A group of servers with common settings.
 #[derive(Debug)]
@@ -32,11 +48,22 @@ pub struct Pool {
     version: u32,
     /// The number of shared changes that this process has followed.
     changes: u32,
+    /// How often its files of secrets were to be read again, as far as this process has done that.
+    renewals: u32,
     members: Vec<Member>,
-    /// `None` while no server belongs to it.
+    /// `None` while no server belongs to it, and where each item is kept on several servers.
     ring: Option<Ring>,
+    /// The ring where each item is kept on several servers. It has its own place, so that the others need
+    /// not ask which of them it is.
+    copies_ring: Option<Ring>,
+    /// The points of all servers, if the ring changes with their states.
+    points: Option<Points>,
     /// Which of `members` belong to the ring.
     in_ring: Vec<bool>,
+    /// The ring without one server of it, which was asked for last.
+    ring_without: Option<(usize, Option<Ring>)>,
+    /// How many operations of this process stand-ins have answered.
+    stood_in: usize,
 }
 
 /// Where a key lives, for people.
@@ -48,13 +75,8 @@ pub struct Location<'a> {
     pub point: u32,
     /// The servers in the order in which they would be asked: the owner, then its stand-ins.
     pub order: Vec<&'a ServerSpec>,
-}
-
-/// The owner of a key, which has not answered.
-struct Owner {
-    index: usize,
-    hash: u32,
-    error: Error,
+    /// On how many of them, from the first one on, the item is kept.
+    pub copies: usize,
 }
 
 impl Pool {
@@ -79,9 +101,14 @@ impl Pool {
             shared,
             version: 0,
             changes: 0,
+            renewals: shared.renewals(),
             members: Vec::new(),
             ring: None,
+            copies_ring: None,
+            points: None,
             in_ring: Vec::new(),
+            ring_without: None,
+            stood_in: 0,
         };
         pool.refresh();
         pool
@@ -107,6 +134,16 @@ impl Pool {
         self.shared.stats()
     }
 
+    /// How many operations of this process stand-ins have answered.
+    pub(crate) fn stood_in(&self) -> usize {
+        self.stood_in
+    }
+
+    /// Whether its items may be placeholders.
+    pub fn leases(&self) -> &'static Leases {
+        self.shared.leases()
+    }
+
     /// Its part of a statistic.
     pub fn statistic(&self, statistic: &Statistic) -> u64 {
         let now = self.members.iter().map(Member::health);
@@ -116,17 +153,39 @@ impl Pool {
         (statistic.read)(self.stats(), &servers)
     }
 
+    /// On how many servers each item is kept.
+    pub(crate) fn replicas(&self) -> usize {
+        self.settings.replicas.clamp(1, self.members.len().max(1))
+    }
+
+    /// The address of the server that owns a wire key; `None` when no server is live.
+    pub(crate) fn owner_of(&self, key: &WireKey) -> Option<&Address> {
+        let owner = self.placement().owner(self.any_ring()?, key.as_bytes());
+        Some(&self.members[owner].spec().address)
+    }
+
     /// Where a wire key lives; `None` when no server is live.
     pub fn locate(&self, wire: &[u8]) -> Option<Location<'_>> {
-        let ring = self.ring.as_ref()?;
+        let ring = self.any_ring()?;
         let hash = self.placement().hash(wire);
         let Hit { point, .. } = ring.locate(hash);
         let order = self.placement().failover_order(ring, wire);
         let order = order
             .into_iter()
             .map(|index| self.members[index].spec())
-            .collect();
-        Some(Location { hash, point, order })
+            .collect::<Vec<_>>();
+        let copies = self.replicas();
+        Some(Location {
+            hash,
+            point,
+            order,
+            copies,
+        })
+    }
+
+    /// The ring; `None` while no server belongs to it.
+    fn any_ring(&self) -> Option<&Ring> {
+        self.ring.as_ref().or(self.copies_ring.as_ref())
     }
 
     /// The version of the shared list of servers.
@@ -146,91 +205,6 @@ impl Pool {
     pub fn tune(&self, tunable: Tunable, number: i32) {
         self.shared.tunables().publish(tunable, number);
         self.shared.note_change();
-    }
-
-    /// Gets the answer to `request` from the server that owns `key`, or from a stand-in. `hash` is the
-    /// hash of the key if it is known already. A value's bytes replace the content of `value`.
-    ///
-    /// # Errors
-    /// Those of [`Member::attempt`]. If several servers were asked, the error of the last one.
-    #[inline(always)]
-    pub(crate) fn route(
-        &mut self,
-        key: &WireKey,
-        hash: Option<u32>,
-        request: &Request<'_>,
-        value: &mut Vec<u8>,
-    ) -> Result<Reply, Error> {
-        self.follow();
-        let deadline = Deadline::new(Moment::now(), self.settings.timeout);
-        let Some(ring) = &self.ring else {
-            self.shared.stats().skipped.count();
-            return Err(Error::Down(Down::OutOfService));
-        };
-        let placement = &self.settings.placement;
-        let hash = || hash.unwrap_or_else(|| placement.hash(key.as_bytes()));
-        let owner = ring.sole().unwrap_or_else(|| ring.owner(hash()));
-        let reply = self.members[owner].attempt(key, request, value, &deadline, &self.settings);
-        match reply {
-            Err(error) if self.settings.failover != Failover::Off => {
-                let owner = Owner {
-                    index: owner,
-                    hash: hash(),
-                    error,
-                };
-                self.route_to_stand_in(key, owner, request, value, &deadline)
-            }
-            reply => reply,
-        }
-    }
-
-    /// Asks one stand-in after the other, each once, as long as no server can have done the request,
-    /// or it may be done twice.
-    #[cold]
-    fn route_to_stand_in(
-        &mut self,
-        key: &WireKey,
-        owner: Owner,
-        request: &Request<'_>,
-        value: &mut Vec<u8>,
-        deadline: &Deadline,
-    ) -> Result<Reply, Error> {
-        let (mut asked, mut error) = (vec![owner.index], owner.error);
-        while error.allows_stand_in(request.kind().is_repeatable()) {
-            let Some(left) = deadline.remaining() else {
-                break;
-            };
-            let is_next = |index: usize| {
-                !asked.contains(&index) && self.members[index].health().may_be_asked()
-            };
-            let placement = &self.settings.placement;
-            let next = self
-                .ring
-                .as_ref()
-                .and_then(|ring| placement.first_live(ring, key.as_bytes(), owner.hash, is_next));
-            let Some(next) = next else {
-                break;
-            };
-            if asked.len() == 1 && self.is_write_to_be_kept(request) {
-                self.members[owner.index].server().divert(key);
-            }
-            asked.push(next);
-            // The stall limit counts from here: this server has not kept anybody waiting yet.
-            let own = Deadline::new(Moment::now(), left);
-            match self.members[next].attempt(key, request, value, &own, &self.settings) {
-                Ok(reply) => {
-                    self.shared.stats().failovers.count();
-                    return Ok(reply);
-                }
-                Err(another) => error = another,
-            }
-        }
-        Err(error)
-    }
-
-    /// True for a write that the owner must not undo by what it still holds.
-    fn is_write_to_be_kept(&self, request: &Request<'_>) -> bool {
-        self.settings.rejoin == Rejoin::Flush && request.kind() != Kind::Get
     }
 
     /// Follows what other processes have changed, if they have.
@@ -259,108 +233,58 @@ impl Pool {
                 .position(|member| member.spec().address == spec.address)
             {
                 Some(at) => old.swap_remove(at).listed(spec, slot),
-                None => Member::new(spec, slot, self.shared),
+                None => Member::new(spec, slot, &self.settings, self.shared),
             };
             self.members = list.into_iter().map(member).collect();
+            old.iter_mut().for_each(Member::close);
             (self.version, stale) = (version, true);
         }
         self.members.iter_mut().for_each(Member::follow_name);
+        if self.shared.renewals() != self.renewals {
+            self.renew();
+        }
         let keeps_all = self.settings.failover != Failover::NewRing;
         let belongs = |member: &Member| keeps_all || !member.health().is_away();
         let in_ring: Vec<bool> = self.members.iter().map(belongs).collect();
         if stale || in_ring != self.in_ring {
-            let specs = self.members.iter().map(|member| member.spec().clone());
-            let specs: Vec<_> = specs.collect();
-            let placement = &self.settings.placement;
-            self.ring = placement.ring(&specs, |index| in_ring[index]);
+            let points = self.points.take().filter(|_| !stale);
+            let mut points = points.unwrap_or_else(|| self.new_points());
+            let ring = points.ring(|index| in_ring[index]);
+            (self.ring, self.copies_ring) = match self.settings.replicas > 1 {
+                true => (None, ring),
+                false => (ring, None),
+            };
+            self.points = (!keeps_all).then_some(points);
             self.in_ring = in_ring;
+            self.ring_without = None;
         }
         self.changes = changes;
+    }
+
+    /// Reads its files of secrets again. What cannot be read stays as it was.
+    fn renew(&mut self) {
+        self.renewals = self.shared.renewals();
+        if let Err(why) = self.settings.renew() {
+            log::error!(
+                "pool '{}' goes on with what it had: {why}",
+                self.settings.name
+            );
+        }
+        let access = self.settings.access();
+        let members = self.members.iter_mut();
+        members.for_each(|member| member.set_access(access.clone()));
+    }
+
+    /// Tells all processes to read the files of secrets again.
+    pub(crate) fn note_renewal(&self) {
+        self.shared.note_renewal();
+    }
+
+    fn new_points(&self) -> Points {
+        let specs = self.members.iter().map(|member| member.spec().clone());
+        self.settings.placement.points(&specs.collect::<Vec<_>>())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Given, Parameters};
-    use crate::health::State;
-    use crate::server;
-
-    fn pool(servers: &str, failover: i32) -> Pool {
-        let mut parameters = Parameters::default();
-        parameters.set("servers", Given::Text(servers)).unwrap();
-        parameters.set("failover", Given::Number(failover)).unwrap();
-        parameters.set("rejoin", Given::Text("flush")).unwrap();
-        let declared = parameters.settle().remove(0);
-        Pool::new(declared, &Shared::private(1)[0])
-    }
-
-    fn labels(pool: &Pool) -> Vec<String> {
-        pool.members()
-            .iter()
-            .map(|member| member.spec().label())
-            .collect()
-    }
-
-    fn publish(pool: &Pool, servers: &str) {
-        let servers = server::parse_list(servers).unwrap();
-        pool.publish(pool.list_version(), &servers).unwrap();
-    }
-
-    #[test]
-    fn a_published_list_is_followed() {
-        let mut pool = pool("a:1, b:2 bee", 0);
-        assert_eq!(labels(&pool), ["a:1", "bee"]);
-        publish(&pool, "b:2:5, c:3");
-        assert_eq!(
-            labels(&pool),
-            ["a:1", "bee"],
-            "not before the next operation"
-        );
-        pool.refresh();
-        assert_eq!(labels(&pool), ["b:2", "c:3"]);
-    }
-
-    #[test]
-    fn a_server_that_left_and_came_back_unseen_is_found_in_its_new_slot() {
-        let mut pool = pool("a:1, b:2", 0);
-        for list in ["b:2", "b:2, c:3, a:1"] {
-            publish(&pool, list);
-        }
-        pool.refresh();
-        assert_eq!(labels(&pool), ["b:2", "c:3", "a:1"]);
-        pool.members()[1].server().set(State::Disabled);
-        let states = pool.members().iter().map(|member| member.health().state());
-        let expected = [State::Active, State::Disabled, State::Active];
-        assert_eq!(states.collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_key_is_located_with_all_its_stand_ins() {
-        let pool = pool("a:1, b:2, c:3", 0);
-        let location = pool.locate(b"k").unwrap();
-        assert_eq!(location.hash, pool.placement().hash(b"k"));
-        assert_eq!(location.order.len(), 3);
-        let owner = pool.ring.as_ref().unwrap().owner(location.hash);
-        assert_eq!(location.order[0], pool.members[owner].spec());
-    }
-
-    #[test]
-    fn dead_servers_are_left_out_where_that_is_asked_for() {
-        for (failover, left) in [(0, 3), (1, 3), (2, 1)] {
-            let mut pool = pool("a:1, b:2, c:3", failover);
-            for member in &pool.members()[..2] {
-                member.server().set(State::Disabled);
-            }
-            pool.refresh();
-            assert_eq!(
-                pool.locate(b"k").unwrap().order.len(),
-                left,
-                "failover={failover}"
-            );
-            pool.members()[2].server().set(State::Disabled);
-            pool.refresh();
-            assert_eq!(pool.locate(b"k").is_none(), failover == 2);
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 //! at the same time. The process serves no calls, so it may wait.
 
 pub(crate) mod announcer;
+mod clocks;
+mod expiry;
 pub(crate) mod probe;
 pub(crate) mod rejoin;
 pub(crate) mod resolver;
@@ -16,14 +18,18 @@ use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
 use crate::config::{Rejoin, Settings};
 use crate::error::Error;
+use crate::health::log_limit::LogLimit;
 use crate::health::{Origin, State};
 use crate::pool::{Member, Pool, SharedServer};
+use crate::prober::clocks::Clocks;
+use crate::prober::expiry::Expiry;
 use crate::prober::probe::{End, Probe, go_on};
 use crate::prober::rejoin::{Errand, Finding, Outage};
 use crate::prober::resolver::{Asker, Resolver};
 use crate::prober::watch::{Watch, Watches};
 use crate::server::Address;
 use crate::status::Status;
+use crate::sys;
 
 /// How often [`Prober::tick`] should be called. Intervals that operators set are precise to this.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -41,7 +47,16 @@ pub(crate) struct Prober {
     /// Of each pool.
     watches: Vec<Watches>,
     resolver: Resolver,
+    clocks: Clocks,
+    expiry: Expiry,
     under_way: Vec<ProbeUnderWay>,
+    /// The place among all servers of the first one to be looked at. It was due, but not asked, because
+    /// this process lacked a descriptor.
+    first: usize,
+    /// Limits the log lines about that.
+    shortages: LogLimit,
+    /// When it has looked last.
+    looked: Option<Moment>,
 }
 
 struct ProbeUnderWay {
@@ -52,34 +67,47 @@ struct ProbeUnderWay {
     /// How many writes the server had missed when the probe began, as its health counts them.
     missed: u8,
     probe: Probe,
+    /// Whether this process was stopped meanwhile: the server may have gone and come back, and the
+    /// connection is no fresh one any more.
+    is_outdated: bool,
 }
 
 impl ProbeUnderWay {
-    fn begin(pool_at: usize, pool: &Pool, server: &SharedServer, now: Moment) -> Self {
+    fn begin(
+        pool_at: usize,
+        pool: &Pool,
+        server: &SharedServer,
+        now: Moment,
+        clocks: &Clocks,
+    ) -> Self {
         let (health, settings) = (server.health(), pool.settings());
         // Before it is known whether there is an outage: what is done in this one counts in this one.
         let generation = health.generation();
         // Before the list is taken: a write that is counted later is noticed.
         let missed = health.diverted();
-        let errand = errand(server, settings, now);
+        let errand = errand(server, settings, now, clocks);
         let limit = match errand {
-            Errand::Ping => settings.timeout,
-            Errand::Empty(_) | Errand::Settle(_) => settings.timeout.max(FLUSH_LIMIT),
+            Errand::Ping | Errand::Stats | Errand::Settings => settings.timeout,
+            Errand::Empty(_) | Errand::Flush | Errand::Settle(..) => {
+                settings.timeout.max(FLUSH_LIMIT)
+            }
         };
-        let deadline = Deadline::new(now, limit);
+        // The process may have been stopped since `now`.
+        let deadline = Deadline::new(Moment::now(), limit);
         let key = server.question(pool.placement());
         Self {
             pool: pool_at,
             address: server.spec().address.clone(),
             origin: Origin {
-                process: std::process::id(),
+                process: sys::process_id(),
                 generation,
-                began: now,
-                veto_since: now,
+                began: deadline.start(),
+                is_kept_out: false,
                 ends: deadline.end(),
             },
             missed,
             probe: Probe::begin(server.sites(), key, deadline, errand),
+            is_outdated: false,
         }
     }
 
@@ -93,6 +121,18 @@ impl ProbeUnderWay {
     fn asks(&self, pool: usize, address: &Address) -> bool {
         self.pool == pool && self.address == *address
     }
+
+    /// What this process lacks for the probe, if the probe has ended by that.
+    fn shortage(&self) -> Option<&Error> {
+        self.probe.failure().filter(|error| error.is_shortage())
+    }
+
+    /// The probe is given up: what it was to make up for at `server` is still to be done.
+    fn give_up(self, server: &SharedServer) {
+        if let Errand::Settle(keys, _) = self.probe.end().errand {
+            server.put_back(&keys);
+        }
+    }
 }
 
 impl Prober {
@@ -101,7 +141,56 @@ impl Prober {
     pub(crate) fn tick(&mut self, cache: &mut Cache, lives: impl Fn(u32) -> bool) {
         let now = Moment::now();
         cache.refresh();
-        for (at, pool, member, watch) in watched(&mut self.watches, cache) {
+        self.clocks.look(now);
+        self.expiry.look(now, cache.pools());
+        if self
+            .looked
+            .replace(now)
+            .is_some_and(|last| now.passed_since(last) > OVERLAP)
+        {
+            self.under_way
+                .iter_mut()
+                .for_each(|asked| asked.is_outdated = true);
+        }
+        cache.release_near(&lives);
+        self.begin_probes(cache, now, lives);
+        self.resolver.go_on(now);
+        let mut probes: Vec<_> = self
+            .under_way
+            .iter_mut()
+            .map(|asked| &mut asked.probe)
+            .collect();
+        go_on(&mut probes, &Deadline::new(Moment::now(), TICK / 2));
+        let over = |asked: &mut ProbeUnderWay| asked.probe.is_over();
+        for asked in self.under_way.extract_if(.., over) {
+            if let Some(server) = asked.server(cache) {
+                let settings = cache.pools()[asked.pool].settings();
+                conclude(server, asked, settings);
+            }
+        }
+        // A second probe must not empty a server that is back already. One that began before the clock
+        // jumped back would have no end.
+        let is_old = |asked: &mut ProbeUnderWay| {
+            let server = asked.server(cache);
+            server.is_none_or(|it| it.health().generation() != asked.origin.generation)
+                || asked.probe.began().is_void(now)
+        };
+        for asked in self.under_way.extract_if(.., is_old) {
+            if let Some(server) = asked.server(cache) {
+                asked.give_up(server);
+            }
+        }
+    }
+
+    /// Begins a probe of every server that is due. If there are more than this process may have
+    /// descriptors for, the others come next.
+    fn begin_probes(&mut self, cache: &Cache, now: Moment, lives: impl Fn(u32) -> bool) {
+        let most = (sys::descriptor_limit() / 2).max(1);
+        let mut servers: Vec<_> = watched(&mut self.watches, cache).collect();
+        let first = self.first.min(servers.len());
+        servers.rotate_left(first);
+        let mut left_out = None;
+        for (place, (at, pool, member, watch)) in servers.into_iter().enumerate() {
             look_up_if_due(&mut self.resolver, at, member, watch, now);
             member.server().log_what_was_left_out(now);
             let (server, health) = (member.server(), member.health());
@@ -111,41 +200,39 @@ impl Prober {
             let last = same.map(|it| it.probe.began()).max();
             // A server that is away may be asked again before a silent probe ends: the way to it may
             // be open only for what begins now.
-            let waits = |began| !health.is_away() || now.since(began) < OVERLAP;
-            if last.is_some_and(waits) {
+            let waits = |began| !health.is_away() || now.passed_since(began) < OVERLAP;
+            let makes_up = |it: &ProbeUnderWay| it.asks(at, address) && it.probe.makes_up();
+            let is_served = |it: &ProbeUnderWay| makes_up(it) && it.probe.is_greeted();
+            if last.is_some_and(waits) || self.under_way.iter().any(is_served) {
                 continue;
             }
             let settles = health.diverted() != 0 && health.state() == State::Active;
-            if settles || watch.is_probe_due(now, health, pool.settings()) {
-                let asked = ProbeUnderWay::begin(at, pool, server, now);
+            if !settles && !watch.is_probe_due(now, health, pool.settings()) {
+                continue;
+            }
+            if left_out.is_some() || self.under_way.len() >= most {
+                left_out.get_or_insert(first + place);
+                continue;
+            }
+            // Of the probes of a server, one has what is to be made up for.
+            for silent in self.under_way.extract_if(.., |it| makes_up(it)) {
+                silent.give_up(server);
+            }
+            let asked = ProbeUnderWay::begin(at, pool, server, now, &self.clocks);
+            let Some(error) = asked.shortage() else {
+                watch.note_probe(now, health);
                 self.under_way.push(asked);
+                continue;
+            };
+            left_out = Some(first + place);
+            if let Some(more) = self.shortages.admit(now) {
+                let label = server.spec().label();
+                log::warn!("server {label} is not asked yet: {error} (probe){more}");
             }
+            asked.give_up(server);
         }
-        let mut probes: Vec<_> = self
-            .under_way
-            .iter_mut()
-            .map(|asked| &mut asked.probe)
-            .collect();
-        go_on(&mut probes, &Deadline::new(now, TICK / 2));
-        let over = |asked: &mut ProbeUnderWay| asked.probe.is_over();
-        for asked in self.under_way.extract_if(.., over) {
-            if let Some(server) = asked.server(cache) {
-                let settings = cache.pools()[asked.pool].settings();
-                conclude(server, asked, settings);
-            }
-        }
-        // A second probe must not empty a server that is back already.
-        let is_old = |asked: &mut ProbeUnderWay| {
-            let server = asked.server(cache);
-            server.is_none_or(|it| it.health().generation() != asked.origin.generation)
-        };
-        for asked in self.under_way.extract_if(.., is_old) {
-            if let (Some(server), Errand::Settle(keys)) =
-                (asked.server(cache), &asked.probe.end().errand)
-            {
-                server.put_back(keys);
-            }
-        }
+        let count = self.watches.iter().map(Watches::len).sum::<usize>();
+        self.first = left_out.map_or(0, |place| place % count);
     }
 
     /// Has all names looked up and waits for the answers, `time` at most. The start does this, so that
@@ -194,14 +281,21 @@ fn look_up_if_due(
 }
 
 /// What a probe has to do at the server.
-fn errand(server: &SharedServer, settings: &Settings, now: Moment) -> Errand {
+fn errand(server: &SharedServer, settings: &Settings, now: Moment, clocks: &Clocks) -> Errand {
     let health = server.health();
-    match settings.rejoin {
-        Rejoin::Flush if health.is_away() => {
-            let lasted = now.since(health.away_since());
-            Errand::Empty(Outage::of(lasted))
+    let outage = health.is_away().then(|| {
+        let began = health.away_since();
+        Outage::of(match clocks.have_jumped_since(began) {
+            // Nobody knows how long it has lasted. No server was started in no time.
+            true => Duration::ZERO,
+            false => now.since(began),
+        })
+    });
+    match (settings.rejoin, outage) {
+        (Rejoin::Flush, Some(outage)) if !sys::planted("servers return with what they held") => {
+            Errand::Empty(outage)
         }
-        _ if health.diverted() != 0 => Errand::Settle(server.take_missed()),
+        (_, outage) if health.diverted() != 0 => Errand::Settle(server.take_missed(), outage),
         _ => Errand::Ping,
     }
 }
@@ -213,44 +307,60 @@ fn conclude(server: &SharedServer, asked: ProbeUnderWay, settings: &Settings) {
         origin,
         missed,
         probe,
+        is_outdated,
         ..
     } = asked;
     let End {
         result,
         site,
+        is_greeted,
         errand,
+        version,
+        ..
     } = probe.end();
+    if result.is_ok() {
+        server.note_version(&version);
+    }
     if let Some(site) = site.filter(|_| result.is_ok()) {
         server.note_use(&site);
     }
-    if let Err(Errand::Settle(keys)) = result.as_ref().map(|_| ()).map_err(|_| &errand) {
+    if let Err(Errand::Settle(keys, _)) = result.as_ref().map(|_| ()).map_err(|_| &errand) {
         server.put_back(keys);
     }
     match &result {
         Ok(Finding::Settled) => {
             // After many writes their number may be the same again, but not the list.
-            if !server.has_missed_more() && health.settle(now, origin.generation, missed) {
+            let is_all = !server.has_missed_more()
+                || sys::planted("writes that come meanwhile are forgotten");
+            if is_all && health.settle(now, origin.generation, missed) {
                 server.note_change();
                 let label = server.spec().label();
-                log::info!("server {label} has made up for writes that a stand-in has taken");
+                log::info!("server {label} has made up for writes that others have taken");
             }
         }
         Ok(Finding::Emptied) => {
             let label = server.spec().label();
             log::info!("server {label} was emptied before its return");
         }
-        Ok(Finding::Present | Finding::Restarted) | Err(_) => {}
+        Ok(Finding::Present | Finding::Told | Finding::Restarted) | Err(_) => {}
     }
     let bad = result.as_ref().err();
     if bad.is_some() {
         server.note_silence();
     }
-    // A probe that this process could not begin says nothing.
+    // What this process lacks says nothing.
     let is_shortage = bad.is_some_and(Error::is_shortage);
+    // The server has just answered on a fresh connection, which has then broken. It is asked again.
+    let is_broken = is_greeted
+        && matches!(errand, Errand::Settle(..))
+        && bad.is_some_and(|error| error.is_hangup() || matches!(error, Error::Timeout(_)));
     let change = match result {
-        Err(_) if is_shortage => None,
+        Err(_) if is_shortage || is_broken || is_outdated => None,
         // If it failed after the probe began, it must be emptied first.
-        Ok(Finding::Present | Finding::Settled) if settings.rejoin == Rejoin::Flush => {
+        Ok(Finding::Present | Finding::Settled)
+            if settings.rejoin == Rejoin::Flush
+                && !sys::planted("servers return with what they held") =>
+        {
             health.pinged(now, origin)
         }
         _ => health.probed(now, origin, bad.map(Status::of_error), settings.rules),

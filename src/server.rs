@@ -12,6 +12,7 @@ mod refusal;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
 
 pub(crate) use refusal::BadServer;
@@ -38,7 +39,7 @@ pub(crate) const MAX_NAME: usize = 253;
 pub(crate) const MAX_PATH: usize = 107;
 
 /// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A name, or the text of an IPv4 or IPv6 address, exactly as configured but without the
     /// brackets of IPv6. The port is 1 or larger.
@@ -167,8 +168,9 @@ impl Address {
         }
     }
 
-    /// True if both texts lead to the same socket. Names are compared without regard to case, and
-    /// IP addresses by value.
+    /// True if both texts lead to the same socket, whatever their spelling: an address of IPv4 is
+    /// the same within IPv6, names differ in more than their case, and paths in more than `//` and
+    /// `/./`.
     fn is_same(&self, other: &Address) -> bool {
         match (self, other) {
             (
@@ -177,15 +179,31 @@ impl Address {
                     host: other,
                     port: other_port,
                 },
-            ) => {
-                let same_ip = || {
-                    let (ip, other) = (host.parse::<IpAddr>(), other.parse::<IpAddr>());
-                    ip.is_ok() && ip == other
-                };
-                port == other_port && (host.eq_ignore_ascii_case(other) || same_ip())
-            }
-            _ => self == other,
+            ) => port == other_port && is_same_host(host, other),
+            (Address::Unix(path), Address::Unix(other)) => Path::new(path) == Path::new(other),
+            _ => false,
         }
+    }
+}
+
+fn is_same_host(host: &str, other: &str) -> bool {
+    match (IpWithZone::read(host), IpWithZone::read(other)) {
+        (None, None) => host.eq_ignore_ascii_case(other),
+        (host, other) => host == other,
+    }
+}
+
+/// The value of an IP address. One of IPv4 that is written as IPv6 (`::ffff:127.0.0.1`) is one of
+/// IPv4. The zone is the name of a network interface, in which case matters, or empty.
+#[derive(PartialEq, Eq)]
+struct IpWithZone<'a>(IpAddr, &'a str);
+
+impl<'a> IpWithZone<'a> {
+    /// Reads an address without brackets.
+    fn read(host: &'a str) -> Option<Self> {
+        let (ip, zone) = host.split_once('%').unwrap_or((host, ""));
+        let ip: IpAddr = ip.parse().ok()?;
+        Some(Self(ip.to_canonical(), zone))
     }
 }
 

@@ -1,9 +1,13 @@
 //! Shared: one pool's part of the memory that all processes of Kamailio share: the list of servers,
 //! a slot for each server, the statistics, and the parameters that may be changed while running.
 //!
-//! A server keeps its slot, and so its health, as long as its address is in the list. Each line of
-//! the list's text is the number of a slot and the server that has it. All bits zero = no servers.
+//! A server keeps its slot, and so its health, as long as its address is in the list. One that an
+//! operator has disabled keeps it when it leaves the list, too, so that it is still disabled should it
+//! come back. Each line of the list's text is the number of a slot and the server that has it, with
+//! [`LEFT`] between them if the server has left. All bits zero = no servers.
 
+pub(crate) mod leases;
+pub(crate) mod near;
 pub(crate) mod server_list;
 pub(crate) mod slot;
 pub(crate) mod tunables;
@@ -11,11 +15,14 @@ pub(crate) mod tunables;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Moment;
+use crate::health::State;
 use crate::server::{MAX_SERVERS, ServerSpec};
+use crate::shared::leases::Leases;
 use crate::shared::server_list::{NotPublished, ServerList, Text};
 use crate::shared::slot::Slot;
 use crate::shared::tunables::Tunables;
 use crate::stats::Stats;
+use crate::sys;
 
 /// One pool's part of the shared memory.
 #[repr(C)]
@@ -24,9 +31,13 @@ pub struct Shared {
     list: ServerList,
     /// How often a server of the pool has changed its state, or a parameter its value.
     changes: AtomicU32,
+    /// How often an operator has had the files of secrets read again.
+    renewals: AtomicU32,
     slots: [Slot; MAX_SERVERS],
     stats: Stats,
     tunables: Tunables,
+    leases: Leases,
+    near: near::Head,
 }
 
 impl Shared {
@@ -45,6 +56,17 @@ impl Shared {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
+    /// How often an operator has had the files of secrets read again.
+    pub(crate) fn renewals(&self) -> u32 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
+    /// Tells all processes to do that.
+    pub(crate) fn note_renewal(&self) {
+        self.renewals.fetch_add(1, Ordering::Release);
+        self.note_change();
+    }
+
     /// The slot of that number.
     pub(crate) fn slot(&self, index: usize) -> &Slot {
         &self.slots[index]
@@ -55,16 +77,30 @@ impl Shared {
         &self.stats
     }
 
+    /// Whether leases are asked for.
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
     /// The parameters that may be changed.
     pub fn tunables(&self) -> &Tunables {
         &self.tunables
+    }
+
+    /// What there is once of the pool's near cache, if it has one.
+    pub fn near(&self) -> &near::Head {
+        &self.near
     }
 
     /// The version of the list, and each server with the number of its slot; `None` while the list
     /// is being replaced.
     pub fn list(&self) -> Option<(u32, Vec<(usize, ServerSpec)>)> {
         let (version, text) = self.list.read()?;
-        Some((version, entries(&text)))
+        let listed = entries(&text).filter(|entry| !entry.has_left);
+        Some((
+            version,
+            listed.map(|entry| (entry.slot, entry.server)).collect(),
+        ))
     }
 
     /// Replaces the list of that version; new servers begin active.
@@ -79,20 +115,21 @@ impl Shared {
     ) -> Result<(), NotPublished> {
         // From here on this process alone may replace the list, and so give slots away.
         let writer = self.list.begin_write(version)?;
-        let old = entries(&writer.text());
-        let unused = (0..MAX_SERVERS).filter(|slot| old.iter().all(|(used, _)| used != slot));
-        // Slots of servers that leave come last: a process that has the old list still uses them.
-        let leaves = |known: &ServerSpec| servers.iter().all(|new| new.address != known.address);
-        let leaving = old.iter().filter(|(_, known)| leaves(known));
-        let mut free = unused.chain(leaving.map(|&(slot, _)| slot));
+        let old: Vec<Entry> = entries(&writer.text()).collect();
+        let unused = (0..MAX_SERVERS).filter(|slot| old.iter().all(|old| old.slot != *slot));
+        // Slots of servers that leave come last: a process that has the old list still uses them. After
+        // them come those of servers that are to stay disabled.
+        let leaves = |old: &&Entry| servers.iter().all(|new| new.address != old.server.address);
+        let is_disabled = |old: &&Entry| self.slots[old.slot].health.state() == State::Disabled;
+        let (disabled, leaving): (Vec<_>, Vec<_>) =
+            old.iter().filter(leaves).partition(is_disabled);
+        let mut free = unused.chain(leaving.iter().chain(&disabled).map(|old| old.slot));
         let (mut lines, mut fresh) = (Vec::new(), Vec::new());
         for server in servers {
-            let known = old
-                .iter()
-                .find(|(_, known)| known.address == server.address);
+            let known = old.iter().find(|old| old.server.address == server.address);
             let slot = match known {
-                Some((slot, _)) => *slot,
-                None => {
+                Some(old) if !sys::planted("a reload forgets states") => old.slot,
+                _ => {
                     let slot = free.next().ok_or(NotPublished::TooLong)?;
                     fresh.push(slot);
                     slot
@@ -100,12 +137,15 @@ impl Shared {
             };
             lines.push(format!("{slot} {server}"));
         }
-        let text = Text::new(lines.join("\n"))?;
+        let mut text = Text::new(lines.join("\n"))?;
+        let stay_disabled = disabled.iter().filter(|old| !fresh.contains(&old.slot));
+        stay_disabled.for_each(|old| text.add_left(&old.line()));
         // No process uses an unused slot before the list names it.
         fresh
             .into_iter()
             .for_each(|slot| self.slots[slot].reset(now));
         writer.write(&text);
+        sys::preempt();
         self.note_change();
         Ok(())
     }
@@ -125,27 +165,50 @@ impl Shared {
         Self {
             list: ServerList::new(),
             changes: AtomicU32::new(0),
+            renewals: AtomicU32::new(0),
             slots: std::array::from_fn(|_| Slot::default()),
             stats: Stats::default(),
             tunables: Tunables::default(),
+            leases: Leases::default(),
+            near: near::Head::default(),
         }
     }
 }
 
-/// What a list's text says: servers with the numbers of their slots.
-fn entries(text: &str) -> Vec<(usize, ServerSpec)> {
-    let entry = |line: &str| {
+/// What stands in the line of a server that has left the list. No server is called so without a port.
+const LEFT: &str = "left ";
+
+/// A line of a list's text.
+struct Entry {
+    slot: usize,
+    server: ServerSpec,
+    has_left: bool,
+}
+
+impl Entry {
+    /// The line, once its server has left the list.
+    fn line(&self) -> String {
+        format!("{} {LEFT}{}", self.slot, self.server)
+    }
+}
+
+/// What a list's text says.
+fn entries(text: &str) -> impl Iterator<Item = Entry> {
+    text.lines().filter_map(|line| {
         let (slot, server) = line.split_once(' ')?;
         let slot = slot.parse().ok().filter(|slot| *slot < MAX_SERVERS)?;
-        Some((slot, server.parse().ok()?))
-    };
-    text.lines().filter_map(entry).collect()
+        let left = server.strip_prefix(LEFT);
+        Some(Entry {
+            slot,
+            server: left.unwrap_or(server).parse().ok()?,
+            has_left: left.is_some(),
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::State;
     use crate::server::parse_list;
 
     fn slots(shared: &Shared) -> Vec<(usize, String)> {
@@ -174,13 +237,54 @@ mod tests {
             [(3, "d:4:1".into()), (1, "b:2:7 bee".into())]
         );
         assert_eq!(shared.slot(1).health.state(), State::Disabled);
+        shared.slot(3).health.set(now, State::Inactive);
         publish(shared, "e:5,f:6", now);
-        publish(shared, "g:7,h:8", now);
-        assert_eq!(
-            shared.slot(1).health.state(),
-            State::Active,
-            "a new server begins anew"
-        );
+        for slot in [0, 2] {
+            shared.slot(slot).health.set(now, State::Inactive);
+        }
+        publish(shared, "d:4", now);
+        let [(slot, _)] = slots(shared)[..] else {
+            panic!("one server");
+        };
+        let state = shared.slot(slot).health.state();
+        assert_eq!(state, State::Active, "a new server begins anew");
+    }
+
+    #[test]
+    fn what_an_operator_has_disabled_stays_so_when_the_list_drops_it_and_takes_it_back() {
+        let shared = &Shared::private(1)[0];
+        let now = Moment::now();
+        publish(shared, "a:1,b:2,c:3", now);
+        shared.slot(1).health.set(now, State::Disabled);
+        for list in ["a:1,d:4,e:5", "a:1", "c:3,d:4,e:5,f:6,g:7"] {
+            publish(shared, list, now);
+            let listed = slots(shared);
+            assert_eq!(listed.len(), list.split(',').count(), "{listed:?}");
+            assert!(listed.iter().all(|(slot, _)| *slot != 1), "{listed:?}");
+        }
+        publish(shared, "a:1,b:2:7 bee", now);
+        assert_eq!(slots(shared)[1], (1, "b:2:7 bee".into()));
+        assert_eq!(shared.slot(1).health.state(), State::Disabled);
+        // Until the operator says otherwise.
+        shared.slot(1).health.set(now, State::Active);
+        publish(shared, "a:1", now);
+        let items: Vec<_> = (1..=MAX_SERVERS).map(|port| format!("x:{port}")).collect();
+        publish(shared, &items.join(","), now);
+        assert_eq!(slots(shared).len(), MAX_SERVERS);
+    }
+
+    #[test]
+    fn a_full_list_may_take_the_slot_of_a_server_that_has_left() {
+        let shared = &Shared::private(1)[0];
+        let now = Moment::now();
+        publish(shared, "a:1", now);
+        shared.slot(0).health.set(now, State::Disabled);
+        let items: Vec<_> = (1..=MAX_SERVERS).map(|port| format!("x:{port}")).collect();
+        publish(shared, &items.join(","), now);
+        let states = slots(shared)
+            .into_iter()
+            .map(|(slot, _)| shared.slot(slot).health.state());
+        assert!(states.into_iter().all(|state| state == State::Active));
     }
 
     #[test]

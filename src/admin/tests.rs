@@ -1,9 +1,15 @@
+use super::items::*;
+use super::pools::*;
+use super::servers::*;
 use super::*;
+use crate::cache::Cache;
 use crate::config::{Given, Parameters};
+use crate::health::State;
 use crate::item::value::Numbers;
+use crate::item::value::Value;
 use crate::shared::Shared;
 
-fn cache(settings: &[(&str, &str)]) -> Cache {
+pub(super) fn cache(settings: &[(&str, &str)]) -> Cache {
     let mut parameters = Parameters::default();
     for (name, text) in settings {
         parameters.set(name, Given::Text(text)).unwrap();
@@ -97,133 +103,111 @@ fn operators_set_two_of_the_states() {
 }
 
 #[test]
-fn a_bad_file_changes_nothing() {
-    let path = std::env::temp_dir().join(format!("reload-{}.list", std::process::id()));
-    let write = |text: &str| std::fs::write(&path, text).unwrap();
-    write("a:1\nb:2\n");
-    let mut cache = cache(&[("servers_file", path.to_str().unwrap())]);
-    write("a:1\nb:nix\n");
-    let refused = reload(&mut cache, None).unwrap_err().reason;
-    let still = list(&mut cache, Selection::default()).unwrap().len();
-    write("a:1\nb:2\nc:3\n");
-    let reloaded = reload(&mut cache, Some("default"));
-    let now = list(&mut cache, Selection::default()).unwrap().len();
-    std::fs::remove_file(&path).unwrap();
-    assert!(
-        refused
-            .starts_with("nothing changed: pool 'default': line 2: invalid port 'nix' in 'b:nix'"),
-        "{refused}"
+fn a_long_word_of_an_operator_is_cut_in_the_answer() {
+    let mut cache = cache(&[]);
+    let (word, cut) = (
+        "x".repeat(5000),
+        format!("'{}...'; accepted: ", "x".repeat(200)),
     );
-    assert_eq!((still, now), (2, 3));
-    assert_eq!(
-        reloaded.unwrap(),
-        [Reloaded {
-            name: "default".into(),
-            servers: 3
-        }]
-    );
-}
-
-#[test]
-fn pools_without_a_file_have_nothing_to_reload() {
-    let mut cache = cache(&[("servers", "a")]);
-    assert!(
-        reload(&mut cache, None)
-            .unwrap_err()
-            .reason
-            .contains("no pool has a servers_file")
-    );
-    let refused = reload(&mut cache, Some("default")).unwrap_err().reason;
-    assert!(
-        refused.contains("pool 'default': it has no servers_file"),
-        "{refused}"
-    );
-}
-
-/// What a list of these servers is as a pool's file has it.
-fn servers(list: &str) -> Vec<ServerSpec> {
-    crate::server::parse_list(list).unwrap()
-}
-
-#[test]
-fn a_file_is_read_again_when_another_process_has_published_meanwhile() {
-    let mut cache = cache(&[("servers", "a:1")]);
-    let pool = &cache.pools()[0];
-    let other_publishes = |list: &str| {
-        let servers = servers(list);
-        pool.publish(pool.list_version(), &servers).unwrap();
+    let pool = Selection {
+        pool: Some(&word),
+        ..Selection::default()
     };
-    let read = Read::new(pool, || Ok(servers("old:1"))).unwrap();
-    other_publishes("other:1");
-    assert_eq!(read.publish(pool, || Ok(servers("new:1,new:2"))), Ok(2));
-    let read = Read::new(pool, || Ok(servers("old:1"))).unwrap();
-    other_publishes("other:2");
-    let why = read.publish(pool, || Err("it is gone".into()));
-    assert_eq!(why, Err("it is gone".into()), "the file that counts is bad");
-    let shown = list(&mut cache, Selection::default()).unwrap();
-    assert_eq!(shown[0].address, "other:2");
-}
-
-#[test]
-fn a_file_is_not_read_again_for_ever() {
-    let cache = cache(&[("servers", "a:1")]);
-    let pool = &cache.pools()[0];
-    let times = std::cell::Cell::new(0);
-    let read = || {
-        let other = servers("other:1");
-        pool.publish(pool.list_version(), &other).unwrap();
-        times.set(times.get() + 1);
-        // Published after the version was looked at: this is old news again.
-        Ok(servers("old:1"))
-    };
-    let why = Read::new(pool, read).unwrap().publish(pool, read);
-    assert!(why.unwrap_err().contains("try again"));
-    assert_eq!(times.get(), ROUNDS + 1);
-}
-
-#[test]
-fn two_reloads_at_once_end_with_the_newest_file() {
-    let path = std::env::temp_dir().join(format!("reloads-{}.list", std::process::id()));
-    let write = |number: usize| {
-        let beside = path.with_extension("new");
-        std::fs::write(&beside, format!("a:{number}\n")).unwrap();
-        std::fs::rename(&beside, &path).unwrap();
-    };
-    write(1);
-    let mut parameters = Parameters::default();
-    let file = Given::Text(path.to_str().unwrap());
-    parameters.set("servers_file", file).unwrap();
-    let (settings, shared) = (parameters.settle(), Shared::private(1));
-    let [mut one, mut other] =
-        [settings.clone(), settings].map(|it| Cache::new(it, Numbers::Bits64, shared));
-    let rounds = if cfg!(miri) { 2 } else { 300 };
-    let both = std::sync::Barrier::new(2);
-    // In each round one process reloads the file as the other one changes it and reloads it, too.
-    let results: Vec<_> = thread::scope(|scope| {
-        let other = scope.spawn(|| {
-            let reloaded = (1..=rounds).map(|_| {
-                both.wait();
-                let reloaded = reload(&mut other, None);
-                both.wait();
-                reloaded
-            });
-            reloaded.collect::<Vec<_>>()
-        });
-        let reloaded = (1..=rounds).map(|number| {
-            both.wait();
-            write(number);
-            let reloaded = reload(&mut one, None);
-            both.wait();
-            let (_, listed) = shared[0].list().unwrap_or_default();
-            let newest = listed.first().map(|(_, server)| server.address.to_string());
-            (reloaded, newest)
-        });
-        let reloaded: Vec<_> = reloaded.collect();
-        reloaded.into_iter().zip(other.join().unwrap()).collect()
-    });
-    std::fs::remove_file(&path).unwrap();
-    for (number, ((one, newest), other)) in (1..=rounds).zip(results) {
-        assert!(one.is_ok() && other.is_ok(), "{number}: {one:?} {other:?}");
-        assert_eq!(newest, Some(format!("a:{number}")));
+    for (refused, what) in [
+        (state(&word).unwrap_err(), "invalid state "),
+        (list(&mut cache, pool).unwrap_err(), "unknown pool "),
+        (
+            ping(&mut cache, Some(&word)).unwrap_err(),
+            "unknown server ",
+        ),
+    ] {
+        let start = [what, &cut].concat();
+        assert!(refused.reason.starts_with(&start), "{}", refused.reason);
     }
+}
+
+/// What an operator has typed that is refused, and the beginning of the answer.
+#[track_caller]
+fn assert_refused<T: std::fmt::Debug>(refused: Result<T, Refused>, reason: &str) {
+    let refused = refused.unwrap_err();
+    assert!(refused.reason.starts_with(reason), "{}", refused.reason);
+    assert_eq!(refused.cause, Cause::Command);
+}
+
+#[test]
+fn what_is_named_wrong_is_refused_before_anything_is_sent() {
+    let mut cache = cache(&[
+        ("servers", "127.0.0.1:1 one, 127.0.0.1:2 calls"),
+        ("pool", "name=calls;servers=127.0.0.1:3 one"),
+    ]);
+    let item = |key: &'static str, pool| Named {
+        key: key.as_bytes(),
+        pool,
+    };
+    let unknown = "unknown pool 'nix'; accepted: default, calls";
+    assert_refused(get(&mut cache, item("k", Some("nix"))), unknown);
+    assert_refused(delete(&mut cache, item("k", Some("nix"))), unknown);
+    assert_refused(statistics(&mut cache, Some("nix")), unknown);
+    assert_refused(get(&mut cache, item("", None)), "the key is empty");
+    let lifetime = "refused: invalid lifetime; accepted: decimal seconds, 0 or more";
+    for expire in ["60s", "-1", "1.5"] {
+        let item = item("k", None);
+        assert_refused(touch(&mut cache, item, expire.as_bytes()), lifetime);
+        let set = set(&mut cache, item, Value::Text(b"v"), Some(expire.as_bytes()));
+        assert_refused(set, lifetime);
+    }
+    assert_refused(touch(&mut cache, item("k", None), b""), lifetime);
+    let both = "'calls' is a pool and a server; accepted: the address of the server";
+    assert_refused(flush(&mut cache, "calls"), both);
+    let neither = "unknown pool or server 'nix'; accepted: a pool, alias or address";
+    assert_refused(flush(&mut cache, "nix"), neither);
+    let several = "'one' is the alias of several servers; accepted: an address";
+    assert_refused(tell(&mut cache, "one", About::Statistics), several);
+    let word = "invalid word 'setting'; accepted: settings";
+    assert_refused(About::named(Some("setting")), word);
+    assert_eq!(About::named(None), Ok(About::Statistics));
+    assert_eq!(About::named(Some("settings")), Ok(About::Settings));
+}
+
+#[test]
+fn statistics_are_of_one_pool() {
+    let mut cache = cache(&[("servers", "a"), ("pool", "name=calls;servers=b,c")]);
+    cache.pools()[1].stats().hits.add(2);
+    cache.pools()[1].stats().misses.add(1);
+    let all = statistics(&mut cache, None).unwrap();
+    let shown: Vec<_> = all
+        .iter()
+        .map(|it| (&*it.pool, &*it.hit_ratio, value(it, "gets")))
+        .collect();
+    assert_eq!(shown, [("default", "", 0), ("calls", "0.667", 3)]);
+    let one = statistics(&mut cache, Some("calls")).unwrap();
+    assert_eq!((one.len(), &one[0]), (1, &all[1]));
+    assert_eq!(value(&one[0], "servers_active"), 2);
+}
+
+fn value(statistics: &Statistics, name: &str) -> u64 {
+    let mut values = statistics.values.iter();
+    let found = values.find(|(known, _)| known.to_str() == Ok(name));
+    found.unwrap().1
+}
+
+#[test]
+fn what_a_server_speaks_is_listed_once_it_is_known() {
+    use crate::pool::Dialect;
+    let mut cache = cache(&[
+        ("servers", "a"),
+        ("pool", "name=meta;servers=b;protocol=meta"),
+        ("pool", "name=classic;servers=b;protocol=classic"),
+    ]);
+    let protocols = |cache: &mut Cache| -> Vec<_> {
+        let rows = list(cache, Selection::default()).unwrap();
+        rows.iter().map(|row| row.protocol).collect()
+    };
+    assert_eq!(protocols(&mut cache), ["", "meta", "classic"]);
+    let server = cache.pools()[0].members()[0].server();
+    server.note_dialect(Dialect::Meta);
+    server.note_version("1.6.18");
+    assert_eq!(protocols(&mut cache), ["meta", "meta", "classic"]);
+    let rows = list(&mut cache, Selection::default()).unwrap();
+    assert_eq!((&*rows[0].version, &*rows[1].version), ("1.6.18", ""));
 }

@@ -6,11 +6,15 @@
 use std::fmt::Display;
 
 use super::parameter::{BadText, Put};
+use std::sync::Arc;
+
 use crate::item::key::{self, MAX_PREFIX};
 use crate::placement::HashTag;
 use crate::placement::ring::Distribution;
 use crate::server;
 use crate::server::file::ServersFile;
+use crate::wire::protocol::credentials::Credentials;
+use crate::wire::tls::{self, Certificates, Key};
 
 /// The accepted form of `key_prefix`.
 pub(super) const PREFIX_FORM: &str = "up to 200 bytes without spaces and control characters";
@@ -67,6 +71,52 @@ pub(super) fn hash_tag(text: &str) -> Result<Put, BadText> {
         tag => Some(tag.parse().map_err(because)?),
     };
     Ok(Box::new(move |pool| pool.settings.placement.hash_tag = tag))
+}
+
+pub(super) fn credentials_file(path: &str) -> Result<Put, BadText> {
+    let credentials = Credentials::read(path).map_err(because)?;
+    Ok(Box::new(move |pool| {
+        pool.settings.credentials = Some(credentials.clone());
+    }))
+}
+
+pub(super) fn warm_from(name: &str) -> Result<Put, BadText> {
+    let name = name.to_owned();
+    Ok(Box::new(move |pool| {
+        pool.settings.warm_from = Some(name.clone());
+        pool.settings.expect_sources();
+    }))
+}
+
+pub(super) fn tls_ca(path: &str) -> Result<Put, BadText> {
+    let ca = Certificates::read(path).map_err(because)?;
+    Ok(Box::new(move |pool| {
+        pool.settings.tls.ca = Some(ca.clone())
+    }))
+}
+
+pub(super) fn tls_cert(path: &str) -> Result<Put, BadText> {
+    let cert = Certificates::read(path).map_err(because)?;
+    Ok(Box::new(move |pool| {
+        pool.settings.tls.cert = Some(cert.clone())
+    }))
+}
+
+pub(super) fn tls_key(path: &str) -> Result<Put, BadText> {
+    let key = Key::read(path).map_err(because)?;
+    Ok(Box::new(move |pool| {
+        pool.settings.tls.key = Some(key.clone())
+    }))
+}
+
+pub(super) fn tls_name(name: &str) -> Result<Put, BadText> {
+    if name.is_empty() || !tls::is_name(name) {
+        return Err(BadText::NotAccepted);
+    }
+    let name: Arc<str> = name.into();
+    Ok(Box::new(move |pool| {
+        pool.settings.tls.name = Some(name.clone())
+    }))
 }
 
 pub(super) fn event_callback(name: &str) -> Result<Put, BadText> {

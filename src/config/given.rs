@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::quoted::quoted;
+
 /// A value as the configuration gives it.
 #[derive(Debug, Clone, Copy)]
 pub enum Given<'a> {
@@ -35,7 +37,7 @@ impl<'a> Given<'a> {
 impl fmt::Display for Given<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) | Self::Word(text) => write!(f, "'{text}'"),
+            Self::Text(text) | Self::Word(text) => quoted(text).fmt(f),
             Self::Number(number) => number.fmt(f),
         }
     }
@@ -62,10 +64,10 @@ pub(super) struct Assignment<'a> {
 impl Assignment<'_> {
     /// Refuses the value. `why` says the reason and what is accepted.
     pub(super) fn refuse_because(&self, why: impl fmt::Display) -> BadParameter {
-        let name = self.name;
+        let name = quoted(self.name);
         BadParameter(match self.pool {
-            None => format!("parameter '{name}': {why}"),
-            Some(pool) => format!("parameter 'pool': '{name}' of pool '{pool}': {why}"),
+            None => format!("parameter {name}: {why}"),
+            Some(pool) => format!("parameter 'pool': {name} of pool '{pool}': {why}"),
         })
     }
 

@@ -3,15 +3,32 @@
 //! To add a parameter takes three steps: a field of [`Settings`](super::Settings), a row here, and
 //! the code that uses the field. The values are set in the order of the rows.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::checks;
 use super::parameter::{Parameter, Scope, row};
-use super::settings::{Failover, Rejoin};
+use super::settings::{Failover, Protocol, Rejoin};
+use crate::health::latency::LatencyLimit;
+use crate::item::compression;
+use crate::item::forms::ItemForm;
 use crate::item::lifetime::Lifetime;
-use crate::wire::protocol::Store;
+use crate::wire::protocol::{MAX_VALUE, Store};
 
 const MAX: i32 = i32::MAX;
+
+/// The most servers that keep an item.
+const MAX_REPLICAS: i32 = 3;
+
+/// The longest time that a server does not take for a date: 30 days.
+const MAX_RELATIVE: i32 = 30 * 24 * 60 * 60;
+
+/// The largest `compress_min`: none but 0, if this build cannot compress.
+const MOST_COMPRESS_MIN: i32 = if compression::IS_BUILT_IN {
+    MAX_VALUE as i32
+} else {
+    0
+};
 const MS: &str = "milliseconds";
 const SECONDS: &str = "seconds";
 
@@ -89,10 +106,41 @@ impl Parameter {
                 };
             })
             .names(&[(0, "off"), (1, "next server"), (2, "new ring")]),
+        row(c"replicas")
+            .about("on how many servers each item is kept")
+            .number(1..=MAX_REPLICAS, 1, |to, n| {
+                to.replicas = n.unsigned_abs() as usize
+            })
+            .unit("servers"),
+        row(c"miss_failover")
+            .about("time after a server's return in which its misses are asked for at its stand-in")
+            .number(-1..=MAX, 0, |to, n| {
+                to.miss_failover = match n {
+                    -1 => Duration::MAX,
+                    n => seconds(n),
+                };
+                if n != 0 {
+                    to.expect_sources();
+                }
+            })
+            .unit(SECONDS)
+            .names(&[(-1, "always")])
+            .changeable(),
         row(c"stall_limit")
             .about("time without an answer after which only one worker waits for the server")
             .number(1..=MAX, 200, |to, n| to.stall_limit = millis(n))
             .unit(MS)
+            .changeable(),
+        row(c"latency_limit")
+            .about("time from which on an operation is slow, and logged")
+            .number(0..=MAX, 0, |to, n| {
+                to.latency_limit = match n {
+                    0 => LatencyLimit::default(),
+                    _ => LatencyLimit::new(millis(n)),
+                };
+            })
+            .unit(MS)
+            .names(&[(0, "off")])
             .changeable(),
         row(c"inactive_threshold")
             .about("failures in a row that make a server inactive")
@@ -111,6 +159,12 @@ impl Parameter {
             })
             .unit(MS)
             .names(&[(-1, "never")])
+            .changeable(),
+        row(c"retry_max")
+            .about("longest time between probes of a server that stays inactive")
+            .number(0..=MAX, 0, |to, n| to.retry_max = millis(n))
+            .unit(MS)
+            .names(&[(0, "always retry_interval")])
             .changeable(),
         row(c"ping_interval")
             .about("time between probes of an active server")
@@ -135,12 +189,116 @@ impl Parameter {
             })
             .unit(SECONDS)
             .names(&[(0, "off")]),
+        row(c"spin")
+            .about("time for which an answer is asked for again before the worker sleeps")
+            .number(0..=1000, 0, |to, n| {
+                to.spin = Duration::from_micros(n.unsigned_abs().into());
+            })
+            .unit("microseconds")
+            .names(&[(0, "never")]),
+        row(c"value_limit")
+            .about("longest value that is read")
+            .number(1..=MAX_VALUE as i32, 32 << 20, |to, n| {
+                to.value_limit = n.unsigned_abs()
+            })
+            .unit("bytes"),
+        row(c"compress_min")
+            .about("length from which on values are compressed")
+            .number(0..=MOST_COMPRESS_MIN, 0, |to, n| {
+                to.compress_min = NonZeroU32::new(n.unsigned_abs())
+            })
+            .unit("bytes")
+            .names(&[(0, "never")]),
+        row(c"large_values")
+            .about("whether values above 1 MB are stored in parts")
+            .number(0..=1, 0, |to, n| to.large_values = n == 1)
+            .names(&[(0, "no"), (1, "yes")]),
+        row(c"values")
+            .about("whose form of values is read and written")
+            .word(&[
+                ("kamailio", |to| to.values = ItemForm::Kamailio),
+                ("libmc", |to| to.values = ItemForm::Libmc),
+                ("pylibmc", |to| to.values = ItemForm::Pylibmc),
+                ("pymemcache", |to| to.values = ItemForm::Pymemcache),
+                ("php", |to| to.values = ItemForm::Php),
+                ("dalli", |to| to.values = ItemForm::Dalli),
+                ("raw", |to| to.values = ItemForm::Raw),
+            ]),
         row(c"rejoin")
             .about("whether a server keeps its items over an outage")
             .word(&[
                 ("keep", |to| to.rejoin = Rejoin::Keep),
                 ("flush", |to| to.rejoin = Rejoin::Flush),
             ]),
+        row(c"protocol")
+            .about("whether the servers speak meta commands")
+            .word(&[
+                ("auto", |to| to.protocol = Protocol::Auto),
+                ("meta", |to| to.protocol = Protocol::Meta),
+                ("classic", |to| to.protocol = Protocol::Classic),
+            ]),
+        row(c"lease_time")
+            .about("how long one caller may compute an item alone")
+            .number(1..=MAX_RELATIVE, 10, |to, n| {
+                to.lease_time = n.unsigned_abs()
+            })
+            .unit(SECONDS)
+            .changeable(),
+        row(c"lease_early")
+            .about("how long before its end one caller is told to compute an item")
+            .number(0..=MAX_RELATIVE, 0, |to, n| {
+                to.lease_early = n.unsigned_abs()
+            })
+            .unit(SECONDS)
+            .names(&[(0, "not before its end")])
+            .changeable(),
+        row(c"credentials_file")
+            .about("file with the user and password for the servers")
+            .text("a path", None, checks::credentials_file),
+        row(c"tls")
+            .about("whether the way to the servers is encrypted")
+            .number(0..=1, 0, |to, n| to.tls.is_on = n == 1)
+            .names(&[(0, "plain"), (1, "TLS")]),
+        row(c"tls_ca")
+            .about("file with the authorities that are trusted")
+            .text("a path", None, checks::tls_ca),
+        row(c"tls_verify")
+            .about("whether the certificates of servers are verified")
+            .number(0..=1, 1, |to, n| to.tls.verifies = n == 1)
+            .names(&[(0, "no"), (1, "yes")]),
+        row(c"tls_name")
+            .about("the name that the certificates of all servers have")
+            .text("a name or an IP address", None, checks::tls_name),
+        row(c"tls_cert")
+            .about("file with our certificate")
+            .text("a path", None, checks::tls_cert),
+        row(c"tls_key")
+            .about("file with the key of our certificate")
+            .text("a path", None, checks::tls_key),
+        row(c"near_size")
+            .about("items that the node keeps in its own memory after they were read")
+            .number(0..=1_000_000, 0, |to, n| to.near_size = n.unsigned_abs())
+            .unit("items")
+            .names(&[(0, "none")]),
+        row(c"near_expire")
+            .about("time that such an item is used without asking its server")
+            .number(1..=MAX, 1000, |to, n| to.near_expire = millis(n))
+            .unit(MS)
+            .changeable(),
+        row(c"near_stale")
+            .about("time after that for which it is used while its server cannot be asked")
+            .number(0..=MAX, 0, |to, n| to.near_stale = millis(n))
+            .unit(MS)
+            .names(&[(0, "none")])
+            .changeable(),
+        row(c"deferred_writes")
+            .about("whether plain writes do not wait for the answer")
+            .number(0..=1, 0, |to, n| to.deferred_writes = n == 1)
+            .names(&[(0, "they wait"), (1, "they do not")]),
+        row(c"warm_from")
+            .about("the pool that is asked for what this one does not have")
+            .text("the name of a pool", None, checks::warm_from)
+            .scope(Scope::Own),
         row(c"event_callback")
             .about("KEMI function to call for events")
             .text(

@@ -56,6 +56,8 @@ impl Values {
                 value.put(&mut pool);
             }
         }
+        let settings = &mut pool.settings;
+        settings.stores_in_steps |= settings.compress_min.is_some() || settings.large_values;
         pool
     }
 

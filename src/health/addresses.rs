@@ -13,8 +13,10 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+use crate::sys;
+
 /// How many addresses of a name are kept.
-pub(crate) const MAX_ADDRESSES: usize = 4;
+pub(crate) const MAX_ADDRESSES: usize = 16;
 
 /// The addresses of one server's name, and which of them is in use.
 #[repr(C)]
@@ -66,12 +68,18 @@ impl Addresses {
         self.owner.fetch_add(1, Ordering::Release);
     }
 
-    /// Replaces the addresses by those of `owner`'s name; those beyond [`MAX_ADDRESSES`] are left
-    /// out. True if another address is in use from now on: none was known, or the one in use is
-    /// gone.
+    /// Replaces the addresses by those of `owner`'s name. Those beyond [`MAX_ADDRESSES`] are left out, but
+    /// not the one in use. True if another address is in use from now on: none was known, or the one in
+    /// use is gone.
     pub(crate) fn write(&self, owner: u32, addresses: &[IpAddr]) -> bool {
-        let addresses = &addresses[..addresses.len().min(MAX_ADDRESSES)];
         let known = self.read();
+        let mut addresses = addresses.to_vec();
+        // What is left out must not be the one in use.
+        let used = addresses.iter().position(|ip| known.first() == Some(ip));
+        if let Some(used) = used.filter(|used| *used >= MAX_ADDRESSES) {
+            addresses.swap(used, MAX_ADDRESSES - 1);
+        }
+        addresses.truncate(MAX_ADDRESSES);
         let same = known.len() == addresses.len() && known.iter().all(|ip| addresses.contains(ip));
         if self.owner() != owner || same {
             return false;
@@ -82,9 +90,10 @@ impl Addresses {
         }
         let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
         fence(Ordering::Release);
-        self.lists[next as usize % 2].write(owner, addresses);
+        self.lists[next as usize % 2].write(owner, &addresses);
         let kept = addresses.iter().position(|ip| known.first() == Some(ip));
         let place = kept.unwrap_or_default();
+        sys::preempt();
         self.in_use.store(in_use(next, place), Ordering::Relaxed);
         self.version.store(next, Ordering::Release);
         self.writing.store(0, Ordering::Release);
@@ -111,6 +120,7 @@ impl Addresses {
         loop {
             let version = self.version.load(Ordering::Acquire);
             let (owner, addresses) = self.lists[version as usize % 2].read();
+            sys::preempt();
             let last = self.in_use.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
             if self.version.load(Ordering::Relaxed) != version {
@@ -186,9 +196,32 @@ mod tests {
     #[test]
     fn more_than_fit_are_left_out() {
         let addresses = Addresses::default();
-        let many = parse(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"]);
+        let many = numbered(1..=20);
         addresses.write(0, &many);
-        assert_eq!(addresses.read(), many[..MAX_ADDRESSES]);
+        assert_eq!(addresses.read(), many[..16]);
+    }
+
+    /// `10.0.0.1` and so on.
+    fn numbered(numbers: impl IntoIterator<Item = u8>) -> Vec<IpAddr> {
+        let address = |number| IpAddr::from([10, 0, 0, number]);
+        numbers.into_iter().map(address).collect()
+    }
+
+    #[test]
+    fn the_one_in_use_is_never_left_out_as_long_as_the_name_has_it() {
+        let addresses: &'static Addresses = Box::leak(Box::default());
+        addresses.write(0, &numbered(1..=20));
+        connect(addresses, 4);
+        let in_use = numbered([5])[0];
+        // A name server that takes turns.
+        for turn in 0..20 {
+            let list = numbered((0..20).map(|at| (at + turn) % 20 + 1));
+            assert!(!addresses.write(0, &list), "{turn}");
+            let read = addresses.read();
+            assert_eq!((read.len(), read[0]), (16, in_use), "{turn}");
+        }
+        assert!(addresses.write(0, &numbered(6..=20)), "it is gone");
+        assert_eq!(addresses.read(), numbered(6..=20));
     }
 
     #[test]

@@ -14,6 +14,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sys;
+
 /// How many keys fit into the list.
 const ENTRIES: usize = 32;
 
@@ -54,6 +56,7 @@ impl Diverted {
     /// Notes a key.
     pub(crate) fn note(&self, key: &[u8]) {
         let claimed = self.claimed.fetch_add(1, Ordering::AcqRel);
+        sys::preempt();
         let (round, at) = (claimed >> 32, (claimed & WRITING) as usize);
         let Some(entry) = self.entries.get(at).filter(|_| key.len() <= 8 * WORDS) else {
             return;
@@ -71,6 +74,7 @@ impl Diverted {
             word[..from.len()].copy_from_slice(from);
             to.store(u64::from_le_bytes(word), Ordering::Relaxed);
         }
+        sys::preempt();
         let whole = round << 32 | key.len() as u64;
         entry.mark.store(whole, Ordering::Release);
     }
@@ -91,6 +95,7 @@ impl Diverted {
         loop {
             let (round, count) = (claimed >> 32, (claimed & WRITING) as usize);
             let keys = self.keys(round, count);
+            sys::preempt();
             let exchanged = self.claimed.compare_exchange(
                 claimed,
                 (round + 1) << 32,

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::{JUMP, Moment};
 
 /// How many lines are logged per [`WINDOW`].
 const LINES: u32 = 5;
@@ -16,18 +16,39 @@ const LINES: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The limit of one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LogLimit {
     window: Option<Moment>,
     lines: u32,
     left_out: u64,
+    /// What each line tells of.
+    what: &'static str,
+}
+
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self::of("failure")
+    }
 }
 
 impl LogLimit {
+    /// The limit of lines that each tell of such an event: a word that takes an s for several.
+    pub(crate) fn of(what: &'static str) -> Self {
+        Self {
+            window: None,
+            lines: 0,
+            left_out: 0,
+            what,
+        }
+    }
+
     /// Asks whether a line may be logged `now`: `Some` with the number of lines left out since the
     /// last one, or `None` when this one is left out, too.
     pub(crate) fn admit(&mut self, now: Moment) -> Option<LeftOut> {
-        if self.window.is_none_or(|start| now.since(start) >= WINDOW) {
+        if self
+            .window
+            .is_none_or(|start| now.passed_since(start) >= WINDOW)
+        {
             self.window = Some(now);
             self.lines = 0;
         }
@@ -41,7 +62,7 @@ impl LogLimit {
 
     /// The number of lines left out since the last one that was logged; counting begins anew.
     pub(crate) fn take_left_out(&mut self) -> LeftOut {
-        LeftOut::of(std::mem::take(&mut self.left_out), "failure")
+        LeftOut::of(std::mem::take(&mut self.left_out), self.what)
     }
 }
 
@@ -140,8 +161,9 @@ impl Count {
     fn at(self, now: Moment) -> Self {
         let second = (now.nanos() / 1_000_000_000) as u32 + 1;
         // The window may seem to begin after now: another process has read the clock a moment
-        // later.
-        let over = u64::from(second.saturating_sub(self.window)) >= WINDOW.as_secs();
+        // later. If it is more than a moment, the clock has jumped back.
+        let over = u64::from(second.saturating_sub(self.window)) >= WINDOW.as_secs()
+            || self.window > second + JUMP.as_secs() as u32;
         match self.window == 0 || over {
             true => Self {
                 window: second,

@@ -10,6 +10,7 @@ use super::verdict::{State, Verdict};
 use super::{Change, Health, Origin};
 use crate::clock::Moment;
 use crate::status::Status;
+use crate::sys;
 
 /// How much longer than its operation may last a worker keeps the mark.
 pub(super) const MARK_SLACK: Duration = Duration::from_millis(100);
@@ -28,13 +29,17 @@ impl Health {
     /// If the server has answered anybody since then, it is not stalled.
     pub(crate) fn overdue(&self, now: Moment, by: Origin) -> Overdue {
         // Another one may hold the mark, for longer.
+        let left = by.ends.since(now).as_millis();
+        self.mark_lasts
+            .fetch_max(u32::try_from(left).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.mark_until
-            .fetch_max(by.ends.nanos(), Ordering::Relaxed);
+            .fetch_max(by.ends.nanos(), Ordering::Release);
+        sys::preempt();
         let change = self.change(now, |verdict| {
             let concerned = verdict.state == State::Active
                 && verdict.holder == 0
                 && verdict.generation == by.generation
-                && !self.has_answered_since(by.veto_since);
+                && !self.outweighs(verdict, by);
             concerned.then_some(Verdict {
                 state: State::Trying,
                 holder: by.process,
@@ -50,6 +55,12 @@ impl Health {
         }
     }
 
+    /// The process of the worker that holds the mark, or 0.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn holder(&self) -> u32 {
+        self.verdict().holder
+    }
+
     /// The worker of `process` waits no more, and has no verdict.
     pub(crate) fn give_back_mark(&self, now: Moment, process: u32) -> Option<Change> {
         self.end_mark(now, |holder| holder == process)
@@ -61,7 +72,10 @@ impl Health {
         // Read after the word that names the holder: it is the moment of that one, not of one before.
         let is_over =
             || now > Moment::from_nanos(self.mark_until.load(Ordering::Relaxed)) + MARK_SLACK;
-        self.end_mark(now, |holder| !lives(holder) || is_over())
+        self.end_mark(now, |holder| {
+            let is_dead = !lives(holder) && !sys::planted("the dead keep their marks");
+            is_dead || is_over() && !sys::planted("the dead keep their marks")
+        })
     }
 
     fn end_mark(&self, now: Moment, is_over: impl Fn(u32) -> bool) -> Option<Change> {

@@ -75,7 +75,7 @@ fn origin(number: usize, generation: u16, began: u8) -> Origin {
         process: number as u32 + 1,
         generation,
         began: at(began),
-        veto_since: at(began),
+        is_kept_out: false,
         ends: at(began + LIMIT),
     }
 }

@@ -19,7 +19,7 @@ fn origin(began: u64, process: u32) -> Origin {
         process,
         generation: 0,
         began: at(began),
-        veto_since: at(began),
+        is_kept_out: false,
         ends: at(began + 10),
     }
 }
@@ -370,4 +370,31 @@ fn a_mark_that_is_given_back_leaves_the_server_in_service() {
         change(State::Trying, State::Active, 1)
     );
     assert_eq!(health.give_back_mark(at(3), 11), None);
+}
+
+#[test]
+fn a_return_is_the_moment_from_which_on_workers_may_ask_again() {
+    let health = Health::default();
+    assert_eq!(health.returned(), None, "it was never out");
+    health.failed(at(1), origin(1, 1), DOWN, RULES);
+    assert_eq!(health.returned(), None, "one failure is no outage");
+    health.failed(at(2), origin(2, 1), DOWN, RULES);
+    health.probed(at(3), origin(3, 9), None, RULES);
+    assert_eq!(health.returned(), None, "it is not trusted yet");
+    health.probed(at(4), origin(4, 9), None, RULES);
+    assert_eq!(health.returned(), Some(at(4)));
+    let by = origin(5, 1).in_generation(1);
+    assert!(matches!(health.overdue(at(6), by), Overdue::WaitOn(_)));
+    health.clear(at(7), by);
+    assert_eq!(health.returned(), Some(at(7)), "one worker has waited");
+    health.divert(at(8));
+    assert!(health.settle(at(9), 1, health.diverted()));
+    assert_eq!(health.returned(), Some(at(9)), "it has missed writes");
+    health.set(at(10), State::Disabled);
+    health.set(at(11), State::Active);
+    assert_eq!(health.returned(), Some(at(11)));
+    health.void_moments(at(5));
+    assert_eq!(health.returned(), Some(at(5)), "the clock has jumped back");
+    health.reset(at(12));
+    assert_eq!(health.returned(), None);
 }

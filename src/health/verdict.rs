@@ -28,6 +28,9 @@ impl State {
         }
     }
 
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Active, Self::Trying, Self::Inactive, Self::Disabled];
+
     /// The word for it, everywhere.
     pub fn word(self) -> &'static str {
         match self {

@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+use crate::sys;
+
 /// How many words of eight bytes a text has at most.
 const WORDS: usize = 20;
 
@@ -44,6 +46,7 @@ impl Words {
             word[..from.len()].copy_from_slice(from);
             to.store(u64::from_le_bytes(word), Ordering::Relaxed);
         }
+        sys::preempt();
         self.len.store(end as u32, Ordering::Relaxed);
         self.sequence.store(odd.wrapping_add(1), Ordering::Release);
     }
@@ -53,6 +56,7 @@ impl Words {
         for _ in 0..100 {
             let before = self.sequence.load(Ordering::Acquire);
             let len = (self.len.load(Ordering::Relaxed) as usize).min(8 * WORDS);
+            sys::preempt();
             let words = self.words.iter().map(|word| word.load(Ordering::Relaxed));
             let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).take(len).collect();
             fence(Ordering::Acquire);

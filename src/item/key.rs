@@ -13,7 +13,8 @@ pub(crate) const MAX_PREFIX: usize = 200;
 /// A key as it is sent: 1 to 249 bytes, without blanks and control characters.
 #[derive(Debug, Clone, Copy)]
 pub struct WireKey {
-    bytes: [u8; FOLD_FROM],
+    /// All bits behind the key are zero.
+    bytes: [u8; FOLD_FROM.next_multiple_of(8)],
     len: u8,
 }
 
@@ -49,7 +50,7 @@ impl WireKey {
     }
 
     fn join(parts: [&[u8]; 3]) -> Self {
-        let (mut bytes, mut len) = ([0; FOLD_FROM], 0);
+        let (mut bytes, mut len) = ([0; FOLD_FROM.next_multiple_of(8)], 0);
         for part in parts {
             bytes[len..len + part.len()].copy_from_slice(part);
             len += part.len();
@@ -63,6 +64,20 @@ impl WireKey {
     /// The bytes to send.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
+    }
+
+    /// The same in words of eight bytes; zeros fill up the last one.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
+        let words = usize::from(self.len).div_ceil(8);
+        let (all, _) = self.bytes.as_chunks::<8>();
+        all.iter().take(words).map(|word| u64::from_le_bytes(*word))
+    }
+}
+
+impl PartialEq for WireKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -114,6 +129,17 @@ mod tests {
         );
         assert_eq!(WireKey::new(b"", b"").unwrap_err(), Refusal::EmptyKey);
         assert_eq!(WireKey::new(b"p:", b"").unwrap_err(), Refusal::EmptyKey);
+    }
+
+    #[test]
+    fn a_key_in_words_has_zeros_behind_it() {
+        for len in 1..FOLD_FROM {
+            let key = WireKey::new(b"", &vec![b'k'; len]).unwrap();
+            let bytes: Vec<u8> = key.words().flat_map(u64::to_le_bytes).collect();
+            assert_eq!(bytes.len(), len.next_multiple_of(8));
+            assert_eq!(&bytes[..len], key.as_bytes());
+            assert!(bytes[len..].iter().all(|&byte| byte == 0), "{len}");
+        }
     }
 
     /// The digests are what `md5sum` prints for the same bytes.

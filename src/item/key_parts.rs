@@ -3,9 +3,13 @@
 //! Only the text of the configuration is cut, never the value of a variable. So no caller can
 //! choose a pool or a lifetime.
 
+use std::fmt::Display;
+
+use crate::quoted::quoted;
+
 /// The parts of a key argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyParts<'a> {
+pub struct KeyParts<'a> {
     /// The declared pool that the argument names, if it names one.
     pub pool: Option<&'a str>,
     /// The text of the key, a format string. It is never empty.
@@ -16,7 +20,7 @@ pub(crate) struct KeyParts<'a> {
 
 /// Why a key argument is refused. Its `Display` is the text for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BadKey(String);
+pub struct BadKey(String);
 
 impl BadKey {
     /// Refuses an argument. `why` says the reason and what is accepted.
@@ -38,8 +42,9 @@ impl<'a> KeyParts<'a> {
     /// # Errors
     /// [`BadKey`] for an empty key, for more than three parts, and for three parts of which the
     /// first is not a pool.
-    pub(crate) fn cut(text: &'a str, is_pool: impl Fn(&str) -> bool) -> Result<Self, BadKey> {
-        let parts: Vec<&str> = parts(text).into_iter().map(blanks_off).collect();
+    pub fn cut(text: &'a str, is_pool: impl Fn(&str) -> bool) -> Result<Self, BadKey> {
+        let parts = pieces(text, "=>");
+        let text = quoted(text);
         let found = match parts[..] {
             [key] => Self {
                 pool: None,
@@ -63,43 +68,90 @@ impl<'a> KeyParts<'a> {
             },
             [first, _, _] => {
                 return Err(BadKey(format!(
-                    "unknown pool '{first}' in '{text}'; {FORM}"
+                    "unknown pool {} in {text}; {FORM}",
+                    quoted(first)
                 )));
             }
-            _ => return Err(BadKey(format!("too many '=>' in '{text}'; {FORM}"))),
+            _ => return Err(BadKey(format!("too many '=>' in {text}; {FORM}"))),
         };
-        if found.key.is_empty() {
-            return Err(BadKey(format!("no key in '{text}'; {FORM}")));
+        found.with_key(&text, FORM)
+    }
+
+    /// Cuts an argument that has no lifetime, `[pool =>] key`, in the same way.
+    ///
+    /// # Errors
+    /// [`BadKey`] for an empty key, for more than two parts, and for a first part that is not a pool.
+    pub fn cut_key(text: &'a str, is_pool: impl Fn(&str) -> bool) -> Result<Self, BadKey> {
+        let parts = pieces(text, "=>");
+        let text = quoted(text);
+        let (pool, key) = match parts[..] {
+            [key] => (None, key),
+            [pool, key] if is_pool(pool) => (Some(pool), key),
+            [first, _] => {
+                return Err(BadKey(format!(
+                    "unknown pool {} in {text}; {KEY_FORM}",
+                    quoted(first)
+                )));
+            }
+            _ => return Err(BadKey(format!("too many '=>' in {text}; {KEY_FORM}"))),
+        };
+        let found = Self {
+            pool,
+            key,
+            expire: None,
+        };
+        found.with_key(&text, KEY_FORM)
+    }
+
+    /// The same, unless its key is empty.
+    fn with_key(self, text: &impl Display, form: &str) -> Result<Self, BadKey> {
+        if self.key.is_empty() {
+            return Err(BadKey(format!("no key in {text}; {form}")));
         }
-        Ok(found)
+        Ok(self)
     }
 }
 
 const FORM: &str = "accepted: key, key=>seconds, pool=>key, pool=>key=>seconds";
+const KEY_FORM: &str = "accepted: key, pool=>key";
 
-fn blanks_off(part: &str) -> &str {
-    part.trim_matches([' ', '\t'])
+/// The keys of a list, `[pool =>] key, …`. It is cut at commas outside of parentheses, and the blanks
+/// around the keys are dropped.
+///
+/// # Errors
+/// [`BadKey`] for an empty key.
+pub fn cut_list(text: &str) -> Result<Vec<&str>, BadKey> {
+    let keys = pieces(text, ",");
+    match keys.iter().any(|key| key.is_empty()) {
+        true => Err(BadKey(format!("no key in {}; {LIST_FORM}", quoted(text)))),
+        false => Ok(keys),
+    }
 }
 
-fn parts(text: &str) -> Vec<&str> {
-    let bytes = text.as_bytes();
+const LIST_FORM: &str = "accepted: keys, or pool=>key, with commas between them";
+
+/// The pieces of `text` between the separators that are outside of parentheses, without the blanks
+/// around them.
+fn pieces<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     let mut found = Vec::new();
     let (mut depth, mut from, mut at) = (0usize, 0, 0);
-    while at < bytes.len() {
-        match bytes[at] {
+    while let Some(byte) = text.as_bytes().get(at) {
+        match byte {
             b'(' => depth += 1,
             b')' => depth = depth.saturating_sub(1),
-            b'=' if depth == 0 && bytes.get(at + 1) == Some(&b'>') => {
+            _ if depth == 0 && text.as_bytes()[at..].starts_with(separator.as_bytes()) => {
                 found.push(&text[from..at]);
-                at += 1;
-                from = at + 1;
+                at += separator.len();
+                from = at;
+                continue;
             }
             _ => {}
         }
         at += 1;
     }
     found.push(&text[from..]);
-    found
+    let blanks_off = |piece: &'a str| piece.trim_matches([' ', '\t']);
+    found.into_iter().map(blanks_off).collect()
 }
 
 #[cfg(test)]
@@ -131,6 +183,74 @@ mod tests {
         assert_eq!(cut("calls=>k"), Ok((Some("calls"), "k", None)));
         assert_eq!(cut("calls => k => 5"), Ok((Some("calls"), "k", Some("5"))));
         assert_eq!(cut("other=>5"), Ok((None, "other", Some("5"))));
+    }
+
+    #[test]
+    fn a_key_without_lifetime_has_at_most_a_pool_in_front() {
+        let cut_key = |text| {
+            let parts = KeyParts::cut_key(text, |name| name == "calls");
+            let parts = parts.map(|parts| (parts.pool, parts.key));
+            parts.map_err(|bad: BadKey| bad.to_string())
+        };
+        assert_eq!(cut_key("calls"), Ok((None, "calls")));
+        assert_eq!(cut_key(" calls => k "), Ok((Some("calls"), "k")));
+        assert_eq!(cut_key("$sht(a=>b)"), Ok((None, "$sht(a=>b)")));
+        for (bad, why) in [
+            ("k=>60", "unknown pool 'k' in 'k=>60'"),
+            ("other=>k", "unknown pool 'other' in 'other=>k'"),
+            ("calls=>k=>60", "too many '=>' in 'calls=>k=>60'"),
+            ("calls=>", "no key in 'calls=>'"),
+            (" ", "no key in ' '"),
+        ] {
+            let line = cut_key(bad).unwrap_err();
+            assert_eq!(line, format!("{why}; accepted: key, pool=>key"));
+        }
+    }
+
+    #[test]
+    fn a_list_is_cut_at_commas_outside_parentheses() {
+        assert_eq!(cut_list("k"), Ok(vec!["k"]));
+        let keys = vec!["calls=>$fU", "b b", "$(hdr(X){s.select,0,/})"];
+        assert_eq!(
+            cut_list(" calls=>$fU ,b b,\t$(hdr(X){s.select,0,/}) "),
+            Ok(keys)
+        );
+        for bad in ["", " ", ",", "a,", ",a", "a, ,b"] {
+            let line = cut_list(bad).unwrap_err().to_string();
+            assert!(line.starts_with(&format!("no key in '{bad}'; ")), "{line}");
+        }
+    }
+
+    /// Whatever the text is, keys that are put together again with commas are the text without the
+    /// blanks around the keys, and nothing in parentheses was cut.
+    #[test]
+    fn a_list_is_its_keys_with_commas_between_them() {
+        let letters = ["a", ",", " ", "(", ")", "=>", "$x", "é"];
+        for number in 0..8u32.pow(6) {
+            let digits = (0..6).map(|place| number / 8u32.pow(place) % 8);
+            let text: String = digits.map(|digit| letters[digit as usize]).collect();
+            let Ok(keys) = cut_list(&text) else {
+                continue;
+            };
+            let mut rest = &*text;
+            for (at, key) in keys.iter().enumerate() {
+                assert!(!key.is_empty() && key.trim_matches(' ') == *key, "{text:?}");
+                let (before, after) = rest.split_once(key).unwrap();
+                let comma = if at == 0 { "" } else { "," };
+                assert_eq!(before.trim_matches(' '), comma, "{text:?}");
+                let mut depth = 0usize;
+                for letter in key.chars() {
+                    match letter {
+                        '(' => depth += 1,
+                        ')' => depth = depth.saturating_sub(1),
+                        ',' => assert!(depth > 0, "{text:?}"),
+                        _ => {}
+                    }
+                }
+                rest = after;
+            }
+            assert_eq!(rest.trim_matches(' '), "", "{text:?}");
+        }
     }
 
     #[test]

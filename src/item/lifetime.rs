@@ -5,15 +5,17 @@
 //! of 1970, and the item would vanish at once. This type sends such a lifetime as the Unix time at
 //! which it ends.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use crate::error::Refusal;
+use crate::sys;
 
 /// The longest lifetime that memcached takes as seconds from now: 30 days.
 pub(crate) const MAX_RELATIVE: u64 = 60 * 60 * 24 * 30;
 
 /// The last moment that is sent, since memcached keeps Unix time in 31 bits in some places.
 const LAST_MOMENT: u64 = i32::MAX as u64;
+
+/// A lifetime, as it is sent, that is over: a moment of 1970.
+pub(crate) const PAST: u32 = MAX_RELATIVE as u32 + 1;
 
 /// A lifetime as the operator or the script gave it, in seconds or as Unix time. 0 means that the
 /// item never expires.
@@ -62,10 +64,7 @@ impl Lifetime {
         if self.0 <= MAX_RELATIVE {
             return self.0 as u32;
         }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        self.on_wire_at(now)
+        self.on_wire_at(sys::unix_time().as_secs())
     }
 
     /// The same for a given Unix time.

@@ -1,13 +1,5 @@
-//! A `Value` is what a script stores and reads, an integer or a string; here it gets its form in
-//! memcached and back.
-//!
-//! The client flags of an item tell integers and strings apart, as in the stock module. If bit 0 is
-//! set, the item is a string, byte for byte. If it is clear, the item is an integer if its text is
-//! one in its shortest form, and otherwise a string, too. So other clients' items, which have that
-//! bit clear, lose nothing: the telephone number `0049301234` keeps its zeros.
-
-/// The client flags of strings that we store. Integers get 0.
-pub(crate) const TEXT_FLAG: u32 = 1;
+//! A `Value` is what a script stores and reads, an integer or a string. [`forms`](super::forms) has its
+//! forms in memcached; here are the decimal texts that all of them use.
 
 /// The length of the longest decimal text of a 64-bit integer.
 pub(crate) const MAX_DECIMAL: usize = 20;
@@ -21,25 +13,26 @@ pub enum Value<'a> {
     Text(&'a [u8]),
 }
 
-/// Which items without [`TEXT_FLAG`] are read as integers.
+impl<'a> Value<'a> {
+    /// Its text. That of an integer is written to `room`.
+    #[inline(always)]
+    pub(crate) fn text(self, room: &'a mut [u8; MAX_DECIMAL]) -> &'a [u8] {
+        match self {
+            Self::Integer(number) => signed_decimal(number, room),
+            Self::Text(bytes) => bytes,
+        }
+    }
+}
+
+/// Which integers are read as such. All others are read as strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbers {
     /// Integers that fit into 64 bits (Kamailio from 5.7 on).
     Bits64,
     /// Integers that fit into 32 bits (Kamailio up to 5.6, which would cut larger ones).
     Bits32,
-    /// No item at all (`stringify=1`).
+    /// None at all (`stringify=1`).
     AsText,
-}
-
-impl<'a> Value<'a> {
-    /// The client flags and the bytes to store. The text of an integer is written to `buffer`.
-    pub fn encode(self, buffer: &'a mut [u8; MAX_DECIMAL]) -> (u32, &'a [u8]) {
-        match self {
-            Self::Integer(number) => (0, signed_decimal(number, buffer)),
-            Self::Text(bytes) => (TEXT_FLAG, bytes),
-        }
-    }
 }
 
 /// What a read item is.
@@ -49,24 +42,23 @@ pub enum Found {
     Integer(i64),
     /// A string.
     Text,
+    /// The null of the program that has stored it.
+    Null,
 }
 
-/// Reads an item by its client flags; afterwards `bytes` hold its text as stored. The text of an
-/// integer in its shortest form, whether the host can hold it or not, loses the blanks that
-/// memcached leaves behind it when a decrement makes it shorter.
-pub(crate) fn decode(flags: u32, bytes: &mut Vec<u8>, numbers: impl FnOnce() -> Numbers) -> Found {
-    if flags & TEXT_FLAG != 0 {
-        return Found::Text;
-    }
-    let end = bytes.iter().rposition(|&byte| byte != b' ');
+/// Reads a text that is an integer in its shortest form as an integer, and any other as a string. The
+/// text of an integer, whether the host can hold it or not, loses the blanks that memcached leaves
+/// behind it when a decrement makes it shorter.
+pub(crate) fn integer_or_text(text: &mut Vec<u8>, numbers: impl FnOnce() -> Numbers) -> Found {
+    let end = text.iter().rposition(|&byte| byte != b' ');
     let len = end.map_or(0, |last| last + 1);
-    if !is_shortest_integer(&bytes[..len]) {
+    if !is_shortest_integer(&text[..len]) {
         return Found::Text;
     }
-    bytes.truncate(len);
+    text.truncate(len);
     let number = match numbers() {
-        Numbers::Bits64 => parse_integer(bytes),
-        Numbers::Bits32 => parse_integer(bytes).filter(|&number| i32::try_from(number).is_ok()),
+        Numbers::Bits64 => parse_integer(text),
+        Numbers::Bits32 => parse_integer(text).filter(|&number| i32::try_from(number).is_ok()),
         Numbers::AsText => None,
     };
     number.map_or(Found::Text, Found::Integer)
@@ -114,6 +106,32 @@ pub(crate) fn put_digits(mut number: u64, buffer: &mut [u8], end: usize) -> usiz
     }
 }
 
+/// Appends the decimal text of `number`.
+pub(crate) fn put_decimal(number: u64, to: &mut Vec<u8>) {
+    let mut digits = [0; MAX_DECIMAL];
+    let from = put_digits(number, &mut digits, MAX_DECIMAL);
+    to.extend_from_slice(&digits[from..]);
+}
+
+/// An integer from 0 to 2^64-1, or its decimal text. Blanks around the text are ignored.
+pub(crate) fn unsigned(value: Value<'_>) -> Option<u64> {
+    match value {
+        Value::Integer(number) => u64::try_from(number).ok(),
+        Value::Text(bytes) => std::str::from_utf8(bytes.trim_ascii()).ok()?.parse().ok(),
+    }
+}
+
+/// A text as the script has it: an integer in its shortest form is one, all else is a string.
+pub(crate) fn literal(text: &[u8]) -> Value<'_> {
+    match is_shortest_integer(text)
+        .then(|| parse_integer(text))
+        .flatten()
+    {
+        Some(number) => Value::Integer(number),
+        None => Value::Text(text),
+    }
+}
+
 fn parse_integer(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
@@ -125,72 +143,35 @@ mod tests {
 
     use super::*;
 
-    fn stored(value: Value<'_>) -> (u32, Vec<u8>) {
-        let mut buffer = [0; MAX_DECIMAL];
-        let (flags, bytes) = value.encode(&mut buffer);
-        (flags, bytes.to_vec())
-    }
-
-    #[test]
-    fn numbers_are_stored_as_decimal_text_with_flags_0() {
-        assert_eq!(stored(Value::Integer(5)), (0, b"5".to_vec()));
-        assert_eq!(stored(Value::Integer(-5)), (0, b"-5".to_vec()));
-        assert_eq!(stored(Value::Integer(0)), (0, b"0".to_vec()));
-        assert_eq!(
-            stored(Value::Integer(i64::MAX)),
-            (0, b"9223372036854775807".to_vec())
-        );
-        assert_eq!(
-            stored(Value::Integer(i64::MIN)),
-            (0, b"-9223372036854775808".to_vec())
-        );
-    }
-
-    fn read(flags: u32, text: &[u8], numbers: Numbers) -> (Found, Vec<u8>) {
+    fn read(text: &[u8], numbers: Numbers) -> (Found, Vec<u8>) {
         let mut bytes = text.to_vec();
-        (decode(flags, &mut bytes, || numbers), bytes)
-    }
-
-    #[test]
-    fn strings_are_stored_and_read_byte_for_byte_with_flags_1() {
-        assert_eq!(stored(Value::Text(b"5")), (1, b"5".to_vec()));
-        assert_eq!(
-            stored(Value::Text(b" a\0\r\n ")),
-            (1, b" a\0\r\n ".to_vec())
-        );
-        for text in [&b" a\0\r\n "[..], b"", b"5", b" 5 "] {
-            assert_eq!(read(1, text, Numbers::Bits64), (Found::Text, text.to_vec()));
-            assert_eq!(
-                read(17, text, Numbers::AsText),
-                (Found::Text, text.to_vec())
-            );
-        }
+        (integer_or_text(&mut bytes, || numbers), bytes)
     }
 
     #[test]
     fn numbers_are_read_without_the_blanks_behind_them() {
         for (text, number) in [("9  ", 9), ("-5", -5), ("7", 7), ("100 ", 100), ("0", 0)] {
-            let (found, bytes) = read(0, text.as_bytes(), Numbers::Bits64);
+            let (found, bytes) = read(text.as_bytes(), Numbers::Bits64);
             assert_eq!(found, Found::Integer(number), "{text}");
             assert_eq!(bytes, number.to_string().into_bytes());
         }
     }
 
     #[test]
-    fn text_without_the_flag_stays_as_it_is() {
+    fn other_text_stays_as_it_is() {
         for text in [
             "", "  ", "-", "+", " a ", "1.5", "0x10", "5 5", "--5", " 5", " -5", "5\t", "5\n",
             "+7", "+49", "007", "0049", "00", "-0", "-0 ", "-05", "- 5", "5-", "1e3",
         ] {
             let text = text.as_bytes();
-            assert_eq!(read(0, text, Numbers::Bits64), (Found::Text, text.to_vec()));
+            assert_eq!(read(text, Numbers::Bits64), (Found::Text, text.to_vec()));
         }
     }
 
     #[test]
     fn numbers_beyond_the_host_are_strings() {
         let read = |text: &str, numbers| {
-            let (found, bytes) = read(0, text.as_bytes(), numbers);
+            let (found, bytes) = read(text.as_bytes(), numbers);
             (found, String::from_utf8(bytes).unwrap())
         };
         let string = |text: &str| (Found::Text, text.to_owned());
@@ -227,7 +208,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever lies in memcached: an integer is read of its own decimal text and loses its
+        /// Any text: an integer is read of its own decimal text and loses its
         /// padding; all else keeps each byte.
         #[test]
         fn what_is_read_is_an_integer_in_its_own_words_or_the_very_bytes(
@@ -238,14 +219,13 @@ mod tests {
                     format!("{number}{:blanks$}", "").into_bytes()
                 }),
             ],
-            flags in any::<u32>(),
             numbers in prop_oneof![
                 Just(Numbers::Bits64),
                 Just(Numbers::Bits32),
                 Just(Numbers::AsText),
             ],
         ) {
-            let (found, bytes) = read(flags & !TEXT_FLAG, &text, numbers);
+            let (found, bytes) = read(&text, numbers);
             let (least, largest) = match numbers {
                 Numbers::Bits64 => (i64::MIN.into(), i64::MAX.into()),
                 Numbers::Bits32 => (i32::MIN.into(), i32::MAX.into()),

@@ -19,6 +19,7 @@ use super::pv_value::HostValue;
 use crate::clock::Moment;
 use crate::item::value::Value;
 use crate::prober::announcer::{Announcer, Event, EventKind, Field};
+use crate::quoted::{quoted, shown};
 
 /// An event's name. Its route has this name, and the KEMI function gets it as argument.
 fn event_name(kind: EventKind) -> &'static CStr {
@@ -167,8 +168,8 @@ fn call(function: &CStr, kind: EventKind, message: *mut SipMsg) {
         (symbols.sr_kemi_route)(engine, message, EVENT_ROUTE, &raw mut name, &raw mut data)
     };
     if done < 0 {
-        let (function, event) = (function.to_string_lossy(), event.to_string_lossy());
-        log::error!("event {event}: the KEMI function '{function}' has failed");
+        let (function, event) = (quoted(function.to_bytes()), event.to_string_lossy());
+        log::error!("event {event}: the KEMI function {function} has failed");
     }
 }
 
@@ -185,7 +186,7 @@ pub(super) unsafe extern "C" fn parse_field(spec: *mut PvSpec, inner: *mut Str) 
             let accepted = FIELDS.map(|(name, _)| name).join(", ");
             log::error!(
                 "invalid name of a variable: '$mcev({})'; accepted: {accepted}",
-                inner.escape_ascii()
+                shown(inner)
             );
             return -1;
         };

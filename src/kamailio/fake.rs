@@ -1,13 +1,15 @@
 //! A host for unit tests: it has the symbols that we need, so that callbacks run without a
 //! Kamailio.
 //!
-//! It has a [script](script), [format strings](format) and a [log](log_lines). The module's state
+//! It has a [script](script), [variables](format), a [log](log_lines) and a [memcached](server). The module's state
 //! belongs to one script thread, so only one test at a time may use it: the one that has the
 //! [`Turn`].
 
+mod call;
 mod format;
 mod log_lines;
 mod script;
+mod server;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,14 +18,19 @@ use std::ptr;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use super::host::family::Family;
-use super::host::layout::{CfgDef, Str};
+use super::host::kemi_layout::KemiExport;
+use super::host::layout::{CfgDef, SipMsg, Str};
 use super::host::symbols::{self, Host, Symbols};
 use super::process;
 use crate::config::{DeclaredPool, Given, Parameters};
 use crate::item::value::Numbers;
 use crate::shared::Shared;
+use crate::shared::near::Table;
 
+pub(super) use call::ScriptCall;
+pub(super) use format::Held;
 pub(super) use script::Run;
+pub(super) use server::serve;
 
 type StatisticReader = unsafe extern "C" fn(u16, *mut c_void) -> i64;
 
@@ -76,7 +83,12 @@ impl Turn {
     /// Starts the module again with these pools.
     pub(super) fn start(&self, pools: Vec<DeclaredPool>) {
         let shared = Shared::private(pools.len());
-        process::start(pools, Numbers::Bits64, shared);
+        let tables = pools.iter().zip(shared).map(|(pool, shared)| {
+            let items = pool.settings.near_size;
+            Table::private(shared.near(), items)
+        });
+        let tables = tables.collect();
+        process::start(pools, Numbers::Bits64, shared, tables);
     }
 
     /// A turn with a server at whose port nothing listens.
@@ -84,9 +96,19 @@ impl Turn {
         Self::with_servers("127.0.0.1:1")
     }
 
-    /// Sets what `$v` expands to.
+    /// Sets `$v` to a string.
     pub(super) fn set_variable(&self, bytes: &[u8]) {
-        format::set_variable(bytes);
+        self.set('v', Held::Text(bytes.to_vec()));
+    }
+
+    /// Sets the variable of that letter.
+    pub(super) fn set(&self, letter: char, held: Held) {
+        format::set(letter, held);
+    }
+
+    /// What the variable of that letter holds.
+    pub(super) fn get(&self, letter: char) -> Held {
+        format::get(letter as u8)
     }
 
     /// The statistics that were registered since this turn began, with their values.
@@ -141,6 +163,16 @@ impl Turn {
         script::set_kemi(is_kemi);
     }
 
+    /// The functions for KEMI scripts that were registered last.
+    pub(super) fn kemi_functions(&self) -> &'static [KemiExport] {
+        script::kemi_functions()
+    }
+
+    /// The module is loaded and has not started yet.
+    pub(super) fn before_start(&self) {
+        process::stop();
+    }
+
     /// The kind of route that the core believes to be running.
     pub(super) fn route_type(&self) -> c_int {
         script::route_type()
@@ -157,6 +189,7 @@ pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"register_basic_timers" => register_basic_timers as *mut c_void,
         b"fork_basic_utimer" => fork_basic_utimer as *mut c_void,
+        b"register_script_cb" => register_script_cb as *mut c_void,
         b"counter_register" => counter_register as *mut c_void,
         b"cfg_declare" => cfg_declare as *mut c_void,
         _ => {
@@ -181,6 +214,15 @@ extern "C" fn fork_basic_utimer(
     _: c_int,
 ) -> c_int {
     -1
+}
+
+/// Runs no script.
+extern "C" fn register_script_cb(
+    _: unsafe extern "C" fn(*mut SipMsg, c_uint, *mut c_void) -> c_int,
+    _: c_uint,
+    _: *mut c_void,
+) -> c_int {
+    0
 }
 
 unsafe extern "C" fn counter_register(

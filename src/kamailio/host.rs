@@ -2,9 +2,12 @@
 //! log, and memory that all of its processes share. Nothing here knows what the module does with
 //! them.
 
+#[macro_use]
+pub(super) mod layout;
+
 pub(super) mod family;
 pub(super) mod guard;
-pub(super) mod layout;
+pub(super) mod kemi_layout;
 pub(super) mod log;
 pub(super) mod memory;
 pub(super) mod string;

@@ -4,6 +4,7 @@
 //! `mod_init` makes the cache but opens no connection, because each process opens its own.
 
 use std::ffi::c_int;
+use std::io;
 use std::ptr;
 use std::time::Duration;
 
@@ -12,8 +13,13 @@ use super::host::layout::ModuleExports;
 use super::host::symbols::host;
 use super::host::{log as host_log, memory};
 use super::process::{self, PARAMETERS};
-use super::{NAME, cfg, events, params, prober_process, pv, rpc, statistics};
+use super::{
+    NAME, cfg, events, functions, kemi, message_end, params, prober_process, pv, rpc, statistics,
+};
+use crate::config::DeclaredPool;
 use crate::item::value::Numbers;
+use crate::shared::Shared;
+use crate::shared::near::{Table, WAYS};
 
 /// The type of `exports`, which the loader finds by name.
 #[repr(transparent)]
@@ -28,7 +34,7 @@ unsafe impl Sync for Exports {}
 pub(super) static exports: Exports = Exports(ModuleExports {
     name: NAME.as_ptr(),
     dlflags: 0,
-    cmds: ptr::null(),
+    cmds: functions::TABLE.rows(),
     params: params::TABLE.rows(),
     rpc_methods: rpc::TABLE.rows(),
     pv_items: pv::TABLE.rows(),
@@ -53,6 +59,10 @@ pub(super) unsafe extern "C" fn mod_register(
         host_log::install();
         log_panics();
         pv::TABLE.adapt(host().family);
+        if !kemi::register(host().family) {
+            log::error!(target: "mod_register", "Kamailio does not accept the functions for KEMI scripts");
+            return -1;
+        }
         0
     })
 }
@@ -62,17 +72,39 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 
 unsafe extern "C" fn mod_init() -> c_int {
     guard(-1, || {
-        let given = PARAMETERS.with(|parameters| parameters.get_or_insert_default().settle());
-        let Some(pools) = given else {
+        let given = PARAMETERS.with(|parameters| {
+            let parameters = parameters.get_or_insert_default();
+            (parameters.settle(), parameters.doubts())
+        });
+        let Some((pools, doubts)) = given else {
             return -1;
         };
+        for doubt in doubts {
+            log::warn!(target: "mod_init", "{doubt}");
+        }
         let plain = &pools[0].settings;
         if plain.memory {
             log::warn!(target: "mod_init", "parameter 'memory' has no effect any more");
         }
+        for pool in &pools {
+            let (name, tls) = (&pool.settings.name, &pool.settings.tls);
+            let fault = pool.conflict().or(tls.lack().map(str::to_owned));
+            if let Some(fault) = fault {
+                log::error!(target: "mod_init", "pool '{name}': {fault}");
+                return -1;
+            }
+            let warnings = tls.warnings().into_iter().chain(pool.settings.lacks());
+            for warning in warnings {
+                log::warn!(target: "mod_init", "pool '{name}': {warning}");
+            }
+        }
         let callback = plain.event_callback.clone();
-        let shared = match memory::share(pools.len()) {
-            Ok(shared) => shared,
+        let memory = memory::share(pools.len()).and_then(|shared: &[Shared]| {
+            let near = pools.iter().zip(shared).map(near_table);
+            Ok((shared, near.collect::<io::Result<Vec<_>>>()?))
+        });
+        let (shared, near) = match memory {
+            Ok(memory) => memory,
             Err(error) => {
                 log::error!(target: "mod_init", "cannot allocate shared memory: {error}");
                 return -1;
@@ -92,9 +124,13 @@ unsafe extern "C" fn mod_init() -> c_int {
             );
             return -1;
         }
-        process::start(pools, numbers, shared);
+        process::start(pools, numbers, shared, near);
         if let Err(name) = statistics::register() {
             log::error!(target: "mod_init", "Kamailio does not accept the statistic {name:?}");
+            return -1;
+        }
+        if !message_end::register() {
+            log::error!(target: "mod_init", "Kamailio accepts no function for the end of messages");
             return -1;
         }
         events::find_listeners(callback);
@@ -104,11 +140,23 @@ unsafe extern "C" fn mod_init() -> c_int {
     })
 }
 
+/// Allocates the table of the pool's near cache, if the pool has one.
+fn near_table((pool, shared): (&DeclaredPool, &'static Shared)) -> io::Result<Option<Table>> {
+    let sets = Table::sets(pool.settings.near_size);
+    let (sets, slots) = (memory::share(sets)?, memory::share(sets * WAYS)?);
+    Ok(Table::new(shared.near(), sets, slots))
+}
+
+/// The rank of the main process before it forks: all constant arguments of functions are parsed.
+const PROC_INIT: c_int = -127;
 /// The rank of the main process after it has forked the workers.
 const PROC_MAIN: c_int = 0;
 
 unsafe extern "C" fn child_init(rank: c_int) -> c_int {
     guard(-1, || {
+        if rank == PROC_INIT {
+            process::set_script_parsed();
+        }
         if rank == PROC_MAIN && !prober_process::fork() {
             log::error!(target: "child_init", "cannot start the prober process");
             return -1;

@@ -10,7 +10,8 @@ use std::ptr;
 use super::host::guard::guard;
 use super::host::layout::{PARAM_INT, PARAM_STRING, PARAM_USE_FUNC, ParamExport};
 use super::process::PARAMETERS;
-use crate::config::{Given, Parameter};
+use crate::config::{BadParameter, Given, Parameter};
+use crate::quoted::quoted;
 
 type ParamCallback = unsafe extern "C" fn(u32, *mut c_void) -> c_int;
 
@@ -78,11 +79,8 @@ unsafe extern "C" fn take<const ROW: usize>(kind: u32, value: *mut c_void) -> c_
             match text.to_str() {
                 Ok(text) => Given::Text(text),
                 Err(_) => {
-                    let name = Parameter::ALL[ROW].name();
-                    let value = text.to_bytes().escape_ascii();
-                    log::error!(
-                        "parameter '{name}': invalid value '{value}'; accepted: UTF-8 text"
-                    );
+                    let (name, value) = (Parameter::ALL[ROW].name(), quoted(text.to_bytes()));
+                    log::error!("parameter '{name}': invalid value {value}; accepted: UTF-8 text");
                     return -1;
                 }
             }
@@ -94,9 +92,16 @@ unsafe extern "C" fn take<const ROW: usize>(kind: u32, value: *mut c_void) -> c_
 }
 
 fn set(row: usize, given: Given<'_>) -> c_int {
-    let set = PARAMETERS.with(|parameters| parameters.get_or_insert_default().set_row(row, given));
+    let set = PARAMETERS.with(|parameters| {
+        let parameters = parameters.get_or_insert_default();
+        parameters.set_row(row, given)?;
+        Ok::<_, BadParameter>(parameters.doubts_so_far())
+    });
     match set {
-        Some(Ok(())) => 0,
+        Some(Ok(doubts)) => {
+            doubts.iter().for_each(|doubt| log::warn!("{doubt}"));
+            0
+        }
         Some(Err(bad)) => {
             log::error!("{bad}");
             -1

@@ -4,12 +4,18 @@
 //! Connections find out about the fork themselves.
 
 use std::cell::RefCell;
+use std::hint::cold_path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cache::Cache;
+use super::host::layout::SipMsg;
+use crate::cache::{Cache, Message};
 use crate::config::{DeclaredPool, Parameters};
+use crate::error::Error;
 use crate::item::value::Numbers;
 use crate::shared::Shared;
-use crate::status::Status;
+use crate::shared::near::Table;
+use crate::status::{Outcome, Status};
+use crate::sys;
 
 /// A cell that only the script thread of a process uses.
 pub(super) struct ProcessCell<T>(RefCell<T>);
@@ -26,10 +32,11 @@ impl<T> ProcessCell<T> {
 
     /// Calls `body` with the value. Returns `None` if a caller further up the stack is using it.
     pub(super) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.0
-            .try_borrow_mut()
-            .ok()
-            .map(|mut value| body(&mut value))
+        let Ok(mut value) = self.0.try_borrow_mut() else {
+            cold_path();
+            return None;
+        };
+        Some(body(&mut value))
     }
 }
 
@@ -48,19 +55,79 @@ pub(super) static PARAMETERS: ProcessCell<Option<Parameters>> = ProcessCell::new
 
 static PROCESS: ProcessCell<Option<Process>> = ProcessCell::new(None);
 
-/// Makes this process's cache. It replaces an earlier one.
-pub(super) fn start(declared: Vec<DeclaredPool>, numbers: Numbers, shared: &'static [Shared]) {
+impl Process {
+    /// Records what an operation came to. Returns its status.
+    #[inline(always)]
+    pub(crate) fn record<T: Outcome>(&mut self, result: &Result<T, Error>) -> Status {
+        let status = Status::of(result);
+        self.last = Some(status);
+        status
+    }
+}
+
+impl Process {
+    /// The script runs for this message, or for none, which is NULL.
+    pub(crate) fn set_message(&mut self, msg: *const SipMsg) {
+        // SAFETY: the fence's rule "live arguments"; it is NULL or points to a message.
+        let msg = unsafe { msg.as_ref() };
+        let message = msg.map(|msg| Message {
+            number: msg.id,
+            process: msg.pid,
+        });
+        self.cache.set_message(message.unwrap_or_default());
+    }
+
+    /// The same, if it matters.
+    #[inline(always)]
+    pub(crate) fn follow_message(&mut self, msg: *const SipMsg) {
+        if self.cache.has_asked() {
+            self.set_message(msg);
+        }
+    }
+}
+
+/// Makes this process's cache. It replaces an earlier one. `near` has the table of each pool that has a near
+/// cache.
+pub(super) fn start(
+    declared: Vec<DeclaredPool>,
+    numbers: Numbers,
+    shared: &'static [Shared],
+    near: Vec<Option<Table>>,
+) {
+    let mut cache = Cache::new(declared, numbers, shared);
+    cache.keep_near(near);
     let process = Process {
-        cache: Cache::new(declared, numbers, shared),
+        cache,
         results: Results::default(),
         last: None,
     };
     PROCESS.with(|slot| *slot = Some(process));
+    SCRIPT_IS_PARSED.store(false, Ordering::Relaxed);
+}
+
+/// Removes this process's cache.
+#[cfg(test)]
+pub(super) fn stop() {
+    PROCESS.with(|slot| *slot = None);
 }
 
 /// Calls `body` with this process's state. Returns `None` before `mod_init`.
 pub(super) fn with<R>(body: impl FnOnce(&mut Process) -> R) -> Option<R> {
     PROCESS.with(|process| process.as_mut().map(body)).flatten()
+}
+
+/// True once the host has parsed all of the script.
+static SCRIPT_IS_PARSED: AtomicBool = AtomicBool::new(false);
+
+/// From now on, what the host passes for a function's arguments are values, and no texts of the
+/// script.
+pub(super) fn set_script_parsed() {
+    SCRIPT_IS_PARSED.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`set_script_parsed`] was called.
+pub(super) fn script_is_parsed() -> bool {
+    SCRIPT_IS_PARSED.load(Ordering::Relaxed)
 }
 
 /// Buffers for values that scripts are using.
@@ -77,6 +144,9 @@ pub(super) struct Results {
 /// The number of buffers. No expression or function call of a script uses so many values at a time.
 const RESULTS: usize = 24;
 
+/// A buffer that grew beyond this size is given back when the SIP message ends.
+const LARGE: usize = 128 * 1024;
+
 /// A buffer that grew beyond this size is shrunk before it is used again.
 const KEEP: usize = 16 * 1024;
 
@@ -89,10 +159,25 @@ impl Results {
             0
         };
         let buffer = &mut self.buffers[self.next];
-        buffer.clear();
-        buffer.shrink_to(KEEP);
+        empty(buffer);
         buffer
     }
+
+    /// No value is in use any more: large buffers are given back.
+    pub(super) fn give_back(&mut self) {
+        let is_large = |buffer: &&mut Vec<u8>| buffer.capacity() > LARGE;
+        let given_back = self.buffers.iter_mut().filter(is_large);
+        if given_back.map(std::mem::take).count() > 0 {
+            sys::give_memory_back();
+        }
+    }
+}
+
+/// Empties a buffer, to use it again.
+#[inline(always)]
+pub(super) fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEEP);
 }
 
 /// Buffers in which keys and lifetimes are evaluated. To evaluate one text, the host may have to
@@ -110,11 +195,23 @@ impl Scratch {
     /// Calls `body` with a buffer that nothing else uses meanwhile.
     pub(super) fn with<R>(&self, body: impl FnOnce(&mut [u8]) -> R) -> R {
         let spare = self.0.with(Vec::pop).flatten();
-        let mut buffer = spare.unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice());
+        let mut buffer = spare.unwrap_or_else(evaluation_buffer);
         let result = body(&mut buffer);
-        self.0.with(|spares| spares.push(buffer));
+        if !buffer.is_empty() {
+            self.0.with(|spares| spares.push(buffer));
+        }
         result
     }
+}
+
+/// A new evaluation buffer. Without memory for it, it is empty: no text fits, and the key is refused.
+#[cold]
+fn evaluation_buffer() -> Box<[u8]> {
+    let mut buffer = Vec::new();
+    if buffer.try_reserve_exact(SCRATCH).is_ok() {
+        buffer.resize(SCRATCH, 0);
+    }
+    buffer.into_boxed_slice()
 }
 
 #[cfg(test)]
@@ -147,6 +244,16 @@ mod tests {
                 .iter()
                 .all(|buffer| buffer.capacity() <= KEEP)
         );
+    }
+
+    #[test]
+    fn at_the_end_of_a_message_large_results_are_given_back_and_small_ones_kept() {
+        let mut results = Results::default();
+        results.next().resize(LARGE + 1, 0);
+        results.next().reserve_exact(LARGE);
+        results.give_back();
+        let capacities = results.buffers.each_ref().map(Vec::capacity);
+        assert_eq!((capacities[1], capacities[2]), (0, LARGE));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::variable::{Variable, parse_name};
 use crate::cache::Key;
 use crate::error::{Error, Refusal};
 use crate::item::value::Found;
-use crate::status::{Outcome, Status};
+use crate::status::Outcome;
 use crate::wire::protocol::Way;
 
 /// The type of the table that the module exports.
@@ -100,13 +100,13 @@ unsafe extern "C" fn get_item(msg: *mut SipMsg, param: *mut PvParam, value: *mut
         let variable = unsafe { Variable::of(param) };
         variable.key.operate(variable, msg, |process, key| {
             let text = process.results.next();
-            let found = process.cache.get(key, text);
-            match found {
-                Ok(Some(Found::Integer(number))) => answer.set_integer(number, text),
-                Ok(Some(Found::Text)) => answer.set_text(text),
-                Ok(None) | Err(_) => {}
+            let read = process.cache.get(key, text);
+            match read.as_ref().ok().and_then(|read| read.found()) {
+                Some(Found::Integer(number)) => answer.set_integer(number, text),
+                Some(Found::Text) => answer.set_text(text),
+                Some(Found::Null) | None => {}
             }
-            found
+            read
         });
         0
     })
@@ -143,7 +143,7 @@ unsafe extern "C" fn assign_item(
     // SAFETY: the fence's rule "live arguments".
     unsafe {
         assign(msg, param, value, |process, key, assigned| match assigned {
-            Assigned::Null => process.cache.delete(key).map(|found| found.status()),
+            Assigned::Null => process.cache.delete(key),
             Assigned::Value(value) => process.cache.assign(key, value).map(|it| it.status()),
         })
     }
@@ -215,10 +215,10 @@ unsafe fn assign<T: Outcome>(
         // SAFETY: by this function's contract.
         let (variable, assigned) =
             unsafe { (Variable::of(param), Assigned::read(host().family, value)) };
-        let result = variable.key.operate(variable, msg, |process, key| {
+        let status = variable.key.operate(variable, msg, |process, key| {
             operation(process, key, assigned)
         });
-        let done = result.is_some_and(|result| !Status::of(&result).fails_assignment());
+        let done = status.is_some_and(|status| !status.fails_assignment());
         if done { 0 } else { -1 }
     })
 }

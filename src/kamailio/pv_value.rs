@@ -1,16 +1,28 @@
-//! `HostValue` is a `pv_value_t`, in whichever of its two layouts the host uses.
+//! `HostValue` is a `pv_value_t`, in whichever of its two layouts the host uses; `OwnValue` is one in
+//! memory of our own.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::AtomicI8;
+use std::ptr;
+use std::sync::atomic::AtomicU8;
 
 use super::host::family::Family;
-use super::host::layout::{PV_INT, PV_NULL, PV_STR, PV_TYPE_INT, PvValue32, PvValue64, Str};
+use super::host::layout::{
+    PV_INT, PV_NULL, PV_PKG, PV_SHM, PV_STR, PV_TYPE_INT, PvValue32, PvValue64, Str,
+};
 use super::host::string::length;
+use super::host::symbols::host;
 use crate::item::value::Value;
 
 /// A value that a getter fills.
 pub(super) struct HostValue {
     value: *mut c_void,
+    family: Family,
+}
+
+/// A value in memory of our own, for functions of the host that read or write variables.
+pub(super) struct OwnValue {
+    /// Room for the larger one of the two layouts.
+    room: PvValue64,
     family: Family,
 }
 
@@ -23,7 +35,7 @@ pub(super) enum Assigned<'a> {
 }
 
 /// An empty string. The host may write its NUL to it.
-static EMPTY: AtomicI8 = AtomicI8::new(0);
+static EMPTY: AtomicU8 = AtomicU8::new(0);
 
 impl HostValue {
     /// The value behind a getter's pointer.
@@ -38,7 +50,7 @@ impl HostValue {
     pub(super) fn set_null(&mut self) {
         self.fill(
             Str {
-                s: EMPTY.as_ptr(),
+                s: EMPTY.as_ptr().cast(),
                 len: 0,
             },
             0,
@@ -75,6 +87,77 @@ impl HostValue {
     }
 }
 
+impl OwnValue {
+    /// `$null`, for a host of `family`.
+    pub(super) fn null(family: Family) -> Self {
+        let rs = Str {
+            s: ptr::null_mut(),
+            len: 0,
+        };
+        let room = PvValue64 {
+            rs,
+            ri: 0,
+            flags: 0,
+        };
+        let mut value = Self { room, family };
+        value.as_host().set_null();
+        value
+    }
+
+    /// The value, to be filled by us.
+    pub(super) fn as_host(&mut self) -> HostValue {
+        // SAFETY: the room is ours, and it is large enough for either layout.
+        unsafe { HostValue::new(self.family, self.as_ptr()) }
+    }
+
+    /// The value, to be filled or read by the host.
+    pub(super) fn as_ptr(&mut self) -> *mut c_void {
+        (&raw mut self.room).cast()
+    }
+
+    /// True if it is `$null`.
+    pub(super) fn is_null(&mut self) -> bool {
+        matches!(self.read(), Assigned::Null)
+    }
+
+    /// What the host has filled in. Strings of the host are valid until it reads further variables,
+    /// as for its own functions.
+    pub(super) fn read(&mut self) -> Assigned<'_> {
+        // SAFETY: it has been filled for a host of that family, and stays as it is while it is
+        // borrowed.
+        unsafe { Assigned::read(self.family, self.as_ptr()) }
+    }
+}
+
+/// The host may have made the string for its reader alone.
+impl Drop for OwnValue {
+    fn drop(&mut self) {
+        // SAFETY: it has been filled for a host of that family.
+        let (_, _, flags) = unsafe { members(self.family, self.as_ptr()) };
+        if flags & (PV_PKG | PV_SHM) != 0 {
+            // SAFETY: the string is freed once, here, and nothing uses it any more.
+            unsafe { (host().symbols.pv_value_destroy)(self.as_ptr()) };
+        }
+    }
+}
+
+/// String, integer and flags of a value.
+///
+/// # Safety
+/// `value` points to a `pv_value_t` of a host of `family`.
+unsafe fn members(family: Family, value: *mut c_void) -> (Str, i64, c_int) {
+    // SAFETY: by this function's contract, with the layout of this host's family.
+    unsafe {
+        if family.has_long_integers() {
+            let value = &*value.cast::<PvValue64>();
+            (value.rs, value.ri, value.flags)
+        } else {
+            let value = &*value.cast::<PvValue32>();
+            (value.rs, i64::from(value.ri), value.flags)
+        }
+    }
+}
+
 /// Makes the bytes a string of the host: the host expects a NUL behind them, and may overwrite it.
 fn terminated(buffer: &mut Vec<u8>) -> Str {
     let len = length(buffer);
@@ -96,16 +179,8 @@ impl Assigned<'_> {
         if value.is_null() {
             return Assigned::Null;
         }
-        // SAFETY: by this function's contract, with the layout of this host's family.
-        let (rs, ri, flags) = unsafe {
-            if family.has_long_integers() {
-                let value = &*value.cast::<PvValue64>();
-                (value.rs, value.ri, value.flags)
-            } else {
-                let value = &*value.cast::<PvValue32>();
-                (value.rs, i64::from(value.ri), value.flags)
-            }
-        };
+        // SAFETY: by this function's contract.
+        let (rs, ri, flags) = unsafe { members(family, value) };
         if flags & PV_NULL != 0 {
             Assigned::Null
         } else if flags & (PV_INT | PV_TYPE_INT) != 0 {
@@ -120,7 +195,6 @@ impl Assigned<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ptr;
 
     /// What a core of that family reads after `fill`: the text, the integer, the flags.
     fn filled(family: Family, fill: impl FnOnce(&mut HostValue)) -> (Vec<u8>, i64, c_int) {
@@ -130,15 +204,7 @@ mod tests {
         let used = if family.has_long_integers() { 4 } else { 3 };
         assert_eq!(room[used], 0x5a5a_5a5a_5a5a_5a5a, "written past the value");
         // SAFETY: `fill` has written the value. The texts of these tests live longer than it.
-        let (rs, ri, flags) = unsafe {
-            if family.has_long_integers() {
-                let value = &*room.as_ptr().cast::<PvValue64>();
-                (value.rs, value.ri, value.flags)
-            } else {
-                let value = &*room.as_ptr().cast::<PvValue32>();
-                (value.rs, i64::from(value.ri), value.flags)
-            }
-        };
+        let (rs, ri, flags) = unsafe { members(family, room.as_mut_ptr().cast()) };
         // SAFETY: a NUL follows each text, in memory that may be written.
         let text = unsafe {
             assert_eq!(*rs.s.offset(rs.len as isize), 0);

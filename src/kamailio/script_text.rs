@@ -3,9 +3,10 @@
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
-use super::host::layout::{PvElem, SipMsg, Str};
+use super::host::layout::{PvElem, PvSpec, SipMsg, Str};
 use super::host::string::length;
 use super::host::symbols::host;
+use super::pv_value::{Assigned, OwnValue};
 
 /// A text of the configuration.
 pub(super) enum ScriptText {
@@ -25,8 +26,8 @@ pub(super) struct Format {
 
 impl ScriptText {
     /// Parses `text`. Returns `None` if the host cannot; it has then logged why.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        if !text.contains('$') {
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        if !text.contains(&b'$') {
             return Some(Self::Literal(text.into()));
         }
         Format::parse(text).map(Self::Format)
@@ -43,7 +44,7 @@ impl ScriptText {
 }
 
 impl Format {
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &[u8]) -> Option<Self> {
         let text = CString::new(text).ok()?;
         let len = length(text.as_bytes());
         let mut format = Self {
@@ -59,6 +60,28 @@ impl Format {
         let parsed =
             unsafe { (host().symbols.pv_parse_format)(&raw mut text, &raw mut format.elements) };
         (parsed == 0 && !format.elements.is_null()).then_some(format)
+    }
+
+    /// The variable, if the text is one variable and nothing else.
+    pub(super) fn variable(&self) -> Option<*mut PvSpec> {
+        // SAFETY: it is the first element that the host has made for us.
+        let PvElem { text, spec, next } = unsafe { &*self.elements };
+        (text.len == 0 && !spec.is_null() && next.is_null()).then_some(*spec)
+    }
+
+    /// Reads the variable that the text is; nothing else than [`Self::variable`] may be in it. A variable
+    /// that the host cannot read is null.
+    pub(super) fn read<'a>(&self, msg: *mut SipMsg, value: &'a mut OwnValue) -> Assigned<'a> {
+        let Some(spec) = self.variable() else {
+            return Assigned::Null;
+        };
+        // SAFETY: the host made the variable. It zeroes the value before it fills it.
+        let done = unsafe { (host().symbols.pv_get_spec_value)(msg, spec, value.as_ptr()) };
+        if done == 0 {
+            value.read()
+        } else {
+            Assigned::Null
+        }
     }
 
     /// Writes the text for `msg` to `buffer`. Returns `None` if the host cannot evaluate it, or if

@@ -12,20 +12,19 @@ use super::host::guard::guard;
 use super::host::layout::{PV_NAME_OTHER, PvName, PvParam, PvSpec, Str};
 use super::key_argument::KeyArgument;
 use super::process;
+use crate::quoted::quoted;
 
 /// A variable with the key argument between its parentheses.
 pub(crate) struct Variable {
     /// Which variable it is, without `$`.
     name: &'static str,
-    /// The argument as written, for log lines.
-    text: String,
-    /// The argument, parsed.
+    /// The argument.
     pub(crate) key: KeyArgument,
 }
 
 impl fmt::Display for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${}({})", self.name, self.text)
+        write!(f, "${}({})", self.name, self.key)
     }
 }
 
@@ -35,7 +34,6 @@ impl Variable {
         let key = key.map_err(|bad| log::error!("invalid name of a variable: {bad}"));
         let variable = Self {
             name,
-            text: text.to_owned(),
             key: key.ok()?,
         };
         if variable.key.has_lifetime() && name != WITH_LIFETIME {
@@ -101,8 +99,8 @@ unsafe fn parse(variable: &'static str, spec: *mut PvSpec, inner: *mut Str) -> c
         let inner = unsafe { (*inner).bytes() };
         let Ok(text) = std::str::from_utf8(inner) else {
             log::error!(
-                "invalid name of a variable: '{}'; accepted: UTF-8 text",
-                inner.escape_ascii()
+                "invalid name of a variable: {}; accepted: UTF-8 text",
+                quoted(inner)
             );
             return -1;
         };

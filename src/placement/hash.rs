@@ -13,6 +13,8 @@ mod murmur;
 
 use std::fmt;
 
+use crate::quoted::quoted;
+
 /// The programs whose placement is imitated. Each has its own names of hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
@@ -189,8 +191,8 @@ impl fmt::Display for UnknownHash {
                 all.push(name);
             }
         }
-        let name = self.0.escape_debug();
-        write!(f, "invalid value '{name}'; accepted: {}", all.join(", "))
+        let name = quoted(&self.0);
+        write!(f, "invalid value {name}; accepted: {}", all.join(", "))
     }
 }
 

@@ -12,6 +12,7 @@ mod points;
 use std::num::NonZeroU32;
 
 pub use distribution::Distribution;
+pub(crate) use points::Points;
 
 use crate::placement::hash::KeyHash;
 use crate::server::ServerSpec;
@@ -51,21 +52,16 @@ impl Ring {
         servers: &[ServerSpec],
         live: impl Fn(usize) -> bool,
     ) -> Option<Ring> {
-        let live: Vec<(u16, &ServerSpec)> = (0..=u16::MAX)
-            .zip(servers)
-            .filter(|&(index, _)| live(usize::from(index)))
-            .collect();
-        let mut points = points::of(distribution, hash, &live);
-        points.sort_by_key(|&(position, _)| position);
+        Points::new(distribution, hash, servers).ring(live)
+    }
 
+    /// The ring of these points, each a position and its server, in ascending order. `None` without points.
+    /// `sole` is the only server if there is only one.
+    fn of(points: Vec<(u32, u16)>, is_modula: bool, sole: Option<u16>) -> Option<Ring> {
         let &(last, _) = points.last()?;
-        let slots = match distribution.is_modula() {
+        let slots = match is_modula {
             true => NonZeroU32::new(last.saturating_add(1)),
             false => None,
-        };
-        let sole = match live[..] {
-            [(only, _)] => Some(only),
-            _ => None,
         };
         let (points, owners): (Vec<u32>, Vec<u16>) = points.into_iter().unzip();
         Some(Ring {

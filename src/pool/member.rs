@@ -3,67 +3,75 @@
 //! Here a request meets the health of the server. A server that is out of service is not asked. An
 //! answer or a failure becomes a verdict on the server that holds for all processes.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::ahead::Ahead;
 use super::operation::Operation;
 use super::shared_server::SharedServer;
+use super::slow::Slow;
 use crate::clock::{Deadline, Moment};
-use crate::config::Settings;
+use crate::config::{Rejoin, Settings};
 use crate::error::{Down, Error, Waiting};
-use crate::health::latency::Latency;
 use crate::health::log_limit::LogLimit;
 use crate::health::{Health, Judgement, State};
 use crate::item::key::WireKey;
 use crate::server::ServerSpec;
 use crate::shared::Shared;
 use crate::status::Status;
-use crate::wire::connection::Connection;
+use crate::sys;
+use crate::wire::access::Access;
+use crate::wire::connection::{Connection, Number};
 use crate::wire::dial::Dial;
 use crate::wire::net::Stream;
 use crate::wire::polled::Polled;
-use crate::wire::protocol::{Kind, Reply, Request};
+use crate::wire::protocol::{Reply, Request};
 use crate::wire::second_look::Failure;
 use crate::wire::wait_budget::WaitBudget;
 
 /// A server with this process's connection to it.
 #[derive(Debug)]
 pub struct Member {
-    server: SharedServer,
-    connection: Connection,
+    pub(super) server: SharedServer,
+    pub(super) connection: Connection,
+    /// What it was asked without anybody waiting for the answer.
+    pub(super) ahead: Ahead,
     /// Limits the log lines about failures that do not change the server's state.
-    log_limit: LogLimit,
-    /// The generation of the server in which the connection was opened, or [`NO_GENERATION`].
-    generation: u16,
-    /// Until when this process leaves the server alone.
-    back_off_until: Option<Moment>,
-    /// Whether the server has failed this process, and has not answered on a connection opened since.
-    has_failed: bool,
+    pub(super) log_limit: LogLimit,
+    /// Limits the log lines about slow operations.
+    slow_log_limit: LogLimit,
+    /// The generation of the server in which the connection may take a request as it is. If it is
+    /// [`NO_GENERATION`], the connection must be [prepared](Self::prepare) first.
+    pub(super) generation: u16,
+    /// Since when, and for how long, this process leaves the server alone.
+    left_alone: Option<(Moment, Duration)>,
     /// The address in use, if the server is given by name, as this process knows it.
     in_use: Option<IpAddr>,
 }
 
-/// One operation in so many is measured. To read the clock again after each operation would cost more
-/// than all other counting.
-const MEASURED: u64 = 16;
-
 /// No server is ever in this generation.
-const NO_GENERATION: u16 = u16::MAX;
+pub(super) const NO_GENERATION: u16 = u16::MAX;
 
 /// How long a process leaves a server alone that turns it away, if probes have no interval.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
 impl Member {
-    pub(super) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
+    /// A server without a connection.
+    pub(super) fn new(
+        spec: ServerSpec,
+        slot: usize,
+        settings: &Settings,
+        shared: &'static Shared,
+    ) -> Self {
         Self {
-            connection: Connection::new(shared.stats()),
+            connection: Connection::new(settings.value_limit, shared.stats()),
+            ahead: Ahead::default(),
             log_limit: LogLimit::default(),
+            slow_log_limit: LogLimit::of("slow operation"),
             generation: NO_GENERATION,
-            back_off_until: None,
-            has_failed: false,
+            left_alone: None,
             in_use: None,
-            server: SharedServer::new(spec, slot, shared),
+            server: SharedServer::new(spec, slot, settings.access(), shared),
         }
     }
 
@@ -81,13 +89,23 @@ impl Member {
     pub(super) fn follow_name(&mut self) {
         let in_use = self.server.addresses().read().first().copied();
         if std::mem::replace(&mut self.in_use, in_use) != in_use {
-            self.connection = Connection::new(self.server.stats());
+            self.close();
         }
+    }
+
+    /// What the server requires of a new connection has changed.
+    pub(super) fn set_access(&mut self, access: Access) {
+        self.server.set_access(access);
     }
 
     /// The server, without the connection.
     pub(crate) fn server(&self) -> &SharedServer {
         &self.server
+    }
+
+    /// The number of the connection that has been opened last.
+    pub(super) fn connection_number(&self) -> Number {
+        self.connection.number()
     }
 
     /// What the operator wrote.
@@ -100,7 +118,7 @@ impl Member {
         self.server.health()
     }
 
-    /// Sends `request`, which is about `key`, and receives its reply, if the server may be asked.
+    /// Sends `request` and receives its reply, if the server may be asked.
     ///
     /// # Errors
     /// [`Error::Busy`] and [`Down::OutOfService`] without asking, else those of
@@ -108,7 +126,6 @@ impl Member {
     #[inline(always)]
     pub(super) fn attempt(
         &mut self,
-        key: &WireKey,
         request: &Request<'_>,
         value: &mut Vec<u8>,
         deadline: &Deadline,
@@ -118,87 +135,109 @@ impl Member {
         let Some(generation) = server.health().admit() else {
             return Err(self.not_asked());
         };
+        let prepared;
+        let deadline = match generation == self.generation {
+            true => deadline,
+            false => {
+                prepared = self.prepare(generation, deadline, settings)?;
+                &prepared
+            }
+        };
+        let server = &self.server;
+        let operation = Operation::begin(server, generation, deadline);
+        let may_wait_on =
+            |is_kept_out: bool| operation.may_wait_on(settings.stall_limit, is_kept_out);
+        let (stall, connect) = (settings.stall_limit, settings.connect_timeout);
+        let budget = WaitBudget::new(deadline, stall, connect, &may_wait_on);
+        let way = Way::new(server, settings);
+        let reply = self.connection.exchange(request, value, &budget, &way);
+        if settings.latency_limit.measures(operation.number()) || budget.had_to_ask() {
+            let (start, limit) = (deadline.start(), &settings.latency_limit);
+            let stands_for = limit.stands_for(budget.had_to_ask());
+            let answered = reply.is_ok().then_some(stands_for);
+            if server.latency().measure(start, answered, limit) {
+                let slow = Slow {
+                    request: *request,
+                    began: start,
+                    opened: self.connection.opened(),
+                    error: reply.as_ref().err().map(|failure| &failure.error),
+                };
+                slow.note(server, &mut self.slow_log_limit);
+            }
+        }
+        match reply {
+            Ok(reply) => {
+                operation.answered();
+                Ok(reply)
+            }
+            Err(mut failure) => {
+                // Who has had hardly any time left has seen no silence.
+                let is_short = deadline.limit() < settings.stall_limit.min(settings.timeout) / 2;
+                failure.is_evidence &= !(is_short && matches!(failure.error, Error::Timeout(_)));
+                let gave_up = budget.gave_up();
+                let judgement = operation.failed(&failure, gave_up, settings.rules);
+                self.note_failure(request, &failure, judgement, settings);
+                Err(failure.error)
+            }
+        }
+    }
+
+    /// An operation has failed: logs it, and leaves the server alone for a while if that answers others,
+    /// but gives this process no connection.
+    #[cold]
+    fn note_failure(
+        &mut self,
+        request: &Request<'_>,
+        failure: &Failure,
+        judgement: Judgement,
+        settings: &Settings,
+    ) {
+        let error = &failure.error;
+        let failed = FailedRequest { request, error };
+        match judgement {
+            Judgement::Changed(change) => self.server.note(change, &failed),
+            Judgement::Counted | Judgement::NoEvidence => self.log(Moment::now(), &failed),
+            Judgement::NoFailure => {}
+        }
+        let is_counted = matches!(judgement, Judgement::Changed(_) | Judgement::Counted);
+        let is_turned_away = failure.is_turned_away && error.counts_against_server();
+        if is_turned_away && !is_counted && self.health().may_be_asked() {
+            let interval = settings.retry_interval.unwrap_or(BACK_OFF);
+            self.left_alone = Some((Moment::now(), interval));
+            self.generation = NO_GENERATION;
+        }
+    }
+
+    /// What is left of a deadline to ask this server. The stall limit counts from now, unless the operation has
+    /// already waited for so long for the connection that is closed now.
+    #[cold]
+    pub(super) fn rest(&self, deadline: &Deadline) -> Option<Deadline> {
+        let rest = deadline.rest()?;
+        let was_silent = self.connection.was_silent_since(deadline.start());
+        Some(if was_silent { *deadline } else { rest })
+    }
+
+    /// Makes the connection ready to take a request: what it owes is received first. Returns the deadline of
+    /// the operation, which has waited for that.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`]; those of [`Self::follow`].
+    #[cold]
+    fn prepare(
+        &mut self,
+        generation: u16,
+        deadline: &Deadline,
+        settings: &Settings,
+    ) -> Result<Deadline, Error> {
+        if self.ahead.owes() {
+            self.catch_up(deadline, settings);
+        }
+        // A server that has returned since the operation began has not kept it waiting: the connection from
+        // before is closed.
         if generation != self.generation {
             self.follow(generation)?;
         }
-        let server = &self.server;
-        let operation = Operation::begin(server, generation, deadline);
-        let way = Way {
-            server,
-            settings,
-            opens: Cell::new(false),
-        };
-        let has_failed = self.has_failed;
-        let is_newcomer = || way.opens.get() && !has_failed;
-        let may_wait_on = |is_accepted: bool| {
-            operation.may_wait_on(settings.stall_limit, !is_accepted && is_newcomer())
-        };
-        let (stall, connect) = (settings.stall_limit, settings.connect_timeout);
-        let budget = WaitBudget::new(deadline, stall, connect, &may_wait_on);
-        let reply = self.connection.exchange(request, value, &budget, &way);
-        if operation.number().is_multiple_of(MEASURED) || budget.had_to_ask() {
-            measure(server.latency(), deadline.start(), reply.is_ok());
-        }
-        let failure = match reply {
-            Ok(reply) => {
-                operation.answered();
-                if way.opens.get() {
-                    self.has_failed = false;
-                }
-                return Ok(reply);
-            }
-            Err(failure) => failure,
-        };
-        let Failure {
-            error,
-            is_evidence,
-            is_turned_away,
-        } = *failure;
-        if error.is_refusal() {
-            operation.answered();
-            return Err(error);
-        }
-        let gave_up = budget.gave_up();
-        let is_evidence = is_evidence && error.counts_against_server();
-        let is_turned_away = is_turned_away && is_evidence;
-        let is_kept_out = matches!(error, Error::Timeout(Waiting::Connect)) && is_newcomer();
-        let judgement = match is_evidence && !gave_up {
-            true => {
-                let why = Status::of_error(&error);
-                operation.failed(Moment::now(), why, settings.rules, is_kept_out)
-            }
-            false => {
-                // Another worker waits for the server and will find the verdict.
-                if !gave_up {
-                    server.health().count_failure();
-                }
-                drop(operation);
-                Judgement::NoEvidence
-            }
-        };
-        let failed = FailedRequest {
-            kind: request.kind(),
-            key,
-            error: &error,
-        };
-        match judgement {
-            Judgement::Changed(change) => self.server.note(change, &failed),
-            _ if gave_up => {}
-            Judgement::Counted | Judgement::NoEvidence => self.log(Moment::now(), &failed),
-        }
-        self.has_failed |= judgement != Judgement::NoEvidence;
-        if is_turned_away && judgement == Judgement::NoEvidence && self.health().may_be_asked() {
-            self.back_off(settings);
-        }
-        Err(error)
-    }
-
-    /// The server answers others, but gives this process no connection. It is left alone for a while.
-    #[cold]
-    fn back_off(&mut self, settings: &Settings) {
-        let interval = settings.retry_interval.unwrap_or(BACK_OFF);
-        self.back_off_until = Some(Moment::now() + interval);
-        self.generation = NO_GENERATION;
+        self.rest(deadline).ok_or(Error::Timeout(Waiting::Receive))
     }
 
     /// A connection from before an outage is not used again.
@@ -206,22 +245,34 @@ impl Member {
     /// # Errors
     /// [`Down::TurnedAway`] while the server is to be left alone.
     #[cold]
-    fn follow(&mut self, generation: u16) -> Result<(), Error> {
+    pub(super) fn follow(&mut self, generation: u16) -> Result<(), Error> {
         if self
-            .back_off_until
-            .is_some_and(|until| Moment::now() < until)
+            .left_alone
+            .is_some_and(|(since, time)| Moment::now().passed_since(since) < time)
         {
             self.server.stats().skipped.count();
             return Err(Error::Down(Down::TurnedAway));
         }
-        self.back_off_until = None;
+        self.left_alone = None;
         self.generation = generation;
-        self.connection.close();
+        if !sys::planted("connections survive an outage") {
+            self.connection.close();
+        }
         Ok(())
     }
 
+    /// It has missed a write to `key` that others have taken, and makes up for it before it is asked again.
     #[cold]
-    fn not_asked(&self) -> Error {
+    pub(super) fn note_missed(&self, key: &WireKey, settings: &Settings) {
+        match settings.rejoin {
+            Rejoin::Flush => self.server.divert(key),
+            Rejoin::Keep => self.server.miss(key),
+        }
+    }
+
+    /// Counts an operation that does not ask the server, because that may not be asked. Returns its error.
+    #[cold]
+    pub(crate) fn not_asked(&self) -> Error {
         self.server.stats().skipped.count();
         match self.health().state() {
             State::Trying => Error::Busy,
@@ -237,40 +288,42 @@ impl Member {
         if self.health().state() == State::Active
             && let Some(left_out) = self.log_limit.admit(now)
         {
-            let FailedRequest { kind, key, error } = failure;
-            let (verb, label, word) = (kind.verb(), self.spec().label(), Status::of_error(error));
-            log::error!("{verb} of key '{key}' at server {label}: {word}: {error}{left_out}");
+            let FailedRequest { request, error } = failure;
+            let (label, word) = (self.spec().label(), Status::of_error(error));
+            log::error!("{request} at server {label}: {word}: {error}{left_out}");
         }
     }
 }
 
 /// A failed request, and why it failed.
 struct FailedRequest<'a> {
-    kind: Kind,
-    key: &'a WireKey,
+    request: &'a Request<'a>,
     error: &'a Error,
 }
 
 impl std::fmt::Display for FailedRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kind, key, error } = self;
-        let (word, verb) = (Status::of_error(error), kind.verb());
-        write!(f, "{word}: {error} ({verb} of key '{key}')")
+        let Self { request, error } = self;
+        write!(f, "{}: {error} ({request})", Status::of_error(error))
     }
 }
 
 /// The way to a server of a pool.
-struct Way<'a> {
+pub(super) struct Way<'a> {
     server: &'a SharedServer,
     settings: &'a Settings,
-    /// Whether the process had no connection when the operation began.
-    opens: Cell<bool>,
+}
+
+impl<'a> Way<'a> {
+    /// The way to this server of a pool with these settings.
+    pub(super) fn new(server: &'a SharedServer, settings: &'a Settings) -> Self {
+        Self { server, settings }
+    }
 }
 
 impl Dial for Way<'_> {
     #[cold]
     fn connect(&self, budget: &WaitBudget<'_>) -> Result<Stream, Error> {
-        self.opens.set(true);
         let sites = self.server.sites();
         let (stream, at) = Stream::connect(&sites, budget)?;
         self.server.note_use(&sites[at]);
@@ -281,12 +334,16 @@ impl Dial for Way<'_> {
     fn begin(&self) -> Result<Polled, Error> {
         let mut failure = Error::Down(Down::Unresolved);
         for site in self.server.sites() {
-            match Polled::connect(&site.target) {
+            match Polled::connect(&site.target, self.settings.value_limit, &site.access) {
                 Ok(polled) => return Ok(polled),
                 Err(error) => failure = error,
             }
         }
         Err(failure)
+    }
+
+    fn access(&self) -> &Access {
+        self.server.access()
     }
 
     #[cold]
@@ -302,17 +359,10 @@ impl Dial for Way<'_> {
         self.server.note_silence();
     }
 
-    fn prepare(&self, stream: &Stream) {
+    fn prepare(&self, stream: &mut Stream) {
+        stream.spin_within(self.settings.spin);
         if let Some(idle) = self.settings.tcp_keepalive {
             stream.keep_alive(idle);
         }
-    }
-}
-
-#[cold]
-fn measure(latency: &Latency, start: Moment, is_answered: bool) {
-    if is_answered {
-        let now = Moment::now();
-        latency.record(now, now.since(start));
     }
 }

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use super::shared_server::SharedServer;
 use crate::clock::{Deadline, Moment};
+use crate::error::Error;
 use crate::health::{Health, Judgement, Origin, Overdue, Rules};
 use crate::status::Status;
-
-/// A server at its limit of connections may leave requests to connect without an answer. So that says
-/// something only if the server has answered nobody for this long before, or since it is active.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::sys;
+use crate::wire::second_look::Failure;
 
 /// An operation that is under way.
 pub(super) struct Operation<'a> {
@@ -59,7 +58,7 @@ impl<'a> Operation<'a> {
                 self.server.note(change, &why);
                 true
             }
-            Overdue::GiveUp => false,
+            Overdue::GiveUp => sys::planted("every worker waits on"),
         }
     }
 
@@ -76,32 +75,39 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// It has failed, and that may count against the server. `is_kept_out` as in [`Self::may_wait_on`].
+    /// It has failed. `gave_up` = it was not allowed to wait on: another worker waits for the server, or
+    /// has just been answered.
     #[cold]
-    pub(super) fn failed(
-        self,
-        now: Moment,
-        why: Status,
-        rules: Rules,
-        is_kept_out: bool,
-    ) -> Judgement {
+    pub(super) fn failed(self, failure: &Failure, gave_up: bool, rules: Rules) -> Judgement {
+        let Failure {
+            error, is_evidence, ..
+        } = failure;
+        if error.is_refusal() {
+            // What this module has refused, the server has not seen.
+            if !matches!(error, Error::Refused(_)) {
+                self.answered();
+            }
+            return Judgement::NoFailure;
+        }
+        if gave_up {
+            return Judgement::NoFailure;
+        }
+        if !is_evidence || !error.counts_against_server() {
+            self.health.count_failure(Status::of_error(error));
+            return Judgement::NoEvidence;
+        }
         self.has_mark.set(false);
-        let origin = self.origin(is_kept_out);
-        self.health.failed(now, origin, why, rules)
+        let (origin, why) = (self.origin(failure.is_kept_out), Status::of_error(error));
+        self.health.failed(Moment::now(), origin, why, rules)
     }
 
     #[cold]
     fn origin(&self, is_kept_out: bool) -> Origin {
-        let began = self.deadline.start();
-        let veto_since = match is_kept_out {
-            true => (began - PATIENCE).max(self.health.since()),
-            false => began,
-        };
         Origin {
-            process: std::process::id(),
+            process: sys::process_id(),
             generation: self.generation,
-            began,
-            veto_since,
+            began: self.deadline.start(),
+            is_kept_out,
             ends: self.deadline.end(),
         }
     }
@@ -110,8 +116,10 @@ impl<'a> Operation<'a> {
 impl Drop for Operation<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.health.end();
-        if self.has_mark.get() {
+        if !sys::planted("operations stay in flight") {
+            self.health.end();
+        }
+        if self.has_mark.get() && !sys::planted("marks are not given back") {
             self.give_back_mark();
         }
     }
@@ -120,9 +128,7 @@ impl Drop for Operation<'_> {
 impl Operation<'_> {
     #[cold]
     fn give_back_mark(&self) {
-        let change = self
-            .health
-            .give_back_mark(Moment::now(), std::process::id());
+        let change = self.health.give_back_mark(Moment::now(), sys::process_id());
         if let Some(change) = change {
             let why = "the operation waiting for it has ended without an answer";
             self.server.note(change, &why);

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::Ordering;
 
+use super::dialect::Dialect;
 use crate::clock::Moment;
 use crate::health::addresses::{Addresses, Mark};
 use crate::health::diverted::Missed;
@@ -18,7 +19,13 @@ use crate::server::{Address, ServerSpec};
 use crate::shared::Shared;
 use crate::shared::slot::Slot;
 use crate::stats::Stats;
+use crate::sys;
+use crate::wire::access::Access;
 use crate::wire::net::Target;
+
+/// A slot has the dialect of its server, and the generation in which it was found out, in one number:
+/// this many times the generation, and behind it 0 for nothing, 1 for classic, 2 for meta.
+const DIALECTS: u32 = 4;
 
 /// A place where a server can be connected.
 #[derive(Debug, Clone)]
@@ -27,11 +34,17 @@ pub(crate) struct Site {
     pub(crate) target: Target,
     /// Tells all processes that this address is in use, if the name of the server has several.
     mark: Option<Mark>,
+    /// What the server requires of a new connection.
+    pub(crate) access: Access,
 }
 
 impl From<Target> for Site {
     fn from(target: Target) -> Self {
-        Self { target, mark: None }
+        Self {
+            target,
+            mark: None,
+            access: Access::default(),
+        }
     }
 }
 
@@ -47,14 +60,21 @@ pub(crate) struct SharedServer {
     spec: ServerSpec,
     /// Where it is, unless its name has to be looked up.
     target: Option<Target>,
+    access: Access,
     slot: &'static Slot,
     shared: &'static Shared,
 }
 
 impl SharedServer {
     /// The server of that slot.
-    pub(crate) fn new(spec: ServerSpec, slot: usize, shared: &'static Shared) -> Self {
+    pub(crate) fn new(
+        spec: ServerSpec,
+        slot: usize,
+        access: Access,
+        shared: &'static Shared,
+    ) -> Self {
         Self {
+            access: access.at(&spec.address),
             target: target(&spec.address),
             slot: shared.slot(slot),
             spec,
@@ -74,6 +94,16 @@ impl SharedServer {
     /// What the operator wrote.
     pub(crate) fn spec(&self) -> &ServerSpec {
         &self.spec
+    }
+
+    /// What it requires of a new connection.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// It requires something else from now on.
+    pub(crate) fn set_access(&mut self, access: Access) {
+        self.access = access.at(&self.spec.address);
     }
 
     /// Its health.
@@ -111,10 +141,17 @@ impl SharedServer {
                 let site = |(ip, mark)| Site {
                     target: Target::Tcp(SocketAddr::new(ip, *port)),
                     mark: Some(mark),
+                    access: self.access.clone(),
                 };
                 self.addresses().marked().map(site).collect()
             }
-            (target, _) => target.iter().cloned().map(Site::from).collect(),
+            (target, _) => {
+                let site = |target| Site {
+                    access: self.access.clone(),
+                    ..Site::from(target)
+                };
+                target.iter().cloned().map(site).collect()
+            }
         }
     }
 
@@ -122,13 +159,52 @@ impl SharedServer {
     /// that before it is asked again.
     #[cold]
     pub(crate) fn divert(&self, key: &WireKey) {
-        if self.health().is_away() {
+        if self.health().is_away() || sys::planted("missed writes are not noted") {
             return;
         }
         self.slot.diverted.note(key.as_bytes());
         if self.health().divert(Moment::now()) {
             self.note_change();
         }
+    }
+
+    /// It has missed a write to `key`, which is done where the other copies are. It must make up for that before
+    /// it is asked again, also if it is out of service.
+    #[cold]
+    pub(crate) fn miss(&self, key: &WireKey) {
+        if sys::planted("missed writes are not noted") {
+            return;
+        }
+        self.slot.diverted.note(key.as_bytes());
+        self.health().miss(Moment::now());
+        self.note_change();
+    }
+
+    /// What it speaks, if that was found out since it came back into service last.
+    pub(crate) fn dialect(&self) -> Option<Dialect> {
+        let noted = self.slot.dialect.load(Ordering::Relaxed);
+        let (generation, dialect) = (noted / DIALECTS, noted % DIALECTS);
+        match dialect {
+            _ if generation != u32::from(self.health().generation()) => None,
+            1 => Some(Dialect::Classic),
+            2 => Some(Dialect::Meta),
+            _ => None,
+        }
+    }
+
+    /// It speaks this, as all processes shall know.
+    pub(crate) fn note_dialect(&self, dialect: Dialect) {
+        let dialect = match dialect {
+            Dialect::Classic => 1,
+            Dialect::Meta => 2,
+        };
+        let noted = u32::from(self.health().generation()) * DIALECTS + dialect;
+        self.slot.dialect.store(noted, Ordering::Relaxed);
+    }
+
+    /// True once for each pool: its first server without meta commands was asked for a lease.
+    pub(super) fn is_first_without_meta(&self) -> bool {
+        self.shared.leases().is_first_without_meta()
     }
 
     /// The writes that the server has missed. Whoever takes them makes up for them, or
@@ -158,6 +234,16 @@ impl SharedServer {
     /// What the last probe has found: `ok`, or a word and what is wrong.
     pub(crate) fn last_probe(&self) -> String {
         self.slot.last_probe.read()
+    }
+
+    /// Its version, in its own words; empty if no probe has heard it.
+    pub(crate) fn version(&self) -> String {
+        self.slot.version.read()
+    }
+
+    /// It has told its version, or, if this is empty, none.
+    pub(crate) fn note_version(&self, version: &str) {
+        self.slot.version.write(version);
     }
 
     /// A probe has found this. True if the log has not told that yet: it is not what the probe before
@@ -232,8 +318,10 @@ impl SharedServer {
         }
     }
 
-    /// Takes the mark from a worker that was waiting for the server and has died. `lives` tells.
+    /// Takes the mark from a worker that was waiting for the server and has died, as `lives` tells, or that
+    /// has held it for longer than its operation may last.
     pub(crate) fn release(&self, now: Moment, lives: impl Fn(u32) -> bool) {
+        self.health().void_moments(now);
         if let Some(change) = self.health().release(now, lives) {
             self.note(change, &"the worker waiting for it has died");
         }

@@ -19,6 +19,7 @@ use crate::item::value::Value;
 use crate::pool::{Member, Pool};
 use crate::server::Address;
 use crate::status::Status;
+use crate::sys;
 
 /// What can happen to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +146,9 @@ impl Announcer {
                             reason: health.reason(),
                         };
                         events.push(Event::of(EventKind::Down, pool, member, state, &outage));
-                        self.outages.push(outage);
+                        if !sys::planted("events are repeated") {
+                            self.outages.push(outage);
+                        }
                     }
                     (Some(outage), State::Active) => events.push(Event {
                         downtime: since().since(outage.since),

@@ -11,28 +11,45 @@ use crate::error::{Down, Error, Waiting};
 use crate::item::key::WireKey;
 use crate::pool::Site;
 use crate::prober::rejoin::{Errand, Finding, Next, Questions};
+use crate::sys;
 use crate::wire::polled::{Polled, wait_any};
 
-/// Pings each of these servers, given by their sites and a key to ask for. Returns the results in the
-/// same order.
-pub(crate) fn ping(
+/// Does an `errand` at each of these servers, which are given by their sites and a key to ask for. Returns
+/// the ends in the same order.
+pub(crate) fn ask(
     servers: Vec<(Vec<Site>, WireKey)>,
+    errand: &Errand,
     deadline: &Deadline,
-) -> Vec<Result<(), Error>> {
-    let begin = |(sites, key)| Probe::begin(sites, key, *deadline, Errand::Ping);
-    let mut probes: Vec<Probe> = servers.into_iter().map(begin).collect();
-    go_on(&mut probes.iter_mut().collect::<Vec<_>>(), deadline);
-    let ends = probes.into_iter().map(|probe| probe.end().result.map(drop));
-    ends.collect()
+) -> Vec<End> {
+    // Each needs a descriptor. If there are too many, they are asked in groups, each in its share of the
+    // time.
+    let most = (sys::descriptor_limit() / 2).max(1);
+    let mut groups = servers.len().div_ceil(most) as u32;
+    let mut ends = Vec::new();
+    for group in servers.chunks(most) {
+        let share = deadline.remaining().unwrap_or_default() / groups;
+        let own = Deadline::new(Moment::now(), share);
+        let begin = |(sites, key): &(Vec<Site>, WireKey)| {
+            Probe::begin(sites.clone(), *key, own, errand.clone())
+        };
+        let mut probes: Vec<Probe> = group.iter().map(begin).collect();
+        go_on(&mut probes.iter_mut().collect::<Vec<_>>(), &own);
+        ends.extend(probes.into_iter().map(Probe::end));
+        groups -= 1;
+    }
+    ends
 }
 
 /// Goes on with all probes until they are over or `deadline` has passed.
 pub(crate) fn go_on(probes: &mut [&mut Probe], deadline: &Deadline) {
+    for probe in probes.iter_mut() {
+        probe.listen_once_more(deadline);
+    }
     while let Some(mut time) = deadline.remaining() {
         for probe in probes.iter_mut() {
             time = time.min(probe.turn_left());
         }
-        let pending = |probe: &&mut &mut Probe| !probe.is_over();
+        let pending = |probe: &&mut &mut Probe| probe.has_time();
         let waiting: Vec<_> = probes.iter_mut().filter(pending).collect();
         if waiting.is_empty() {
             return;
@@ -45,6 +62,9 @@ pub(crate) fn go_on(probes: &mut [&mut Probe], deadline: &Deadline) {
     }
 }
 
+/// The longest value that a probe reads, in bytes. It asks only for a key that nobody stores.
+const VALUE_LIMIT: u32 = 4096;
+
 /// A probe of one server.
 pub(crate) struct Probe {
     /// The sites that were not tried yet.
@@ -55,6 +75,10 @@ pub(crate) struct Probe {
     errand: Errand,
     attempt: Option<Attempt>,
     result: Option<Result<Finding, Error>>,
+    /// Whether it got more time, because nobody had listened at the end of its own.
+    is_late: bool,
+    /// Whether the server has answered its first question at one of the sites.
+    is_greeted: bool,
 }
 
 /// The attempt at one of its sites.
@@ -72,8 +96,14 @@ pub(crate) struct End {
     pub(crate) result: Result<Finding, Error>,
     /// Where it has found that.
     pub(crate) site: Option<Site>,
+    /// Whether the server has answered its first question, whatever came after that.
+    pub(crate) is_greeted: bool,
     /// Why it went there.
     pub(crate) errand: Errand,
+    /// The version that the server has told; empty if it has told none.
+    pub(crate) version: String,
+    /// Its statistics or settings, if it was asked for them: lines of `name value`.
+    pub(crate) told: String,
 }
 
 impl Probe {
@@ -91,6 +121,8 @@ impl Probe {
             errand,
             attempt: None,
             result: None,
+            is_late: false,
+            is_greeted: false,
         };
         probe.try_next(Error::Down(Down::Unresolved));
         probe
@@ -101,9 +133,41 @@ impl Probe {
         self.deadline.start()
     }
 
-    /// True when the probe has a result or no time is left.
+    /// True if it makes up for writes that the server has missed.
+    pub(crate) fn makes_up(&self) -> bool {
+        matches!(self.errand, Errand::Settle(..))
+    }
+
+    /// True once the server has answered its first question.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.is_greeted
+    }
+
+    /// True when the probe has a result, or no time is left and somebody has listened since.
     pub(crate) fn is_over(&self) -> bool {
-        self.result.is_some() || self.deadline.remaining().is_none()
+        self.result.is_some() || self.is_late && !self.has_time()
+    }
+
+    fn has_time(&self) -> bool {
+        self.result.is_none() && self.deadline.remaining().is_some()
+    }
+
+    /// Its time has passed, and this process may have been elsewhere meanwhile, or stopped: the answer may
+    /// be there. It gets until `deadline` for that, once.
+    fn listen_once_more(&mut self, deadline: &Deadline) {
+        if self.result.is_none() && !self.has_time() && !self.is_late {
+            self.is_late = true;
+            let whole = deadline.end().since(self.began());
+            self.deadline = Deadline::new(self.began(), whole);
+            if let Some(attempt) = &mut self.attempt {
+                attempt.turn = *deadline;
+            }
+        }
+    }
+
+    /// Why it has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.result.as_ref()?.as_ref().err()
     }
 
     /// Begins to connect to the next site. If there is none, the result is `failure`.
@@ -134,9 +198,9 @@ impl Probe {
     fn attempt_at(&self, site: Site, by_get: bool) -> Result<Attempt, Error> {
         let left = self.deadline.remaining().unwrap_or_default();
         let share = left / (self.sites.len() + 1) as u32;
-        let mut polled = Polled::connect(&site.target)?;
+        let mut polled = Polled::connect(&site.target, VALUE_LIMIT, &site.access)?;
         let questions = Questions::new(self.errand.clone(), self.key, by_get);
-        polled.request(&questions.request());
+        questions.ask(|request| polled.request(request))?;
         Ok(Attempt {
             site,
             turn: Deadline::new(Moment::now(), if by_get { share } else { share / 2 }),
@@ -173,7 +237,9 @@ impl Probe {
             return;
         };
         let by_version = attempt.questions.asks_for_version();
-        match attempt.go_on() {
+        let end = attempt.go_on();
+        self.is_greeted |= attempt.questions.is_greeted();
+        match end {
             Ok(Some(finding)) => self.result = Some(Ok(finding)),
             Ok(None) => {}
             // Some servers close the connection at a word that they do not know.
@@ -185,9 +251,18 @@ impl Probe {
     /// Its end; a timeout if it is not over.
     pub(crate) fn end(self) -> End {
         let late = self.late();
+        let said = |part: fn(&Questions) -> &str| {
+            let attempt = self.attempt.as_ref();
+            attempt
+                .map_or("", |attempt| part(&attempt.questions))
+                .to_owned()
+        };
         End {
+            version: said(Questions::version),
+            told: said(Questions::told),
             result: self.result.unwrap_or(Err(late)),
             site: self.attempt.map(|attempt| attempt.site),
+            is_greeted: self.is_greeted,
             errand: self.errand,
         }
     }
@@ -202,10 +277,10 @@ impl Probe {
     }
 
     fn late(&self) -> Error {
-        let connects = self.polled().is_some_and(|polled| !polled.is_connected());
-        Error::Timeout(match connects {
-            true => Waiting::Connect,
-            false => Waiting::Receive,
+        Error::Timeout(match self.polled() {
+            Some(polled) if !polled.is_connected() => Waiting::Connect,
+            Some(polled) if polled.is_opening() => Waiting::Agreement,
+            _ => Waiting::Receive,
         })
     }
 }
@@ -214,18 +289,18 @@ impl Attempt {
     /// Sends or receives what it can. Returns the finding once there is one.
     fn go_on(&mut self) -> Result<Option<Finding>, Error> {
         self.polled.go_on()?;
-        let (answer, text) = match self.polled.reply() {
-            Ok(None) => return Ok(None),
-            Ok(Some((reply, text))) => (Ok(reply), text),
-            Err(error) if error.is_refusal() => (Err(error), &[][..]),
-            Err(error) => return Err(error),
-        };
-        match self.questions.take(answer, text)? {
-            Next::Ask => {
-                self.polled.request(&self.questions.request());
-                Ok(None)
+        loop {
+            let (answer, text) = match self.polled.reply() {
+                Ok(None) => return Ok(None),
+                Ok(Some((reply, text))) => (Ok(reply), text),
+                Err(error) if error.is_refusal() => (Err(error), &[][..]),
+                Err(error) => return Err(error),
+            };
+            match self.questions.take(answer, text)? {
+                Next::Ask => self.questions.ask(|request| self.polled.request(request))?,
+                Next::Wait => {}
+                Next::Done(finding) => return Ok(Some(finding)),
             }
-            Next::Done(finding) => Ok(Some(finding)),
         }
     }
 }

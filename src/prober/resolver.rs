@@ -13,9 +13,8 @@
 mod queue;
 
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use crate::clock::{Deadline, Moment};
@@ -70,19 +69,11 @@ struct Real;
 
 impl Platform for Real {
     fn look_up(&self, name: &str) -> Vec<IpAddr> {
-        let mut found: Vec<IpAddr> = Vec::new();
-        for address in (name, 0).to_socket_addrs().into_iter().flatten() {
-            if !found.contains(&address.ip()) {
-                found.push(address.ip());
-            }
-        }
-        found
+        sys::look_up(name)
     }
 
-    /// No signal that is sent to Kamailio's process may be handled on this thread.
     fn start(&self, work: Work) -> io::Result<()> {
-        let thread = thread::Builder::new().stack_size(256 * 1024);
-        sys::with_signals_blocked(|| thread.spawn(work)).map(drop)
+        sys::start_thread(work)
     }
 }
 
@@ -121,6 +112,13 @@ impl Resolver {
         }
         self.threads.queue().add(name, asker, Box::new(found), now);
         self.start_threads(now);
+    }
+
+    /// Goes on with names that still wait, because no thread could be started for them.
+    pub(crate) fn go_on(&mut self, now: Moment) {
+        if self.process == sys::process() {
+            self.start_threads(now);
+        }
     }
 
     /// Waits until all names are looked up, `time` at most. What can be looked up by no thread is
@@ -186,7 +184,8 @@ impl Threads {
         };
         let addresses = self.system.look_up(&name);
         loop {
-            let step = self.queue().go_on(number, Moment::now());
+            let now = Moment::now();
+            let step = self.queue().go_on(number, now);
             match step {
                 Step::Answer(askers) if addresses.is_empty() => drop(askers),
                 Step::Answer(askers) => askers.into_iter().for_each(|found| found(&addresses)),

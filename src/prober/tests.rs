@@ -6,6 +6,7 @@ use crate::health::diverted::Missed;
 use crate::item::key::WireKey;
 use crate::item::value::Numbers;
 use crate::shared::Shared;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
 /// A pool of the server `a:1`, whose name has no address, with `rejoin=flush`.
@@ -27,7 +28,7 @@ fn fail(server: &SharedServer, settings: &Settings) -> Judgement {
         process: 99,
         generation: health.generation(),
         began: now,
-        veto_since: now,
+        is_kept_out: false,
         ends: now,
     };
     health.failed(now, by, Status::Down, settings.rules)
@@ -43,7 +44,8 @@ fn missed(keys: &[&str]) -> Missed {
 
 /// A probe that begins now.
 fn begin(pool: &Pool) -> ProbeUnderWay {
-    ProbeUnderWay::begin(0, pool, pool.members()[0].server(), Moment::now())
+    let server = pool.members()[0].server();
+    ProbeUnderWay::begin(0, pool, server, Moment::now(), &Clocks::default())
 }
 
 /// The probe is over, with this result.
@@ -70,7 +72,7 @@ fn only_what_was_emptied_in_this_outage_returns() {
     assert!(matches!(fail(server, settings), Judgement::Changed(_)));
     let [first, late] = [begin(&pool), begin(&pool)];
     assert!(matches!(
-        errand(server, settings, Moment::now()),
+        errand(server, settings, Moment::now(), &Clocks::default()),
         Errand::Empty(_)
     ));
     // Begun when it was still in service.
@@ -81,7 +83,7 @@ fn only_what_was_emptied_in_this_outage_returns() {
     let second = begin(&pool);
     assert_eq!(state(Finding::Restarted, second), State::Active);
     assert!(matches!(
-        errand(server, settings, Moment::now()),
+        errand(server, settings, Moment::now(), &Clocks::default()),
         Errand::Ping
     ));
 }
@@ -138,6 +140,29 @@ fn a_write_that_is_missed_while_others_are_made_up_for_is_not_forgotten() {
     }
 }
 
+/// The process was stopped: the server may have restarted meanwhile, and forgotten the connection.
+#[test]
+fn a_probe_that_nobody_has_listened_to_for_long_condemns_nobody() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let servers = silent.local_addr().unwrap().to_string();
+    let mut cache = Cache::new(
+        declared(&servers).settle(),
+        Numbers::Bits64,
+        Shared::private(1),
+    );
+    let mut prober = Prober::default();
+    cache.pools()[0].members()[0].server().divert(&key("one"));
+    prober.tick(&mut cache, |_| true);
+    prober.looked = prober.looked.map(|_| Moment::from_nanos(0));
+    prober.tick(&mut cache, |_| true);
+    drop(silent.accept().unwrap());
+    while prober.under_way.len() == 1 && cache.pools()[0].members()[0].server().last_probe() == "" {
+        prober.tick(&mut cache, |_| true);
+    }
+    let server = cache.pools()[0].members()[0].server();
+    assert_eq!(server.health().state(), State::Active);
+}
+
 /// An operator takes a server out and brings it back while it is making up for a write.
 #[test]
 fn a_probe_that_is_given_up_forgets_no_missed_write() {
@@ -157,6 +182,33 @@ fn a_probe_that_is_given_up_forgets_no_missed_write() {
     let server = cache.pools()[0].members()[0].server();
     assert!(!server.health().may_be_asked());
     assert_eq!(server.take_missed(), missed(&["one"]));
+}
+
+/// A firewall forgets the flow of the probe, or the server closes it: the server itself has just answered.
+#[test]
+fn a_server_that_breaks_off_while_it_settles_stays_in_service() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let servers = listener.local_addr().unwrap().to_string();
+    let answers = std::thread::spawn(move || {
+        let mut stream = BufReader::new(listener.accept().unwrap().0);
+        stream.read_line(&mut String::new()).unwrap();
+        stream.get_mut().write_all(b"VERSION 1\r\n").unwrap();
+        listener
+    });
+    let declared = declared(&servers).settle();
+    let mut cache = Cache::new(declared, Numbers::Bits64, Shared::private(1));
+    let mut prober = Prober::default();
+    cache.pools()[0].members()[0].server().divert(&key("one"));
+    prober.tick(&mut cache, |_| true);
+    let _listener = answers.join().unwrap();
+    while prober.under_way.len() == 1 && cache.pools()[0].members()[0].server().last_probe() == "" {
+        prober.tick(&mut cache, |_| true);
+    }
+    let server = cache.pools()[0].members()[0].server();
+    // It is a reset if the next request has come first.
+    let word = server.last_probe();
+    assert!(word.starts_with("down: connection "), "{word}");
+    assert_eq!(server.health().state(), State::Active);
 }
 
 #[test]

@@ -1,15 +1,28 @@
-//! Watch: what the prober remembers of one server: when it asked the server last, and when it had
-//! the server's name looked up last. From that follows what is due.
+//! Watch: what the prober remembers of one server: when it asked the server last and how often since
+//! the outage began, and when it had the server's name looked up last. From that follows what is due.
+//!
+//! Many nodes notice an outage in the same moment. So that they do not ask in step, each time between
+//! two probes is a little longer or shorter than the interval. By how much follows from the moment of
+//! the last probe, and clocks of different nodes never agree to the nanosecond.
 //!
 //! Other processes know nothing of it: what they need stands in the server's health and addresses.
 //! A watch is told the time.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::Settings;
 use crate::health::{Health, State};
+use crate::prober::TICK;
 use crate::server::Address;
+use crate::sys;
+
+/// How much longer the next wait is each time a server stays out of service.
+const GROWTH: f64 = 1.5;
+
+/// The shortest and the longest wait, in thousandths of the interval.
+const JITTER: (u64, u64) = (800, 1200);
 
 /// How often a name is looked up again.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
@@ -23,6 +36,10 @@ pub(super) struct Watch {
     address: Address,
     /// When the prober asked it last.
     probed: Option<Moment>,
+    /// How often it was asked in this outage.
+    tries: i32,
+    /// The generation of the server in which that was counted.
+    generation: u16,
     /// When its name was looked up last.
     looked_up: Option<Moment>,
 }
@@ -32,6 +49,8 @@ impl Watch {
         Self {
             address,
             probed: None,
+            tries: 0,
+            generation: 0,
             looked_up: None,
         }
     }
@@ -46,7 +65,7 @@ impl Watch {
             } else {
                 LOOKUP_RETRY
             };
-            failed || now.since(last) >= interval
+            failed || now.passed_since(last) >= interval
         });
         if due {
             self.looked_up = Some(now);
@@ -54,26 +73,57 @@ impl Watch {
         due
     }
 
-    /// True when the prober should ask the server `now`: a server that is out every
-    /// `retry_interval`, one that is active every `ping_interval`. It then counts as asked.
+    /// True when the prober should ask the server `now`: a server that is out every `retry_interval`,
+    /// or later and later if it stays out, one that is active every `ping_interval`.
     pub(super) fn is_probe_due(
         &mut self,
         now: Moment,
         health: &Health,
         settings: &Settings,
     ) -> bool {
+        let generation = health.generation();
+        if self.generation != generation {
+            (self.generation, self.tries) = (generation, 0);
+        }
+        let is_away = health.is_away();
         let interval = match health.state() {
             State::Disabled => None,
             State::Active => settings.ping_interval,
-            State::Inactive | State::Trying if health.is_away() => settings.retry_interval,
+            State::Inactive if is_away => self.back_off(settings),
+            // It is returning.
+            State::Trying if is_away => settings.retry_interval,
             State::Inactive | State::Trying => None,
         };
         let last = self.probed.unwrap_or_else(|| health.since());
-        let due = interval.is_some_and(|interval| now.since(last) >= interval);
-        if due {
-            self.probed = Some(now);
+        let is_again = self.probed.is_some() && sys::planted("a server is probed once");
+        let wait = |interval| self.wait(interval, last);
+        !is_again && interval.is_some_and(|interval| now.passed_since(last) >= wait(interval))
+    }
+
+    /// The prober asks the server `now`.
+    pub(super) fn note_probe(&mut self, now: Moment, health: &Health) {
+        self.probed = Some(now);
+        self.tries += i32::from(health.is_away());
+    }
+
+    /// The interval after so many tries.
+    fn back_off(&self, settings: &Settings) -> Option<Duration> {
+        let interval = settings.retry_interval?;
+        let most = settings.retry_max.max(interval);
+        let grown = interval.max(TICK).as_secs_f64() * GROWTH.powi(self.tries);
+        Some(Duration::from_secs_f64(grown.min(most.as_secs_f64())))
+    }
+
+    /// How long to wait since `last` if the interval is this one.
+    fn wait(&self, interval: Duration, last: Moment) -> Duration {
+        if sys::planted("probes in step") {
+            return interval;
         }
-        due
+        let mut hasher = DefaultHasher::new();
+        (&self.address, last.nanos()).hash(&mut hasher);
+        let (least, most) = JITTER;
+        let share = least + hasher.finish() % (most - least + 1);
+        interval.mul_f64(share as f64 / 1000.0)
     }
 }
 
@@ -82,6 +132,11 @@ impl Watch {
 pub(super) struct Watches(Vec<Watch>);
 
 impl Watches {
+    /// How many servers are watched.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Follows the pool's list: forgets the servers that left it, and begins to watch those that
     /// came.
     pub(super) fn follow<'a>(
@@ -102,128 +157,4 @@ impl Watches {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Given, Parameters};
-    use crate::health::Origin;
-    use crate::status::Status;
-
-    fn at(millis: u64) -> Moment {
-        Moment::from_nanos(1_000_000_000_000 + millis * 1_000_000)
-    }
-
-    fn address(name: &str) -> Address {
-        Address::Tcp {
-            host: name.into(),
-            port: 11211,
-        }
-    }
-
-    /// `retry_interval` 500 ms, `ping_interval` as given, 0 = never.
-    fn settings(ping_interval: i32) -> Settings {
-        let mut parameters = Parameters::default();
-        for (name, number) in [("retry_interval", 500), ("ping_interval", ping_interval)] {
-            parameters.set(name, Given::Number(number)).unwrap();
-        }
-        parameters.settle().remove(0).settings
-    }
-
-    /// A server that has been active since 0.
-    fn health() -> Health {
-        let health = Health::default();
-        health.reset(at(0));
-        health
-    }
-
-    /// The server fails as often as makes it inactive.
-    fn fail(health: &Health, now: Moment) {
-        let rules = settings(0).rules;
-        for _ in 0..rules.inactive_threshold {
-            let by = Origin {
-                process: 1,
-                generation: health.generation(),
-                began: now,
-                veto_since: now,
-                ends: now,
-            };
-            health.failed(now, by, Status::Down, rules);
-        }
-        assert_eq!(health.state(), State::Inactive);
-    }
-
-    /// The moments, of these in milliseconds, at which `is_due` says yes.
-    fn due(moments: &[u64], mut is_due: impl FnMut(Moment) -> bool) -> Vec<u64> {
-        let moments = moments.iter().copied();
-        moments.filter(|&millis| is_due(at(millis))).collect()
-    }
-
-    #[test]
-    fn a_name_is_looked_up_every_minute_and_every_second_while_it_has_no_address() {
-        let (health, mut watch) = (health(), Watch::new(address("a")));
-        let moments = [0, 1, 999, 1000, 1500, 2000];
-        let seen = due(&moments, |now| watch.is_lookup_due(now, &health, false));
-        assert_eq!(seen, [0, 1000, 2000]);
-        let moments = [2001, 30_000, 61_999, 62_000, 62_001, 122_000];
-        let seen = due(&moments, |now| watch.is_lookup_due(now, &health, true));
-        assert_eq!(seen, [62_000, 122_000]);
-    }
-
-    #[test]
-    fn a_name_is_looked_up_once_more_after_each_failure() {
-        let (health, mut watch) = (health(), Watch::new(address("a")));
-        assert!(watch.is_lookup_due(at(0), &health, true));
-        let moments = [100, 101, 5000];
-        fail(&health, at(100));
-        let seen = due(&moments, |now| watch.is_lookup_due(now, &health, true));
-        assert_eq!(seen, [100]);
-        health.set(at(6000), State::Active);
-        assert!(!watch.is_lookup_due(at(6000), &health, true));
-        fail(&health, at(7000));
-        assert!(watch.is_lookup_due(at(7001), &health, true));
-        health.set(at(8000), State::Disabled);
-        assert!(!watch.is_lookup_due(at(8001), &health, true));
-    }
-
-    #[test]
-    fn a_server_that_is_out_is_asked_every_retry_interval() {
-        let (health, mut watch) = (health(), Watch::new(address("a")));
-        fail(&health, at(100));
-        let moments = [100, 599, 600, 601, 1099, 1150, 1649, 1650];
-        let settings = settings(0);
-        let seen = due(&moments, |now| watch.is_probe_due(now, &health, &settings));
-        assert_eq!(seen, [600, 1150, 1650], "the first since it is out");
-        health.set(at(1700), State::Disabled);
-        let seen = due(&[9000], |now| watch.is_probe_due(now, &health, &settings));
-        assert_eq!(seen, []);
-    }
-
-    #[test]
-    fn an_active_server_is_asked_every_ping_interval_if_there_is_one() {
-        let (health, mut watch) = (health(), Watch::new(address("a")));
-        let moments = [0, 1999, 2000, 2001, 3999, 4100];
-        let (never, pings) = (settings(0), settings(2));
-        let seen = due(&moments, |now| watch.is_probe_due(now, &health, &never));
-        assert_eq!(seen, []);
-        let seen = due(&moments, |now| watch.is_probe_due(now, &health, &pings));
-        assert_eq!(seen, [2000, 4100], "the first since it is active");
-    }
-
-    #[test]
-    fn a_server_is_watched_as_long_as_it_is_listed() {
-        let (health, mut watches) = (health(), Watches::default());
-        let addresses = ["a", "b", "c", "d"].map(address);
-        let [a, b, c, d] = &addresses;
-        let mut fresh = |list: &[&Address]| -> Vec<bool> {
-            let watches = watches.follow(list.iter().copied());
-            let watched = watches.iter().map(|watch| &watch.address);
-            assert!(watched.eq(list.iter().copied()));
-            let due = |watch: &mut Watch| watch.is_lookup_due(at(0), &health, true);
-            watches.iter_mut().map(due).collect()
-        };
-        assert_eq!(fresh(&[a, b, c]), [true, true, true]);
-        assert_eq!(fresh(&[a, b, c]), [false, false, false]);
-        assert_eq!(fresh(&[d, c, a]), [true, false, false]);
-        assert_eq!(fresh(&[a, b]), [false, true], "forgotten meanwhile");
-        assert_eq!(fresh(&[]), []);
-    }
-}
+mod tests;

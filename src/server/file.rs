@@ -1,8 +1,8 @@
 //! `ServersFile` is a file in which an operator lists servers.
 
-use std::fs;
-
+use crate::quoted::quoted;
 use crate::server::{self, ServerSpec};
+use crate::text_file;
 
 /// The path of a file with one server on each line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,15 +24,16 @@ impl ServersFile {
     /// One line for the operator: the line of the file, what is wrong there, what is accepted, and
     /// the path of the file.
     pub fn read(&self) -> Result<Vec<ServerSpec>, String> {
-        let path = &self.path;
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("cannot read '{path}': {error}; accepted: a readable file"))?;
-        server::parse_file(&text).map_err(|refusal| format!("{refusal} (file '{path}')"))
+        let text = text_file::read(&self.path)?;
+        server::parse_file(&text)
+            .map_err(|refusal| format!("{refusal} (file {})", quoted(&self.path)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -100,8 +100,7 @@ fn name_or_ipv4(host: &str) -> Result<&str, Fault> {
     if host.is_empty() {
         return Err(Fault::EmptyAddress);
     }
-    let is_number = |byte: u8| byte.is_ascii_digit() || byte == b'.';
-    if host.bytes().all(is_number) {
+    if host.split('.').all(is_number) {
         let ipv4: Result<Ipv4Addr, _> = host.parse();
         return ipv4.map(|_| host).map_err(|_| Fault::BadIpv4);
     }
@@ -109,6 +108,15 @@ fn name_or_ipv4(host: &str) -> Result<&str, Fault> {
         return Err(Fault::BadName);
     }
     Ok(host)
+}
+
+/// True for digits, also hexadecimal ones. The C library takes a name of such parts for an IPv4
+/// address: `0x7f.1` is 127.0.0.1.
+fn is_number(part: &str) -> bool {
+    match part.strip_prefix("0x").or(part.strip_prefix("0X")) {
+        Some(hex) => hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => part.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 fn alias(text: &str) -> Result<String, Fault> {

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::{MAX_LIST, MAX_NAME, MAX_PATH, MAX_SERVERS};
+use crate::quoted::quoted;
 
 const ACCEPTED: &str = "address[:port][:weight] [alias]; address: host name, IPv4, [IPv6] or \
                         /unix/path (without port); port: 1 to 65535; weight: 1 to 1000";
@@ -69,7 +70,7 @@ impl fmt::Display for BadServer {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        self.fault.write(f, &quoted(&self.item))?;
+        self.fault.write(f, quoted(&self.item))?;
         write!(f, "; accepted: {ACCEPTED}")
     }
 }
@@ -78,7 +79,7 @@ impl std::error::Error for BadServer {}
 
 impl Fault {
     /// Writes what is wrong with `item`, which is in quotes.
-    fn write(&self, f: &mut fmt::Formatter<'_>, item: &str) -> fmt::Result {
+    fn write(&self, f: &mut fmt::Formatter<'_>, item: impl fmt::Display) -> fmt::Result {
         match self {
             Fault::EmptyList => f.write_str("no server in the list"),
             Fault::EmptyItem => f.write_str("empty entry in the list"),
@@ -110,8 +111,4 @@ impl Fault {
             Fault::TooMany => write!(f, "{item} is one more than {MAX_SERVERS} servers"),
         }
     }
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.escape_debug())
 }

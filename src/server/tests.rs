@@ -95,6 +95,9 @@ fn what_no_operator_means_is_refused() {
         ("127.0.0.256", "invalid IPv4 address in"),
         ("127.1", "invalid IPv4 address in"),
         ("11211", "invalid IPv4 address in"),
+        ("127.0.0.01", "invalid IPv4 address in"),
+        ("0x7f.1", "invalid IPv4 address in"),
+        ("0X7F000001:1", "invalid IPv4 address in"),
         ("a;b", "invalid host name in"),
         ("-a", "invalid host name in"),
         ("jürgen", "invalid host name in"),
@@ -113,16 +116,32 @@ fn what_no_operator_means_is_refused() {
 }
 
 #[test]
-fn a_server_is_listed_once() {
+fn a_server_is_listed_once_however_it_is_spelt() {
     for twice in [
         "a,a:11211",
         "a:1,A:1:5 other",
         "[::1],[0:0::1]",
+        "[::1],[0:0:0:0:0:0:0:1]:11211:2 x",
+        "[::1],[0000:0000:0000:0000:0000:0000:0000:0001]",
+        "[2001:db8::a],[2001:DB8::A]",
+        "127.0.0.1:1,[::ffff:127.0.0.1]:1",
+        "[::FFFF:7f00:1],127.0.0.1",
+        "[::ffff:127.0.0.1],[0:0:0:0:0:ffff:7f00:1] x",
+        "[fe80::1%eth0],[FE80:0::1%eth0]",
         "/run/a,/run/a:0",
+        "/run/a,/run//a",
+        "/run/./a/,/run/a x",
     ] {
         assert!(refusal(twice).contains("is listed twice"), "{twice}");
     }
-    assert!(parse_list("a:1,a:2,[::1]:1,/run/a").is_ok());
+    for different in [
+        "a:1,a:2,[::1]:1,/run/a",
+        "127.0.0.1,[::1],[::127.0.0.1]",
+        "[fe80::1],[fe80::1%eth0],[fe80::1%ETH0]",
+        "/run/a,/run/A,/run/b/../a",
+    ] {
+        assert!(parse_list(different).is_ok(), "{different}");
+    }
 }
 
 /// If an alias is another server's address, both would have the same points.

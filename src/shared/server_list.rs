@@ -27,9 +27,13 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 
 use crate::server::{MAX_LIST, MAX_SERVERS};
+use crate::sys;
 
-/// The longest text in bytes: the longest list, with the number of a slot before each server.
-const MAX_TEXT: usize = MAX_LIST + MAX_SERVERS * "999 ".len();
+/// The longest text of a list in bytes: the longest list, with the number of a slot before each server.
+const MAX_LISTED: usize = MAX_LIST + MAX_SERVERS * "999 ".len();
+
+/// The same with some room for lines about servers that have left the list.
+const MAX_TEXT: usize = MAX_LISTED + 16 * 1024;
 
 /// A list of servers as text, one a line, with its version.
 #[repr(C)]
@@ -55,7 +59,7 @@ pub(crate) struct Writer<'a> {
 /// Why a list was not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotPublished {
-    /// Its text is longer than [`MAX_TEXT`].
+    /// Its text is longer than [`MAX_LISTED`].
     TooLong,
     /// The list is not, or not any more, of the version that was to be replaced.
     Changed,
@@ -64,7 +68,10 @@ pub(crate) enum NotPublished {
 impl Display for NotPublished {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong => write!(f, "the list is too long; accepted: up to {MAX_TEXT} bytes"),
+            Self::TooLong => write!(
+                f,
+                "the list is too long; accepted: up to {MAX_LISTED} bytes"
+            ),
             Self::Changed => f.write_str("another process is changing the list; try again"),
         }
     }
@@ -74,8 +81,16 @@ impl Text {
     /// That text, if it fits.
     pub(crate) fn new(text: String) -> Result<Self, NotPublished> {
         match text.len() {
-            ..=MAX_TEXT => Ok(Self(text)),
+            ..=MAX_LISTED => Ok(Self(text)),
             _ => Err(NotPublished::TooLong),
+        }
+    }
+
+    /// Adds a line about a server that has left the list, if there is room.
+    pub(crate) fn add_left(&mut self, line: &str) {
+        if self.0.len() + 1 + line.len() <= MAX_TEXT {
+            self.0.push('\n');
+            self.0 += line;
         }
     }
 }
@@ -90,6 +105,7 @@ impl ServerList {
     pub(crate) fn read(&self) -> Option<(u32, String)> {
         let version = self.version.load(Ordering::Acquire);
         let text = self.copy();
+        sys::preempt();
         fence(Ordering::Acquire);
         let whole = is_whole(version) && self.version.load(Ordering::Relaxed) == version;
         whole.then_some((version, String::from_utf8(text).ok()?))
@@ -150,6 +166,7 @@ impl Writer<'_> {
         fence(Ordering::Release);
         for (to, from) in self.list.text.iter().zip(text.bytes()) {
             to.store(from, Ordering::Relaxed);
+            sys::preempt();
         }
         self.list.len.store(text.len() as u32, Ordering::Relaxed);
         self.version = self.version.wrapping_add(2);
@@ -182,8 +199,8 @@ mod tests {
 
     #[test]
     fn a_text_that_does_not_fit_is_none() {
-        assert!(Text::new("x".repeat(MAX_TEXT)).is_ok());
-        let long = Text::new("x".repeat(MAX_TEXT + 1));
+        assert!(Text::new("x".repeat(MAX_LISTED)).is_ok());
+        let long = Text::new("x".repeat(MAX_LISTED + 1));
         assert_eq!(long.unwrap_err(), NotPublished::TooLong);
     }
 

@@ -4,7 +4,7 @@
 //! A server takes a slot when it comes into a pool's list, and leaves it with the list. All bits
 //! zero = a server that begins active and of which nothing is known.
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Moment;
 use crate::health::Health;
@@ -28,10 +28,14 @@ pub(crate) struct Slot {
     pub(crate) why: Words,
     /// What the last probe of it has found.
     pub(crate) last_probe: Words,
+    /// Its version.
+    pub(crate) version: Words,
     /// Writes that it has missed.
     pub(crate) diverted: Diverted,
     /// The number in the key that it is asked for, only to see whether it answers.
     pub(crate) question: AtomicU32,
+    /// What it speaks; see [`SharedServer::dialect`](crate::pool::SharedServer::dialect).
+    pub(crate) dialect: AtomicU32,
     /// How many log lines about changes of its state there may be.
     pub(crate) log_limit: SharedLogLimit,
 }
@@ -45,6 +49,8 @@ impl Slot {
         self.log_limit.reset();
         self.why.write("");
         self.last_probe.write("");
+        self.version.write("");
         self.diverted.take();
+        self.dialect.store(0, Ordering::Relaxed);
     }
 }

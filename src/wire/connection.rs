@@ -5,19 +5,26 @@
 //! looked at before it is used: after a restart of the server no operation is lost, and no count is
 //! done twice.
 
+use std::hint::cold_path;
 use std::time::Duration;
 
 use super::dial::Dial;
 use super::net::Stream;
 use super::polled::Polled;
-use super::protocol::{Reply, Request};
+use super::protocol::{Kind, Reply, Request};
 use super::second_look::{Failure, SecondLook};
 use super::session::Session;
 use super::wait_budget::WaitBudget;
 use crate::clock::Moment;
-use crate::error::{Down, Error};
+use crate::error::{Down, Error, Waiting};
 use crate::stats::Stats;
 use crate::sys;
+
+mod ahead;
+mod number;
+
+pub(crate) use ahead::wait_for_any;
+pub(crate) use number::Number;
 
 /// A connection that was not used for this long is looked at before it is used again. No server
 /// restarts faster than that.
@@ -29,6 +36,18 @@ pub(crate) struct Connection {
     open: Option<Open>,
     /// The process that opened one before.
     opened_by: Option<u32>,
+    /// The length of the longest value that is read.
+    value_limit: u32,
+    /// When the last one was opened.
+    opened: Option<Moment>,
+    number: Number,
+    /// When the last one was closed, if that was because it was silent for the stall limit.
+    silent: Option<Moment>,
+    /// Whether the one before this one was closed because of that.
+    follows_silence: bool,
+    /// Whether another server can answer: then nobody waits for this one beyond the stall limit, and there is
+    /// no second look.
+    has_deputy: bool,
     stats: &'static Stats,
 }
 
@@ -51,13 +70,30 @@ struct Broken {
 }
 
 impl Connection {
-    /// A connection that is not open yet. `stats` counts what it does.
-    pub(crate) fn new(stats: &'static Stats) -> Self {
+    /// A connection that is not open yet. It reads values of up to `value_limit` bytes. `stats` counts what
+    /// it does.
+    pub(crate) fn new(value_limit: u32, stats: &'static Stats) -> Self {
         Self {
             open: None,
             opened_by: None,
+            value_limit,
+            opened: None,
+            number: Number::next(),
+            silent: None,
+            follows_silence: false,
+            has_deputy: false,
             stats,
         }
+    }
+
+    /// Whether there is one, as far as this process knows.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Whether another server can answer the next operation in place of this one.
+    pub(crate) fn set_deputy(&mut self, has_deputy: bool) {
+        self.has_deputy = has_deputy;
     }
 
     /// Sends `request` and receives its reply, as [`Self::send`] and [`Self::receive`] do. If the
@@ -74,9 +110,9 @@ impl Connection {
         budget: &WaitBudget<'_>,
         dial: &impl Dial,
     ) -> Result<Reply, Box<Failure>> {
-        let is_fresh = match self.get_ready(budget, dial) {
+        let is_fresh = match self.get_ready(request, budget, dial) {
             Ok(is_fresh) => is_fresh,
-            Err(error) => return Err(Box::new(Failure::of_server(error))),
+            Err(error) => return self.without_connection(request, value, budget, dial, error),
         };
         let (error, was_sent) = match self.send(request, budget) {
             Err(error) => (error, false),
@@ -88,7 +124,28 @@ impl Connection {
         let broken = Broken {
             error,
             is_fresh,
-            may_repeat: !was_sent || request.kind().is_repeatable(),
+            may_repeat: request.kind().is_repeatable() || !(was_sent || request.kind().is_bound()),
+        };
+        self.look_again(request, value, budget, dial, broken)
+    }
+
+    /// There is no connection to send the request on.
+    #[cold]
+    fn without_connection(
+        &mut self,
+        request: &Request<'_>,
+        value: &mut Vec<u8>,
+        budget: &WaitBudget<'_>,
+        dial: &impl Dial,
+        error: Error,
+    ) -> Result<Reply, Box<Failure>> {
+        if !matches!(error, Error::Timeout(Waiting::Receive)) {
+            return Err(Failure::of_connecting(error));
+        }
+        let broken = Broken {
+            error,
+            is_fresh: false,
+            may_repeat: true,
         };
         self.look_again(request, value, budget, dial, broken)
     }
@@ -112,17 +169,26 @@ impl Connection {
             self.close_if_broken();
             return Err(Box::new(Failure::of_connection(error)));
         }
+        if matches!(error, Error::Timeout(_))
+            && sys::planted("connections that owe a reply are used")
+        {
+            return Err(Box::new(Failure::of_connection(error)));
+        }
+        let is_left = self.has_deputy && budget.is_stalled();
+        if is_left {
+            self.close_silent();
+        }
         let first = match (&error, self.open.take()) {
-            (Error::Timeout(_), Some(open)) if budget.is_stalled() => {
+            (Error::Timeout(_), Some(open)) if budget.is_stalled() && !is_left => {
                 let value = std::mem::take(value);
                 Some(Polled::take_over(open.stream, open.session, value))
             }
-            // No time is left for a look.
-            (Error::Timeout(_), _) if !budget.is_stalled() => {
+            // No time is left for a look, or it is not worth the time.
+            (Error::Timeout(_), _) if !budget.is_stalled() || is_left => {
                 return Err(Box::new(Failure {
-                    error,
-                    is_evidence: is_fresh,
-                    is_turned_away: false,
+                    // One connection is not the server.
+                    is_evidence: is_fresh && (self.follows_silence || !is_left),
+                    ..Failure::of_connection(error)
                 }));
             }
             _ => None,
@@ -131,56 +197,80 @@ impl Connection {
             self.stats.retries.count();
         }
         let had_connection = !is_fresh && matches!(error, Error::Timeout(_));
-        let look = SecondLook::new(first, error, dial, budget);
+        let look = SecondLook::new(first, error, had_connection, dial, budget);
         let (reply, polled) = look.run(request, may_repeat);
         if let Some(parts) = polled.and_then(|polled| polled.into_parts(budget).ok()) {
             let (stream, session, received) = parts;
             *value = received;
-            dial.prepare(&stream);
-            self.note_opened();
-            self.open = Some(Open {
-                stream,
-                session,
-                process: sys::process(),
-                last_used: budget.start(),
-            });
+            self.adopt(stream, session, budget.start(), dial);
             self.close_if_broken();
         }
-        reply.map_err(|failure| {
-            Box::new(Failure {
-                is_turned_away: failure.is_turned_away && !had_connection,
-                ..failure
-            })
-        })
+        reply.map_err(|failure| Box::new(failure.of_request(request.kind())))
     }
 
     /// Opens the connection if it cannot take a request as it is. True if it was opened.
     #[inline(always)]
-    fn get_ready(&mut self, budget: &WaitBudget<'_>, dial: &impl Dial) -> Result<bool, Error> {
+    fn get_ready(
+        &mut self,
+        request: &Request<'_>,
+        budget: &WaitBudget<'_>,
+        dial: &impl Dial,
+    ) -> Result<bool, Error> {
         match &mut self.open {
             Some(open) if open.is_usable(budget.start()) => {
                 open.stream.begin();
                 Ok(false)
             }
-            closed => {
-                *closed = None;
-                let stream = dial.connect(budget)?;
-                dial.prepare(&stream);
-                *closed = Some(Open {
-                    stream,
-                    session: Session::new(),
-                    process: sys::process(),
-                    last_used: budget.start(),
-                });
-                self.note_opened();
+            _ => {
+                self.open(request.kind(), budget, dial)?;
                 Ok(true)
             }
         }
     }
 
+    /// Opens it anew, for a request of this kind. If this operation has waited for the last one in vain, a
+    /// second look is due.
+    ///
+    /// # Errors
+    /// [`Down::Replaced`] for a request that is bound to the last one; [`Waiting::Receive`], the last one was
+    /// silent; those of [`Dial::connect`].
+    #[cold]
+    fn open(&mut self, kind: Kind, budget: &WaitBudget<'_>, dial: &impl Dial) -> Result<(), Error> {
+        self.open = None;
+        if kind.is_bound() {
+            return Err(Error::Down(Down::Replaced));
+        }
+        let was_silent = self.was_silent_since(budget.start());
+        self.follows_silence = self.silent.take().is_some();
+        if was_silent && budget.is_stalled() {
+            return Err(Error::Timeout(Waiting::Receive));
+        }
+        let mut session = Session::on(self.value_limit, dial.access())?;
+        let impatient = budget.impatient();
+        let budget = if self.has_deputy { &impatient } else { budget };
+        let mut stream = dial.connect(budget)?;
+        if session.is_opening() {
+            (stream, session) = Polled::take_over(stream, session, Vec::new()).agree(budget)?;
+        }
+        self.adopt(stream, session, budget.start(), dial);
+        self.opened = Some(Moment::now());
+        Ok(())
+    }
+
+    /// When this process has opened one last, in the course of an operation. A second look does not count.
+    pub(crate) fn opened(&self) -> Option<Moment> {
+        self.opened
+    }
+
+    /// Tells it from all others of this process. While it is not open, it is still that one.
+    pub(crate) fn number(&self) -> Number {
+        self.number
+    }
+
     /// Closes the connection. The next request opens another one.
     pub(crate) fn close(&mut self) {
         self.open = None;
+        self.silent = None;
     }
 
     fn close_if_broken(&mut self) {
@@ -192,6 +282,7 @@ impl Connection {
 
     #[cold]
     fn note_opened(&mut self) {
+        self.number = Number::next();
         let process = sys::process();
         if self.opened_by.replace(process) == Some(process) {
             self.stats.reconnects.count();
@@ -212,9 +303,13 @@ impl Connection {
             stream, session, ..
         }) = &mut self.open
         else {
+            cold_path();
             return Err(Error::Down(Down::Closed));
         };
-        session.request(request);
+        session.request(request)?;
+        if session.is_secured() {
+            return self.send_sealed(budget);
+        }
         let bytes = session.unsent();
         let len = bytes.len();
         if let Err(error) = stream.send(bytes, budget) {
@@ -237,6 +332,7 @@ impl Connection {
         budget: &WaitBudget<'_>,
     ) -> Result<Reply, Error> {
         let Some(open) = &mut self.open else {
+            cold_path();
             return Err(Error::Down(Down::Closed));
         };
         let reply = open.receive(value, budget, self.stats);
@@ -251,8 +347,10 @@ impl Open {
     #[inline(always)]
     fn is_usable(&self, now: Moment) -> bool {
         self.process == sys::process()
-            && self.session.is_idle()
-            && (now < self.last_used + IDLE || self.stream.is_idle())
+            && (self.session.is_idle() || sys::planted("connections that owe a reply are used"))
+            && (now < self.last_used + IDLE
+                || self.stream.is_idle()
+                || sys::planted("nobody looks whether a connection was closed"))
     }
 
     #[inline(always)]
@@ -263,20 +361,27 @@ impl Open {
         stats: &Stats,
     ) -> Result<Reply, Error> {
         let session = &mut self.session;
+        if session.is_secured() {
+            return self.receive_sealed(value, budget, stats);
+        }
         if session.has_input()
             && let Some(reply) = session.reply(value)?
         {
             return Ok(reply);
         }
         loop {
-            let received = self.stream.receive(session.room(value), budget);
-            let count = received.as_ref().map_or(0, |&count| count);
-            session.received(count, value);
-            stats.bytes_in.add(count);
-            match received {
-                Ok(0) => return Err(session.closed()),
-                Ok(_) => {}
-                Err(error) => return Err(session.lost(error)),
+            match self.stream.receive(session.room(value), budget) {
+                Ok(count @ 1..) => {
+                    session.received(count, value);
+                    stats.bytes_in.add(count);
+                }
+                ended => {
+                    session.received(0, value);
+                    return Err(match ended {
+                        Err(error) => session.lost(error),
+                        Ok(_) => session.closed(),
+                    });
+                }
             }
             if let Some(reply) = session.reply(value)? {
                 return Ok(reply);
@@ -285,6 +390,8 @@ impl Open {
         }
     }
 }
+
+mod sealed;
 
 #[cfg(test)]
 mod tests;

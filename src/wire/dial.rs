@@ -1,5 +1,6 @@
 //! Dial: how a connection gets to its server. The pool knows the addresses, the wire does not.
 
+use super::access::Access;
 use super::net::Stream;
 use super::polled::Polled;
 use super::wait_budget::WaitBudget;
@@ -24,8 +25,11 @@ pub(crate) trait Dial {
     /// answered: behind a proxy the server of one key may be stuck.
     fn question(&self) -> WireKey;
 
+    /// What the server requires of a new connection.
+    fn access(&self) -> &Access;
+
     /// A stream was connected, by either way: what it still needs.
-    fn prepare(&self, stream: &Stream);
+    fn prepare(&self, stream: &mut Stream);
 
     /// The server has answered something else than the operation.
     fn note_answer(&self);

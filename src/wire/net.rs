@@ -2,17 +2,18 @@
 //!
 //! It knows sockets and time, but no protocol. A healthy exchange is one `send` and one `recv`: the
 //! socket stays blocking, and its receive timeout is the first wait of an operation, so this wait
-//! needs no further system call. Any later wait (after connecting, or for a reply in pieces) polls for
-//! the time that is left, so a server that sends byte by byte cannot make it longer.
+//! needs no further system call, unless it [spins](Spin). Any later wait (after connecting, or for a reply
+//! in pieces) polls for the time that is left, so a server that sends byte by byte cannot make it longer.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use super::spin::Spin;
 use super::wait_budget::WaitBudget;
+use crate::clock::Moment;
 use crate::error::{Down, Error, Waiting};
-use crate::sys;
+use crate::sys::{self, NotConnected};
 
 /// The shortest time that one target gets.
 const MIN_SHARE: Duration = Duration::from_millis(1);
@@ -35,12 +36,13 @@ impl AsRef<Target> for Target {
 /// A connected stream; closed when dropped.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    socket: OwnedFd,
+    socket: sys::Socket,
     /// The receive timeout that the socket carries.
     timeout: Duration,
     /// True while the operation has not waited for anything. Then its whole time is left, and the
     /// socket's own timeout is as good as a clock.
     unhurried: bool,
+    spin: Option<Spin>,
 }
 
 impl Stream {
@@ -60,16 +62,17 @@ impl Stream {
     /// A stream on a connected socket.
     ///
     /// # Errors
-    /// [`Down::Connect`]
-    pub(super) fn of(socket: OwnedFd, budget: &WaitBudget<'_>) -> Result<Self, Error> {
+    /// [`Down::Shortage`]
+    pub(super) fn of(socket: sys::Socket, budget: &WaitBudget<'_>) -> Result<Self, Error> {
         let timeout = budget.first_wait();
         let set =
             sys::set_blocking(&socket).and_then(|()| sys::set_receive_timeout(&socket, timeout));
-        set.map_err(Error::of_connecting)?;
+        set.map_err(|error| Error::of_connecting(error.into()))?;
         Ok(Self {
             socket,
             timeout,
             unhurried: false,
+            spin: None,
         })
     }
 
@@ -80,8 +83,14 @@ impl Stream {
         let _ = sys::keep_alive(&self.socket, idle);
     }
 
+    /// While answers usually come within `limit`, the first wait of an operation asks for its answer
+    /// again until then, before it sleeps. Zero = it always sleeps.
+    pub(crate) fn spin_within(&mut self, limit: Duration) {
+        self.spin = Spin::within(limit);
+    }
+
     /// The socket.
-    pub(super) fn into_socket(self) -> OwnedFd {
+    pub(super) fn into_socket(self) -> sys::Socket {
         self.socket
     }
 
@@ -93,7 +102,7 @@ impl Stream {
     /// Sends all of `bytes`.
     ///
     /// # Errors
-    /// [`Down::Lost`] or [`Error::Timeout`]. The server has not got all of them then.
+    /// [`Down::Lost`], [`Down::CutShort`] or [`Error::Timeout`]. The server has not got all of them then.
     pub(crate) fn send(&mut self, mut bytes: &[u8], budget: &WaitBudget<'_>) -> Result<(), Error> {
         loop {
             match sys::send_now(&self.socket, bytes) {
@@ -105,10 +114,13 @@ impl Stream {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.unhurried = false;
                     let time = budget.left(Waiting::Send)?;
-                    sys::wait_writable(&self.socket, time).map_err(lost)?;
+                    sys::wait_writable(&self.socket, time).map_err(cut_short)?;
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(lost(error)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    self.unhurried = false;
+                    budget.left(Waiting::Send)?;
+                }
+                Err(error) => return Err(Error::of_exchange(error)),
             }
         }
     }
@@ -116,7 +128,7 @@ impl Stream {
     /// Waits for bytes and receives them: at least one, or 0 when the server has closed.
     ///
     /// # Errors
-    /// [`Down::Lost`] or [`Error::Timeout`].
+    /// [`Down::Lost`], [`Down::CutShort`] or [`Error::Timeout`].
     pub(crate) fn receive(
         &mut self,
         into: &mut [u8],
@@ -126,22 +138,54 @@ impl Stream {
             let received = if std::mem::take(&mut self.unhurried) {
                 if self.timeout != budget.first_wait() {
                     self.timeout = budget.first_wait();
-                    sys::set_receive_timeout(&self.socket, self.timeout).map_err(lost)?;
+                    sys::set_receive_timeout(&self.socket, self.timeout).map_err(cut_short)?;
                 }
-                sys::receive(&self.socket, into)
+                match &mut self.spin {
+                    None => sys::receive(&self.socket, into),
+                    Some(spin) => receive_spinning(&self.socket, spin, into, budget.start()),
+                }
             } else {
                 match budget.left(Waiting::Receive) {
-                    Ok(time) => sys::wait_readable(&self.socket, time)
-                        .and_then(|()| sys::receive_now(&self.socket, into)),
+                    Ok(time) => {
+                        sys::wait_readable(&self.socket, time).map_err(cut_short)?;
+                        sys::receive_now(&self.socket, into)
+                    }
                     // The process may have been stopped, and the reply is there.
                     Err(late) => return sys::receive_now(&self.socket, into).or(Err(late)),
                 }
             };
             match received {
                 Err(error) if is_passing(&error) => {}
-                received => return received.map_err(lost),
+                received => return received.map_err(Error::of_exchange),
             }
         }
+    }
+
+    /// Sends what the socket takes at once; returns how many bytes that is.
+    ///
+    /// # Errors
+    /// [`Error::Down`]
+    pub(super) fn send_now(&self, bytes: &[u8]) -> Result<usize, Error> {
+        match sys::send_now(&self.socket, bytes) {
+            Err(error) if is_passing(&error) => Ok(0),
+            sent => sent.map_err(Error::of_exchange),
+        }
+    }
+
+    /// Receives what is there; `None` if that is nothing, 0 when the server has closed.
+    ///
+    /// # Errors
+    /// [`Error::Down`]
+    pub(super) fn receive_now(&self, into: &mut [u8]) -> Result<Option<usize>, Error> {
+        match sys::receive_now(&self.socket, into) {
+            Err(error) if is_passing(&error) => Ok(None),
+            received => received.map(Some).map_err(Error::of_exchange),
+        }
+    }
+
+    /// The socket, to wait for.
+    pub(super) fn socket(&self) -> &sys::Socket {
+        &self.socket
     }
 
     /// True when the server has neither closed the connection nor sent anything. Between two requests
@@ -151,10 +195,38 @@ impl Stream {
     }
 }
 
+/// The first wait of an operation that began at `start`.
+#[inline(never)]
+fn receive_spinning(
+    socket: &sys::Socket,
+    spin: &mut Spin,
+    into: &mut [u8],
+    start: Moment,
+) -> io::Result<usize> {
+    if !spin.goes_on(start, start) {
+        let received = sys::receive(socket, into);
+        spin.note_slept(start, Moment::now());
+        return received;
+    }
+    let mut now = start;
+    while spin.goes_on(start, now) {
+        sys::give_way();
+        let received = sys::receive_now(socket, into);
+        let away = std::mem::replace(&mut now, Moment::now());
+        spin.note_turn(away, now);
+        if !received.as_ref().is_err_and(is_passing) {
+            spin.note_asked(start, now);
+            return received;
+        }
+    }
+    spin.note_vain();
+    sys::receive(socket, into)
+}
+
 fn connect(
     targets: &[impl AsRef<Target>],
     budget: &WaitBudget<'_>,
-) -> Result<(OwnedFd, usize), Error> {
+) -> Result<(sys::Socket, usize), Error> {
     loop {
         let mut failure = Err(Error::Down(Down::Unresolved));
         let mut late = false;
@@ -167,14 +239,14 @@ fn connect(
             };
             match connected {
                 Ok(socket) => return Ok((socket, at)),
-                Err(error) if is_late(&error) => late = true,
+                Err(NotConnected::Refused(error)) if is_late(&error) => late = true,
                 Err(error) => failure = Err(Error::of_connecting(error)),
             }
         }
         if !late {
             return failure;
         }
-        // A target did not answer within its share. Try again if time is left.
+        // A target may still answer. Try again if time is left.
     }
 }
 
@@ -183,12 +255,14 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-fn is_late(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
+/// A call of this process's own has failed in the middle of an exchange.
+fn cut_short(error: io::Error) -> Error {
+    Error::Down(Down::CutShort(error))
 }
 
-fn lost(error: io::Error) -> Error {
-    Error::Down(Down::Lost(error))
+/// True when connecting may succeed at another try: its share of the time was over, or a signal came.
+fn is_late(error: &io::Error) -> bool {
+    is_passing(error) || error.kind() == ErrorKind::TimedOut
 }
 
 #[cfg(test)]

@@ -2,19 +2,19 @@
 //! same time: it [waits](wait_any) for all its connections at once, and lets those that are ready go
 //! on.
 
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use super::access::Access;
 use super::net::{Stream, Target, is_passing};
 use super::protocol::{Reply, Request};
 use super::session::Session;
 use super::wait_budget::WaitBudget;
-use crate::error::{Down, Error};
+use crate::error::{Error, Waiting};
 use crate::sys;
 
 /// A connection to one server, from its beginning on.
 pub(crate) struct Polled {
-    socket: OwnedFd,
+    socket: sys::Socket,
     session: Session,
     connected: bool,
     value: Vec<u8>,
@@ -35,7 +35,7 @@ impl Polled {
     /// The connection, and the value or text of the last reply.
     ///
     /// # Errors
-    /// [`Down::Connect`]
+    /// [`Error::Down`]
     pub(super) fn into_parts(
         self,
         budget: &WaitBudget<'_>,
@@ -43,26 +43,33 @@ impl Polled {
         Ok((Stream::of(self.socket, budget)?, self.session, self.value))
     }
 
-    /// Begins to connect.
+    /// Begins to connect, as `access` says. Values of up to `value_limit` bytes are read.
     ///
     /// # Errors
-    /// [`Down::Connect`]
-    pub(crate) fn connect(target: &Target) -> Result<Self, Error> {
+    /// [`Error::Down`]
+    pub(crate) fn connect(
+        target: &Target,
+        value_limit: u32,
+        access: &Access,
+    ) -> Result<Self, Error> {
         let socket = match target {
             Target::Tcp(address) => sys::begin_connect_tcp(address),
             Target::Unix(path) => sys::begin_connect_unix(path.as_ref()),
         };
         Ok(Self {
             socket: socket.map_err(Error::of_connecting)?,
-            session: Session::new(),
+            session: Session::on(value_limit, access)?,
             connected: false,
             value: Vec::new(),
         })
     }
 
     /// Adds a request. It is sent as soon as the connection is open and has room.
-    pub(crate) fn request(&mut self, request: &Request<'_>) {
-        self.session.request(request);
+    ///
+    /// # Errors
+    /// Those of [`Session::request`].
+    pub(crate) fn request(&mut self, request: &Request<'_>) -> Result<(), Error> {
+        self.session.request(request)
     }
 
     /// Whether it is connected.
@@ -85,18 +92,64 @@ impl Polled {
             self.connected = true;
         }
         if self.has_to_send() {
-            return self.send();
+            self.send()?;
+            // A server that does not take more may wait until its answers are taken.
+            if !self.has_to_send() {
+                return Ok(());
+            }
+        }
+        if self.session.is_secured() {
+            return self.receive_sealed();
         }
         let received = sys::receive_now(&self.socket, self.session.room(&mut self.value));
         let count = received.as_ref().map_or(0, |&count| count);
         self.session.received(count, &mut self.value);
         match received {
             Ok(0) => Err(self.session.closed()),
-            Err(error) if !is_passing(&error) => {
-                Err(self.session.lost(Error::Down(Down::Lost(error))))
-            }
+            Err(error) if !is_passing(&error) => Err(self.session.lost(Error::of_exchange(error))),
             _ => Ok(()),
         }
+    }
+
+    #[cold]
+    fn receive_sealed(&mut self) -> Result<(), Error> {
+        let received = match self.session.tls() {
+            Some(tls) => sys::receive_now(&self.socket, tls.room()),
+            None => return Ok(()),
+        };
+        match received {
+            Ok(count @ 1..) => match self.session.tls() {
+                Some(tls) => {
+                    tls.received(count);
+                    tls.advance()
+                }
+                None => Ok(()),
+            },
+            Ok(_) => Err(self.session.closed()),
+            Err(error) if is_passing(&error) => Ok(()),
+            Err(error) => Err(self.session.lost(Error::of_exchange(error))),
+        }
+    }
+
+    /// True until both sides have agreed on TLS, if there is any.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.session.is_opening()
+    }
+
+    /// Waits until both sides have agreed on TLS.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`], [`Error::Denied`], [`Error::Garbled`], [`Error::Down`]
+    pub(super) fn agree(mut self, budget: &WaitBudget<'_>) -> Result<(Stream, Session), Error> {
+        while self.is_opening() {
+            let time = budget.left(Waiting::Agreement)?;
+            if wait_any(&[&self], time)[0] {
+                self.go_on()?;
+                budget.note_progress();
+            }
+        }
+        let (stream, session, _) = self.into_parts(budget)?;
+        Ok((stream, session))
     }
 
     /// The next reply with its value or text, or `None` if that is still to come.
@@ -107,7 +160,10 @@ impl Polled {
         if self.session.is_idle() {
             return Ok(None);
         }
-        let reply = self.session.reply(&mut self.value)?;
+        let reply = match self.session.is_secured() {
+            true => self.session.secured_reply(&mut self.value)?,
+            false => self.session.reply(&mut self.value)?,
+        };
         Ok(reply.map(|reply| (reply, &self.value[..])))
     }
 
@@ -117,14 +173,22 @@ impl Polled {
     }
 
     fn has_to_send(&self) -> bool {
-        !self.session.unsent().is_empty()
+        self.session.has_to_send()
     }
 
     fn send(&mut self) -> Result<(), Error> {
+        if let Some(tls) = self.session.sealed()? {
+            match sys::send_now(&self.socket, tls.unsent()) {
+                Ok(count) => tls.note_sent(count),
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(Error::of_exchange(error)),
+            }
+            return Ok(());
+        }
         match sys::send_now(&self.socket, self.session.unsent()) {
             Ok(count) => self.session.note_sent(count),
             Err(error) if is_passing(&error) => {}
-            Err(error) => return Err(Error::Down(Down::Lost(error))),
+            Err(error) => return Err(Error::of_exchange(error)),
         }
         Ok(())
     }
@@ -177,8 +241,10 @@ mod tests {
             answering(len, b"END\r\nVERSION 2\r\nNOT_FOUND\r\n"),
         ];
         let mut connections = servers.map(|target| {
-            let mut polled = Polled::connect(&target).unwrap();
-            requests.iter().for_each(|request| polled.request(request));
+            let mut polled = Polled::connect(&target, 3, &Access::default()).unwrap();
+            for request in &requests {
+                polled.request(request).unwrap();
+            }
             polled
         });
         let mut answers = [const { Vec::new() }; 2];

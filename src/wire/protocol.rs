@@ -1,14 +1,21 @@
 //! The vocabulary between this client and a memcached: requests, and what is answered to them.
 //!
-//! [`framing`] cuts received bytes into lines and value blocks. A dialect, [`text`], writes requests
-//! and reads their replies; nothing else knows a protocol word. Keys are [`WireKey`]s and lengths are
-//! checked before they come here, so a request can say nothing but what it means.
+//! [`framing`] cuts received bytes into lines and value blocks. Two dialects, [`text`] and [`meta`],
+//! write requests and read their replies; nothing else knows a protocol word. Keys are [`WireKey`]s and
+//! lengths are checked before they come here, so a request can say nothing but what it means.
 //! Source of the words: memcached's `doc/protocol.txt`.
 
+pub(crate) mod credentials;
 pub(crate) mod framing;
+mod kind;
+mod many;
+pub(crate) mod meta;
+mod refusal;
 pub(crate) mod text;
 
 use crate::item::key::WireKey;
+
+pub use kind::Kind;
 
 /// The longest value that is sent or read, in bytes: the largest item that memcached can be
 /// set to hold (`-I 1g`; its default is 1 MiB).
@@ -20,6 +27,10 @@ pub(crate) const MAX_VALUE: usize = 1 << 30;
 pub enum Request<'a> {
     /// Read an item.
     Get { key: &'a WireKey },
+    /// Read these items at the same time.
+    GetMany { keys: &'a [&'a WireKey] },
+    /// Read an item and its version.
+    Gets { key: &'a WireKey },
     /// Write an item.
     Store {
         store: Store,
@@ -28,21 +39,65 @@ pub enum Request<'a> {
         lifetime: u32,
         value: &'a [u8],
     },
+    /// Write an item if it still has that version.
+    Cas {
+        key: &'a WireKey,
+        flags: u32,
+        lifetime: u32,
+        version: u64,
+        value: &'a [u8],
+    },
+    /// The same for which this very connection was given a [`Lease`]: it is sent on no other one.
+    Fulfil {
+        key: &'a WireKey,
+        flags: u32,
+        lifetime: u32,
+        version: u64,
+        value: &'a [u8],
+    },
+    /// Read an item, and who is to compute it anew. Where nothing is stored, an empty item is stored for
+    /// `time` seconds, and who stores it has the lease. Who reads an item first in the last `early` seconds
+    /// of its lifetime has it, too; 0 = nobody. Only servers that speak meta commands can do it.
+    Lease {
+        key: &'a WireKey,
+        time: u32,
+        early: u32,
+    },
+    /// Mark an item as out of date, and give it this lifetime. Who reads it next by [`Self::Lease`] has the
+    /// lease. Only servers that speak meta commands can do it.
+    Invalidate { key: &'a WireKey, lifetime: u32 },
     /// Remove an item.
     Delete { key: &'a WireKey },
     /// Change an item's lifetime.
     Touch { key: &'a WireKey, lifetime: u32 },
     /// Count an item up or down; down stops at 0, up wraps at 2^64.
     Count { way: Way, key: &'a WireKey, by: u64 },
+    /// The same; where nothing is stored, `initial` is stored for this lifetime, in the same step. Only
+    /// servers that speak meta commands can do it.
+    CountOrCreate {
+        way: Way,
+        key: &'a WireKey,
+        by: u64,
+        initial: u64,
+        lifetime: u32,
+    },
+    /// Read an item, and how long it still lasts. Only servers that speak meta commands can tell.
+    GetLasting { key: &'a WireKey },
+    /// Read an item, and how it is used, without using it. Only servers that speak meta commands can tell.
+    Inspect { key: &'a WireKey },
+    /// Nothing: the answer tells that the server speaks meta commands.
+    NoOp,
     /// Tell the version of the server.
     Version,
     /// Tell the general statistics of the server.
     Stats,
+    /// Tell the settings of the server.
+    Settings,
     /// Remove all items.
     FlushAll,
 }
 
-/// When a value is written.
+/// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Store {
     /// Always.
@@ -50,6 +105,12 @@ pub enum Store {
     Set,
     /// Only where nothing is stored.
     Add,
+    /// Only where something is stored.
+    Replace,
+    /// Behind what is stored, if something is. Flags and lifetime stay.
+    Append,
+    /// Before what is stored, if something is. Flags and lifetime stay.
+    Prepend,
 }
 
 /// The direction of counting.
@@ -61,49 +122,44 @@ pub enum Way {
     Down,
 }
 
-/// What kind of request it is: all that must be known of a request once it is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// [`Request::Get`]
-    Get,
-    /// [`Request::Store`]
-    Store(Store),
-    /// [`Request::Delete`]
-    Delete,
-    /// [`Request::Touch`]
-    Touch,
-    /// [`Request::Count`]
-    Count(Way),
-    /// [`Request::Version`]
-    Version,
-    /// [`Request::Stats`]
-    Stats,
-    /// [`Request::FlushAll`]
-    FlushAll,
-}
-
 /// What a memcached answered to a request, errors aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply {
     /// An item; its bytes are in the buffer that came with the request.
     Item(Item),
+    /// The same of [`Request::Gets`], and its version.
+    Versioned(Item, u64),
+    /// The same of [`Request::GetLasting`], the seconds that it lasts, or [`Usage::FOR_EVER`], and who is to
+    /// compute it anew. If that is who has asked, the lease is to be given back.
+    Lasting(Item, u32, Lease),
+    /// The same of [`Request::Inspect`], how it is used, and the same of the lease.
+    Inspected(Item, Usage, Lease),
+    /// The same of [`Request::Lease`], its version, and who is to compute it anew.
+    Leased(Item, u64, Lease),
+    /// One of the items of [`Request::GetMany`], and its place among them. Others may follow, and then
+    /// [`Self::Miss`] for all the rest.
+    OneOf(Item, usize),
     /// The key is not there.
     Miss,
     /// Written.
     Stored,
     /// Not written, because of the condition in [`Store`].
     NotStored,
+    /// Not written, because it has another version.
+    Exists,
     /// Removed.
     Deleted,
     /// Lifetime changed.
     Touched,
     /// The number after counting.
     Counted(u64),
-    /// The server's version, or its statistics as lines of `name value`, in the buffer that came
-    /// with the request.
+    /// The server's version, or its statistics or settings as lines of `name value`, in the buffer that
+    /// came with the request.
     Text,
     /// All items are removed.
     Flushed,
+    /// The answer to nothing.
+    NoOp,
 }
 
 /// What a reply tells of an item besides its bytes.
@@ -111,6 +167,31 @@ pub enum Reply {
 pub struct Item {
     /// Its client flags.
     pub flags: u32,
+}
+
+/// How an item is used, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// What is left of its lifetime; [`Self::FOR_EVER`] if that has no end.
+    pub left: u32,
+    /// How long ago it was used last.
+    pub unused: u32,
+}
+
+/// Who is to compute an item anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lease {
+    /// Who has asked: it has the lease.
+    pub is_ours: bool,
+    /// Somebody else, who has asked earlier.
+    pub is_others: bool,
+    /// The item is out of date.
+    pub is_stale: bool,
+}
+
+impl Usage {
+    /// A lifetime without end.
+    pub const FOR_EVER: u32 = u32::MAX;
 }
 
 impl Way {
@@ -128,37 +209,106 @@ impl Request<'_> {
     pub(crate) fn kind(&self) -> Kind {
         match *self {
             Self::Get { .. } => Kind::Get,
+            Self::GetMany { .. } => Kind::GetMany,
+            Self::Gets { .. } => Kind::Gets,
+            Self::Cas { .. } => Kind::Cas,
+            Self::Fulfil { .. } => Kind::Fulfil,
+            Self::Lease { .. } => Kind::Lease,
+            Self::Invalidate { .. } => Kind::Invalidate,
             Self::Store { store, .. } => Kind::Store(store),
             Self::Delete { .. } => Kind::Delete,
             Self::Touch { .. } => Kind::Touch,
             Self::Count { way, .. } => Kind::Count(way),
+            Self::CountOrCreate { way, .. } => Kind::CountOrCreate(way),
+            Self::GetLasting { .. } => Kind::GetLasting,
+            Self::Inspect { .. } => Kind::Inspect,
+            Self::NoOp => Kind::NoOp,
             Self::Version => Kind::Version,
             Self::Stats => Kind::Stats,
+            Self::Settings => Kind::Settings,
             Self::FlushAll => Kind::FlushAll,
         }
     }
 }
 
-impl Kind {
-    /// The operation's name in log lines.
-    pub(crate) fn verb(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::Store(Store::Set) => "set",
-            Self::Store(Store::Add) => "add",
-            Self::Delete => "delete",
-            Self::Touch => "touch",
-            Self::Count(Way::Up) => "incr",
-            Self::Count(Way::Down) => "decr",
-            Self::Version => "version",
-            Self::Stats => "stats",
-            Self::FlushAll => "flush_all",
+impl<'a> Request<'a> {
+    /// The value in it; empty if it has none.
+    pub(crate) fn value(&self) -> &'a [u8] {
+        match *self {
+            Self::Store { value, .. } | Self::Cas { value, .. } | Self::Fulfil { value, .. } => {
+                value
+            }
+            _ => &[],
         }
     }
 
-    /// True when doing it twice leaves the same state and the same answer to the script: a
-    /// second count counts again, a second add reports its own first one.
-    pub(crate) fn is_repeatable(self) -> bool {
-        !matches!(self, Self::Store(Store::Add) | Self::Count(_))
+    /// The same write without a condition.
+    pub(crate) fn plain_write(&self) -> Option<Request<'a>> {
+        match *self {
+            Request::Store {
+                store: Store::Add | Store::Replace,
+                key,
+                flags,
+                lifetime,
+                value,
+            }
+            | Request::Cas {
+                key,
+                flags,
+                lifetime,
+                value,
+                ..
+            }
+            | Request::Fulfil {
+                key,
+                flags,
+                lifetime,
+                value,
+                ..
+            } => Some(Request::Store {
+                store: Store::Set,
+                key,
+                flags,
+                lifetime,
+                value,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The key that it is about.
+    pub(crate) fn key(&self) -> Option<&'a WireKey> {
+        match *self {
+            Self::Get { key }
+            | Self::Gets { key }
+            | Self::Store { key, .. }
+            | Self::Cas { key, .. }
+            | Self::Fulfil { key, .. }
+            | Self::Lease { key, .. }
+            | Self::Invalidate { key, .. }
+            | Self::Delete { key }
+            | Self::Touch { key, .. }
+            | Self::Count { key, .. }
+            | Self::CountOrCreate { key, .. }
+            | Self::GetLasting { key }
+            | Self::Inspect { key } => Some(key),
+            Self::GetMany { .. }
+            | Self::NoOp
+            | Self::Version
+            | Self::Stats
+            | Self::Settings
+            | Self::FlushAll => None,
+        }
+    }
+}
+
+/// For log lines: `get of key 'k'`.
+impl std::fmt::Display for Request<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verb = self.kind().verb();
+        match self.key() {
+            Some(key) => write!(f, "{verb} of key '{key}'"),
+            None => f.write_str(verb),
+        }
     }
 }

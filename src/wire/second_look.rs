@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use super::dial::Dial;
 use super::polled::{Polled, wait_any};
-use super::protocol::{Reply, Request};
+use super::protocol::{Kind, Reply, Request};
 use super::wait_budget::WaitBudget;
 use crate::clock::{Deadline, Moment};
 use crate::error::{Error, Waiting};
+use crate::sys;
 
 /// A failed operation.
 #[derive(Debug)]
@@ -26,23 +27,42 @@ pub(crate) struct Failure {
     /// True if the server may have turned this process away: it has no connection that has ever worked,
     /// and a question on a fresh one was not answered.
     pub(crate) is_turned_away: bool,
+    /// True if this process has no connection, and its request for one was not answered.
+    pub(crate) is_kept_out: bool,
 }
 
 impl Failure {
-    pub(super) fn of_server(error: Error) -> Self {
-        Self {
-            error,
+    /// No connection could be opened.
+    #[cold]
+    pub(super) fn of_connecting(error: Error) -> Box<Self> {
+        Box::new(Self {
             is_evidence: true,
             is_turned_away: true,
-        }
+            is_kept_out: matches!(error, Error::Timeout(Waiting::Connect)),
+            error,
+        })
     }
 
+    /// The server has refused the request, or may have answered if it was asked once more.
     pub(super) fn of_connection(error: Error) -> Self {
         Self {
+            error,
             is_evidence: false,
             is_turned_away: false,
-            ..Self::of_server(error)
+            is_kept_out: false,
         }
+    }
+}
+
+impl Failure {
+    /// The failure of a request of this kind. A server that answers, but hangs up at a command that it
+    /// does not know, has refused it.
+    pub(super) fn of_request(self, kind: Kind) -> Self {
+        if kind == Kind::NoOp && !self.is_evidence && self.error.is_hangup() {
+            let words = "it closes the connection at this command";
+            return Self::of_connection(Error::Rejected(words.into()));
+        }
+        self
     }
 }
 
@@ -55,21 +75,25 @@ pub(super) struct SecondLook<'a, D> {
     error: Error,
     /// Whether the server has answered on the fresh connection.
     has_answered: bool,
-    /// Whether this process could open no connection, so nobody knows whether the server would answer.
+    /// Whether this process lacks something, so nobody knows whether the server would answer.
     is_blind: bool,
     /// How long it may take without asking for the mark.
     look: Deadline,
     /// Whether the request may be asked again.
     may_repeat: bool,
+    /// Whether this process had a connection that has worked, and that is not closed.
+    had_connection: bool,
     dial: &'a D,
     budget: &'a WaitBudget<'a>,
 }
 
 impl<'a, D: Dial> SecondLook<'a, D> {
     /// A look because of `error`. `first` is the first connection if that is only silent.
+    /// `had_connection` = that one has worked before, and is not closed.
     pub(super) fn new(
         first: Option<Polled>,
         error: Error,
+        had_connection: bool,
         dial: &'a D,
         budget: &'a WaitBudget<'a>,
     ) -> Self {
@@ -85,6 +109,7 @@ impl<'a, D: Dial> SecondLook<'a, D> {
             is_blind: false,
             look: Deadline::new(Moment::now(), limit),
             may_repeat: false,
+            had_connection,
             dial,
             budget,
         }
@@ -98,11 +123,12 @@ impl<'a, D: Dial> SecondLook<'a, D> {
         may_repeat: bool,
     ) -> (Result<Reply, Failure>, Option<Polled>) {
         self.may_repeat = may_repeat;
-        match self.dial.begin() {
-            Ok(fresh) => self.fresh = Some(self.with_questions(fresh, request)),
+        let begun = self.dial.begin();
+        match begun.and_then(|fresh| self.with_questions(fresh, request)) {
+            Ok(fresh) => self.fresh = Some(fresh),
             Err(error) => {
-                self.is_blind = error.is_shortage();
-                self.error = error;
+                self.is_blind = error.is_shortage() || error.is_refusal();
+                self.fail(error);
             }
         }
         while self.first.is_some() || self.fresh_may_help() {
@@ -115,8 +141,9 @@ impl<'a, D: Dial> SecondLook<'a, D> {
         }
         let failure = Failure {
             is_evidence: self.may_blame(),
-            is_turned_away: self.may_blame(),
-            ..Failure::of_server(self.error)
+            is_turned_away: self.may_blame() && !self.had_connection,
+            is_kept_out: false,
+            error: self.error,
         };
         (Err(failure), self.fresh.filter(Polled::is_idle))
     }
@@ -126,14 +153,14 @@ impl<'a, D: Dial> SecondLook<'a, D> {
         self.fresh.is_some() && (self.may_repeat || !self.has_answered)
     }
 
-    fn with_questions(&self, mut fresh: Polled, request: &Request<'_>) -> Polled {
+    fn with_questions(&self, mut fresh: Polled, request: &Request<'_>) -> Result<Polled, Error> {
         fresh.request(&Request::Get {
             key: &self.dial.question(),
-        });
+        })?;
         if self.may_repeat {
-            fresh.request(request);
+            fresh.request(request)?;
         }
-        fresh
+        Ok(fresh)
     }
 
     /// True if silence says something about the server.
@@ -156,7 +183,8 @@ impl<'a, D: Dial> SecondLook<'a, D> {
         }
         // If the server lives, this operation alone is late, and nobody has to wait for it.
         let is_accepted = self.fresh.as_ref().is_none_or(Polled::is_connected);
-        let goes_on = self.may_blame() && self.budget.may_wait_on(is_accepted);
+        let is_kept_out = !is_accepted && !self.had_connection;
+        let goes_on = self.may_blame() && self.budget.may_wait_on(is_kept_out);
         if !goes_on {
             self.error = Error::Timeout(Waiting::Receive);
         }
@@ -207,12 +235,22 @@ impl<'a, D: Dial> SecondLook<'a, D> {
             Ok(answer) => Some((answer?, connection(self).take()?)),
             Err(error) => {
                 *connection(self) = None;
-                // A server that turns connections away says why before it hangs up.
-                if !self.error.is_refusal() {
-                    self.error = error;
-                }
+                self.is_blind |= error.is_shortage();
+                self.fail(error);
                 None
             }
+        }
+    }
+
+    /// What has happened to a connection. That nothing can be sent on the fresh one does not mean that
+    /// nothing was sent on the first one: a request that must not be done twice may have been done there.
+    fn fail(&mut self, error: Error) {
+        let hides_the_first = !self.may_repeat
+            && error.allows_stand_in(false)
+            && !sys::planted("the second look hides what was sent");
+        // A server that turns connections away says why before it hangs up.
+        if !self.error.is_refusal() && !hides_the_first {
+            self.error = error;
         }
     }
 
@@ -227,8 +265,12 @@ impl<'a, D: Dial> SecondLook<'a, D> {
                 // It waits for its own answer as long as anybody does.
                 self.look = Deadline::new(Moment::now(), self.budget.look_limit());
             }
-            if let Err(Error::Rejected(words)) = answer {
-                self.error = Error::Rejected(std::mem::take(words));
+            // What may have been done on the first connection was not refused on the other one.
+            if let Err(farewell) = answer
+                && farewell.is_farewell()
+                && self.may_repeat
+            {
+                self.error = std::mem::replace(farewell, Error::Busy);
             }
             heard = match self.may_repeat {
                 true => next_answer(fresh),

@@ -24,9 +24,15 @@ pub(crate) struct WaitBudget<'a> {
     answer: Cell<Option<bool>>,
 }
 
+/// How long a look on a fresh connection may take, with this stall limit.
+pub(crate) fn look_limit(stall_limit: Duration) -> Duration {
+    stall_limit * 2 / 5
+}
+
 impl<'a> WaitBudget<'a> {
     /// The budget lasts until `deadline`. When nothing has arrived for `stall_limit`, it lasts longer
-    /// only if `may_wait_on` allows it; that is told whether the server has accepted the connection.
+    /// only if `may_wait_on` allows it; that is told whether the process is kept out: it has no
+    /// connection, and its request for one gets no answer.
     /// `connect` limits how long connecting may take.
     pub(crate) fn new(
         deadline: &'a Deadline,
@@ -41,6 +47,16 @@ impl<'a> WaitBudget<'a> {
             progress: Cell::new(deadline.start()),
             may_wait_on,
             answer: Cell::new(None),
+        }
+    }
+
+    /// The same without going on beyond the stall limit.
+    pub(crate) fn impatient(&self) -> WaitBudget<'a> {
+        WaitBudget {
+            may_wait_on: &|_| false,
+            progress: self.progress.clone(),
+            answer: self.answer.clone(),
+            ..*self
         }
     }
 
@@ -64,7 +80,7 @@ impl<'a> WaitBudget<'a> {
     /// How long a look on a fresh connection may take: at most one worker waits longer than the stall
     /// limit and this.
     pub(crate) fn look_limit(&self) -> Duration {
-        self.stall_limit * 2 / 5
+        look_limit(self.stall_limit)
     }
 
     /// Bytes have arrived just now, or some of many were sent: that is no stall.
@@ -83,10 +99,9 @@ impl<'a> WaitBudget<'a> {
         self.answer.get() == Some(false)
     }
 
-    /// Whether the operation may go on waiting beyond the stall limit. `is_accepted` = the server has
-    /// accepted the connection that it waits for.
-    pub(crate) fn may_wait_on(&self, is_accepted: bool) -> bool {
-        let ask = || (self.may_wait_on)(is_accepted);
+    /// Whether the operation may go on waiting beyond the stall limit.
+    pub(crate) fn may_wait_on(&self, is_kept_out: bool) -> bool {
+        let ask = || (self.may_wait_on)(is_kept_out);
         let answer = self.answer.get().unwrap_or_else(ask);
         self.answer.set(Some(answer));
         answer
@@ -118,14 +133,17 @@ impl<'a> WaitBudget<'a> {
     #[cold]
     pub(crate) fn left(&self, waiting: Waiting) -> Result<Duration, Error> {
         let late = Error::Timeout(waiting);
+        let connects = matches!(waiting, Waiting::Connect | Waiting::Agreement);
         let left = match self.until_stall() {
             Some(left) if !left.is_zero() => left,
-            Some(_) if waiting != Waiting::Connect || !self.may_wait_on(false) => return Err(late),
+            Some(_) if !connects || !self.may_wait_on(waiting == Waiting::Connect) => {
+                return Err(late);
+            }
             _ if self.gave_up() => return Err(late),
             _ => self.deadline.remaining().ok_or(Error::Timeout(waiting))?,
         };
         match self.connect {
-            Some(limit) if waiting == Waiting::Connect => {
+            Some(limit) if connects => {
                 let connecting = Deadline::new(self.start(), limit).remaining();
                 connecting.map(|time| time.min(left)).ok_or(late)
             }
@@ -215,7 +233,7 @@ mod tests {
         let case = Case::new(10 * SECOND, 5 * SECOND, true);
         let (left, asked) = case.run(|budget| {
             assert!(budget.is_stalled() && !budget.had_to_ask());
-            assert!(budget.may_wait_on(true) && budget.may_wait_on(true));
+            assert!(budget.may_wait_on(false) && budget.may_wait_on(false));
             assert!(budget.had_to_ask() && !budget.gave_up() && !budget.is_stalled());
             budget.left(Waiting::Receive).unwrap()
         });
@@ -223,7 +241,7 @@ mod tests {
         assert_eq!(asked, 1);
         let case = Case::new(10 * SECOND, 5 * SECOND, false);
         let (late, asked) = case.run(|budget| {
-            assert!(!budget.may_wait_on(true) && budget.gave_up());
+            assert!(!budget.may_wait_on(false) && budget.gave_up());
             budget.left(Waiting::Receive).is_err() && budget.left(Waiting::Connect).is_err()
         });
         assert!(late);

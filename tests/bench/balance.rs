@@ -3,11 +3,11 @@
 //! measured numbers.
 
 mod measure;
-
-use std::fmt::Write as _;
+mod svg;
 
 use kamailio_memcached::internals::Distribution;
 use measure::Measurement;
+use svg::Svg;
 
 const KEYS: usize = 1_000_000;
 
@@ -121,7 +121,10 @@ impl Panel {
         let (least, most) = (shares[0], shares[shares.len() - 1]);
         svg.line((self.x(least), y), (self.x(most), y), colour, 1.0);
         for &share in shares {
-            svg.dot(self.x(share), y, colour);
+            svg.add(format_args!(
+                "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill=\"{colour}\" fill-opacity=\".55\"/>",
+                self.x(share)
+            ));
         }
     }
 
@@ -141,49 +144,5 @@ impl Panel {
             (end + 5.0, "value")
         };
         svg.text(x, y + 3.5, class, &format!("{:.1} %", moved * 100.0));
-    }
-}
-
-/// The few shapes that the picture needs. It has its own background, so that it is readable on
-/// light and dark pages.
-struct Svg(String);
-
-impl Svg {
-    fn new(width: f64, height: f64) -> Svg {
-        let style = "text{font-family:sans-serif;fill:#222}.title{font-size:17px;font-weight:bold}\
-                     .head{font-size:13px;font-weight:bold}.label{font-size:13px}\
-                     .tick{font-size:11px;text-anchor:middle;fill:#555}.note{font-size:12px;fill:#555}\
-                     .value{font-size:10px}.inside{font-size:8px;text-anchor:end;fill:#fff}";
-        Svg(format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
-             width=\"{width}\" height=\"{height}\">\n<style>{style}</style>\n\
-             <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#ffffff\"/>\n"
-        ))
-    }
-
-    fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
-        self.add(format_args!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{text}</text>"
-        ));
-    }
-
-    fn line(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), colour: &str, width: f64) {
-        self.add(format_args!(
-            "<path d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>"
-        ));
-    }
-
-    fn dot(&mut self, x: f64, y: f64, colour: &str) {
-        self.add(format_args!(
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.6\" fill=\"{colour}\" fill-opacity=\".55\"/>"
-        ));
-    }
-
-    fn add(&mut self, element: std::fmt::Arguments) {
-        writeln!(self.0, "{element}").expect("writing to a String");
-    }
-
-    fn finish(self) -> String {
-        self.0 + "</svg>\n"
     }
 }

@@ -79,7 +79,7 @@ impl Candidate {
         self.maker
     }
 
-    /// Runs the script of that name. Each turn of its loop has `UNROLLED` operations.
+    /// Runs the script of that name. If it has a loop, each turn has `UNROLLED` operations.
     pub fn run(&self, script: &str, turns: u32) -> Duration {
         let request = Request::options().header("X-N", turns.to_string());
         let answer = self.kamailio.run_with(script, request);
@@ -134,6 +134,12 @@ fn timed(builder: Builder, name: &str, preparation: &str, statement: &str) -> Bu
         &operation::script(preparation, statement),
         &[BEGUN, ENDED],
     )
+}
+
+/// Adds a script with one `statement`, which is measured, after `preparation`.
+pub fn once(builder: Builder, name: &str, preparation: &str, statement: &str) -> Builder {
+    let text = format!("{preparation}\n{BEGUN} = $TV(Sn);\n{statement}\n{ENDED} = $TV(Sn);");
+    builder.script(name, &text, &[BEGUN, ENDED])
 }
 
 /// Reads `$TV(Sn)`: seconds, a dot, and microseconds in six digits.

@@ -6,18 +6,26 @@
 //! table goes to standard output and to `bench/exchange.md` in the target folder. With `--quick`
 //! everything is done, but in too few rounds for reliable times.
 
+mod ahead;
 mod calls;
 mod candidate;
+mod distance;
+mod functions;
 mod instructions;
 mod memory;
+mod near;
 mod operation;
 mod plain;
 mod processor;
 mod report;
 mod rounds;
 mod run;
+#[cfg(feature = "tls")]
+mod sealed;
 mod servers;
 mod table;
+#[cfg(feature = "compression")]
+mod values;
 
 use std::time::{Duration, Instant};
 use std::{env, io};
@@ -102,6 +110,23 @@ fn main() -> io::Result<()> {
     if with_ours {
         tell("user instructions with ten servers");
         report.servers(&servers::count(extent.counted_turns));
+        tell("functions beside variables");
+        let (rounds, turns) = (extent.rounds, extent.turns);
+        report.functions(&functions::measure(rounds, turns, extent.counted_turns));
+        tell("near cache");
+        report.near(&near::measure(rounds, turns, extent.counted_turns));
+        tell("answers that nobody waits for");
+        report.ahead(&ahead::measure(rounds, turns));
+        #[cfg(feature = "tls")]
+        {
+            tell("TLS");
+            report.sealed(&sealed::measure(rounds, turns));
+        }
+        #[cfg(feature = "compression")]
+        {
+            tell("compressed and large values");
+            report.values(&values::measure(rounds, turns));
+        }
     }
     tell("done");
 

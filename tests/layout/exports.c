@@ -27,6 +27,8 @@ int main(int argc, char **argv)
     printf("module %s\n", exports->name);
     for (const kamailio_param_export *param = exports->params; param->name; param++)
         printf("param %s %u\n", param->name, param->kind & ~(uint32_t)KAMAILIO_PARAM_USE_FUNC);
+    for (const kamailio_cmd_export *function = exports->cmds; function->name; function++)
+        printf("function %s %d\n", function->name, function->param_no);
     for (const kamailio_pv_export *variable = exports->pv_items; variable->name.s; variable++)
         printf("variable %.*s%s\n", variable->name.len, variable->name.s,
                 variable->setf ? "" : " read-only");

@@ -5,7 +5,7 @@
  * One layout serves all versions, except for kamailio_pv_value32 (up to 5.6) and
  * kamailio_pv_value64 (from 5.7 on). tests/layout/layout.c checks sizes and offsets.
  *
- * Written by build.rs from src/kamailio/host/layout.rs. Do not edit.
+ * Written by build.rs from src/kamailio/host/layout.rs and kemi_layout.rs. Do not edit.
  */
 
 #ifndef KAMAILIO_LAYOUT_H
@@ -59,6 +59,16 @@
 #define KAMAILIO_PV_TYPE_INT 16
 
 /**
+ * The string was made for the reader, in the process's own memory; the reader frees it.
+ */
+#define KAMAILIO_PV_PKG 32
+
+/**
+ * The same in shared memory.
+ */
+#define KAMAILIO_PV_SHM 64
+
+/**
  * The reply of the command is a list.
  */
 #define KAMAILIO_RPC_RET_ARRAY 1
@@ -69,6 +79,26 @@
 #define KAMAILIO_CFG_INT 1
 
 /**
+ * Every kind of route.
+ */
+#define KAMAILIO_ANY_ROUTE 4294967295
+
+/**
+ * There is no such argument.
+ */
+#define KAMAILIO_KEMI_NONE 0
+
+/**
+ * The value is an `int`.
+ */
+#define KAMAILIO_KEMI_INT 1
+
+/**
+ * The value is a `kamailio_str`.
+ */
+#define KAMAILIO_KEMI_STR 2
+
+/**
  * `struct action`: a statement of the script. The module only passes its address on.
  */
 typedef struct kamailio_action kamailio_action;
@@ -77,11 +107,6 @@ typedef struct kamailio_action kamailio_action;
  * `struct sr_kemi_eng`: a KEMI script's engine. The module only passes its address on.
  */
 typedef struct kamailio_kemi_engine kamailio_kemi_engine;
-
-/**
- * `struct sip_msg`: a SIP message. The module only passes its address on.
- */
-typedef struct kamailio_sip_msg kamailio_sip_msg;
 
 /**
  * `str` (`core/str.h`): a counted string. It need not end with NUL.
@@ -96,6 +121,82 @@ typedef struct kamailio_str {
      */
     int len;
 } kamailio_str;
+
+/**
+ * `struct sip_msg` (`core/parser/msg_parser.h`): a SIP message, of which the module reads what tells it
+ * from others.
+ */
+typedef struct kamailio_sip_msg {
+    /**
+     * Its number in the process that has received it.
+     */
+    unsigned int id;
+    /**
+     * That process.
+     */
+    int pid;
+} kamailio_sip_msg;
+
+/**
+ * A function with as many arguments as its row says. It returns less than 0 for false, more for
+ * true, and 0 to end the script. The host passes two arguments where there is only one; the second
+ * one is NULL.
+ */
+typedef union kamailio_script_function {
+    /**
+     * With up to two arguments.
+     */
+    int (*two)(struct kamailio_sip_msg*, void*, void*);
+    /**
+     * With three arguments.
+     */
+    int (*three)(struct kamailio_sip_msg*, void*, void*, void*);
+    /**
+     * With four arguments.
+     */
+    int (*four)(struct kamailio_sip_msg*, void*, void*, void*, void*);
+    /**
+     * With five arguments.
+     */
+    int (*five)(struct kamailio_sip_msg*, void*, void*, void*, void*, void*);
+} kamailio_script_function;
+
+/**
+ * Changes an argument. `number` is 1 for the first one. It returns less than 0 on failure.
+ */
+typedef int (*kamailio_fixup)(void **argument, int number);
+
+/**
+ * `cmd_export_t` (`core/sr_module.h`): a row of the table of script functions. A function that can be
+ * called with several numbers of arguments has a row for each. The last row has no name.
+ */
+typedef struct kamailio_cmd_export {
+    /**
+     * The function's name.
+     */
+    const char *name;
+    /**
+     * Runs the function.
+     */
+    union kamailio_script_function function;
+    /**
+     * The number of arguments.
+     */
+    int param_no;
+    /**
+     * Called for each argument, which is a C string at first. It may put another pointer in its
+     * place. It is called at the start for arguments that are constant, otherwise before each call.
+     */
+    kamailio_fixup fixup;
+    /**
+     * Called after each call for the arguments that are not constant. It puts the C string back.
+     */
+    kamailio_fixup free_fixup;
+    /**
+     * The kinds of routes that may call it: `KAMAILIO_ANY_ROUTE`.
+     */
+    uint32_t flags;
+} kamailio_cmd_export;
 
 /**
  * `param_export_t`: a row of the table of parameters. The last row has no name.
@@ -299,7 +400,7 @@ typedef struct kamailio_module_exports {
     /**
      * Script functions, or NULL.
      */
-    const void *cmds;
+    const struct kamailio_cmd_export *cmds;
     /**
      * Parameters, or NULL.
      */
@@ -510,5 +611,63 @@ typedef struct kamailio_loaded_module {
      */
     void *handle;
 } kamailio_loaded_module;
+
+/**
+ * `sr_kemi_t` (`core/kemi.h`): a row of the table of functions. The last row has no names.
+ */
+typedef struct kamailio_kemi_export {
+    /**
+     * The module's name. The engines read it as a C string, too.
+     */
+    struct kamailio_str module;
+    /**
+     * The function's name; the same.
+     */
+    struct kamailio_str name;
+    /**
+     * What it returns: `KAMAILIO_KEMI_INT`, or the family's number for a `kamailio_kemi_value`.
+     */
+    int returns;
+    /**
+     * The function. It gets the SIP message, and its arguments: an `int` or a pointer to a `kamailio_str` each.
+     */
+    const void *function;
+    /**
+     * `KAMAILIO_KEMI_INT` or `KAMAILIO_KEMI_STR` for each argument, and `KAMAILIO_KEMI_NONE` behind them.
+     */
+    int takes[6];
+} kamailio_kemi_export;
+
+/**
+ * The value of a `kamailio_kemi_value`.
+ */
+typedef union kamailio_kemi_union {
+    /**
+     * An `int`.
+     */
+    int n;
+    /**
+     * A `long`, from 5.7 on.
+     */
+    int64_t l;
+    /**
+     * A string.
+     */
+    struct kamailio_str s;
+} kamailio_kemi_union;
+
+/**
+ * `sr_kemi_xval_t`: what a function returns that may be of any type.
+ */
+typedef struct kamailio_kemi_value {
+    /**
+     * `KAMAILIO_KEMI_INT`, `KAMAILIO_KEMI_STR`, or one of the family's numbers.
+     */
+    int kind;
+    /**
+     * The value.
+     */
+    union kamailio_kemi_union value;
+} kamailio_kemi_value;
 
 #endif  /* KAMAILIO_LAYOUT_H */

@@ -44,6 +44,15 @@ static const struct figure figures[] = {
     AT(kamailio_param_export, kind, 8),
     AT(kamailio_param_export, callback, 16),
 
+    /* core/sr_module.h: cmd_export_t */
+    SIZE(kamailio_cmd_export, 48),
+    AT(kamailio_cmd_export, name, 0),
+    AT(kamailio_cmd_export, function, 8),
+    AT(kamailio_cmd_export, param_no, 16),
+    AT(kamailio_cmd_export, fixup, 24),
+    AT(kamailio_cmd_export, free_fixup, 32),
+    AT(kamailio_cmd_export, flags, 40),
+
     /* core/sr_module.h: struct sr_module; its first two members */
     SIZE(kamailio_loaded_module, 16),
     AT(kamailio_loaded_module, handle, 8),
@@ -73,9 +82,27 @@ static const struct figure figures[] = {
     AT(kamailio_rpc, struct_add, 40),
     AT(kamailio_rpc, array_add, 48),
 
+    /* core/parser/msg_parser.h: struct sip_msg; its first two members */
+    SIZE(kamailio_sip_msg, 8),
+    AT(kamailio_sip_msg, id, 0),
+    AT(kamailio_sip_msg, pid, 4),
+
     /* core/route.h: struct route_list */
     SIZE(kamailio_route_list, 32),
     AT(kamailio_route_list, rlist, 0),
+
+    /* core/kemi.h: sr_kemi_t */
+    SIZE(kamailio_kemi_export, 72),
+    AT(kamailio_kemi_export, module, 0),
+    AT(kamailio_kemi_export, name, 16),
+    AT(kamailio_kemi_export, returns, 32),
+    AT(kamailio_kemi_export, function, 40),
+    AT(kamailio_kemi_export, takes, 48),
+
+    /* core/kemi.h: sr_kemi_xval_t */
+    SIZE(kamailio_kemi_value, 24),
+    AT(kamailio_kemi_value, kind, 0),
+    AT(kamailio_kemi_value, value, 8),
 
     /* core/pvar.h: pv_export_t */
     SIZE(kamailio_pv_export, 72),
@@ -141,13 +168,16 @@ static const struct figure figures[] = {
     AT(kamailio_ksr_log_data, pid, 56),
     AT(kamailio_ksr_log_data, idx, 60),
 
-    /* core/sr_module.h, core/rpc.h, core/cfg/cfg.h, core/route.h, core/pvar.h: macros */
+    /* core/sr_module.h, core/rpc.h, core/cfg/cfg.h, core/route.h, core/kemi.h, core/pvar.h: macros */
     {"PARAM_STRING", KAMAILIO_PARAM_STRING, 1},
     {"PARAM_INT", KAMAILIO_PARAM_INT, 2},
     {"PARAM_USE_FUNC", KAMAILIO_PARAM_USE_FUNC, 0x80000000},
     {"RET_ARRAY", KAMAILIO_RPC_RET_ARRAY, 1},
     {"CFG_VAR_INT", KAMAILIO_CFG_INT, 1},
     {"EVENT_ROUTE", KAMAILIO_EVENT_ROUTE, 513},
+    {"SR_KEMIP_NONE", KAMAILIO_KEMI_NONE, 0},
+    {"SR_KEMIP_INT", KAMAILIO_KEMI_INT, 1},
+    {"SR_KEMIP_STR", KAMAILIO_KEMI_STR, 2},
     {"PV_NAME_OTHER", KAMAILIO_PV_NAME_OTHER, 2},
     {"PV_VAL_NULL", KAMAILIO_PV_NULL, 1},
     {"PV_VAL_STR", KAMAILIO_PV_STR, 4},

@@ -98,6 +98,8 @@ fn c_reads_what_the_module_exports() {
         "module memcached",
         "param servers 1",
         "param expire 2",
+        "function mct_get 2",
+        "function mct_inc 5",
         "variable mct",
         "variable mcst read-only",
     ] {

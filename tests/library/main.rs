@@ -3,11 +3,15 @@
 //! ```text
 //! distribution   every key on the server that other clients choose for it
 //! balance        even shares, and few keys that move when a server joins or leaves
+//! key_argument   any text as a key argument of the script
 //! structure      dependencies that point down, fences, length of files
 //! layout         our copies of Kamailio's structures, as a C compiler sees them
+//! values         what other clients have stored, as these read it
 //! ```
 
 mod balance;
 mod distribution;
+mod key_argument;
 mod layout;
 mod structure;
+mod values;

@@ -1,10 +1,36 @@
 # Functions that fetch packages of any Debian suite and unpack them without installing. Other
 # scripts source this file. Each suite has its own apt state in the cache folder. So the machine's
 # sources and package database stay untouched, and no root rights are needed to fetch.
+#
+# A suite is a Debian by its name, such as `bookworm`. `bookworm-arm64` is that of another
+# architecture. What runs there needs qemu-user-static.
 # shellcheck shell=bash
 
 cache=${MCT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kamailio-memcached}
-arch=$(dpkg --print-architecture)
+host_arch=$(dpkg --print-architecture)
+
+arch_of() { # SUITE: Debian's name of its architecture
+    [[ $1 == *-* ]] && printf '%s\n' "${1##*-}" || printf '%s\n' "$host_arch"
+}
+
+suite_for() { # RELEASE ARCH
+    [[ $2 == "$host_arch" ]] && printf '%s\n' "$1" || printf '%s\n' "$1-$2"
+}
+
+emulator_of() { # SUITE: the program that runs those of its architecture; nothing if the processor does
+    case $(arch_of "$1") in
+        "$host_arch") ;;
+        arm64) echo /usr/bin/qemu-aarch64-static ;;
+        amd64) echo /usr/bin/qemu-x86_64-static ;;
+    esac
+}
+
+# enter FOLDER PROGRAM...: runs a program of a tree in this tree. tests/support/src/host.rs does the same.
+enter() {
+    local emulator=()
+    [[ ! -e $1/emulator ]] || emulator=(/emulator)
+    chroot "$1" "${emulator[@]}" "${@:2}"
+}
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -20,12 +46,13 @@ mirror() {
 # private_apt SUITE: makes the apt state of SUITE, which apt_for uses later. It has a hundred
 # megabytes, so the caller must remove it with forget_apt.
 private_apt() {
-    local dir=$cache/apt/$1
+    local dir=$cache/apt/$1 arch
+    arch=$(arch_of "$1")
     rm -rf "$dir"
     mkdir -p "$dir"/{lists/partial,cache/archives/partial}
     : >"$dir/status"
     printf 'deb [signed-by=%s arch=%s] %s %s main\n' \
-        /usr/share/keyrings/debian-archive-keyring.gpg "$arch" "$(mirror)" "$1" >"$dir/sources.list"
+        /usr/share/keyrings/debian-archive-keyring.gpg "$arch" "$(mirror)" "${1%%-*}" >"$dir/sources.list"
     cat >"$dir/apt.conf" <<EOF
 Dir::Etc::SourceList "$dir/sources.list";
 Dir::Etc::SourceParts "/dev/null";

@@ -8,6 +8,7 @@ mod config {
     mod bad_pools; // servers, pools and placement that are refused, and in which words
     mod cache_db; // kamailio-cfg/cache-db.cfg
     mod examples; // those of kamailio-cfg that need several memcacheds
+    mod hot; // kamailio-cfg/hot.cfg: one number that everybody calls
     mod loading; // Kamailio loads the module, checks with it, and ends with it
     mod params; // numeric parameters: accepted, refused, and what they do
     mod pools; // named pools and lists of several servers
@@ -16,22 +17,37 @@ mod config {
     mod reload; // `memcached.reload`: another list of servers under load
     mod runtime; // parameters that change while Kamailio runs
     mod servers; // addresses of servers: accepted, refused, reached
+    mod servers_file;
+    mod suspended_call; // kamailio-cfg/async.cfg // paths that lead to no list, and lists of other systems
 }
 
 mod manual; // README.md and doc/: true to what the module has, with links that lead somewhere
 
 /// What a script writes and reads.
 mod script {
+    mod arguments; // the functions: from an argument in the script to key and value
     mod attempts; // failed logins, counted
+    mod calls; // the functions: answers, return codes, and what memcached holds
+    mod compression; // `compress_min`
     mod counters; // `$mcinc` and `$mcdec`
+    pub mod engine; // Lua, Python and JavaScript
+    mod forms; // values as other programs store them
     mod functions; // `$mct` as a parameter of functions
     mod items; // a memcached with items of every kind, for `functions` and `pv`
     mod kemi; // the variables in Lua
+    mod kemi_functions; // `KSR.memcached.*`
+    mod large; // `large_values`
+    mod leases; // `mct_lease` and `mct_invalidate`
     mod lifetime; // `expire`, `=>` and `$mctex`
+    mod many; // several items at once, and writes that do not wait
     mod names; // from `$mct(…)` to the key that memcached holds
+    mod near; // the near cache: what is read from there, and what is not
+    mod near_races; // eight readers and writers of a few keys with a near cache; without Kamailio
     mod pv; // `$mct` in expressions
+    mod results; // the functions: variables that take what was read; what stops the start
     mod status; // `$mcst`
     mod storing; // writing and deleting: `mode`, `$null`, sizes
+    mod value_limit; // values that are too large for us
     mod values; // strings and numbers
 }
 
@@ -39,8 +55,10 @@ mod script {
 mod health {
     mod bystanders; // what one silent server costs callers who do not use the cache
     pub mod callers; // callers who keep asking for keys
+    mod clock; // a clock that jumps
     mod cluster; // five memcacheds, and where keys belong among them
     mod connect_timeout; // less time for a server that does not even accept
+    mod copies; // `replicas`
     mod failover; // who serves the keys of servers that are out
     mod forgotten; // a firewall forgets connections
     mod idle; // connections that the server closes, a unix socket that comes and goes
@@ -56,11 +74,21 @@ mod health {
     mod rejoin; // what a server still holds when it returns
     mod resolving; // servers that are given by name
     mod restart; // a memcached that ends and comes back between operations
+    mod returned; // what a stand-in has stored, once the server is back
     mod shortage; // a process of ours without descriptors
     mod silence; // what a silent server costs, for `stall` and `network`
     mod stall; // a server that is there and does not answer
+    mod system_calls; // calls of ours to the kernel that fail
     mod turned_away; // a memcached at its limit of connections
     pub mod watch; // health as an operator sees it; callers who do not use the cache
+}
+
+/// What a server requires of a new connection.
+mod access {
+    mod beside_openssl; // Kamailio's module tls, in the same process
+    mod credentials; // user and password
+    mod tampering; // somebody on the way who cuts and changes what TLS sends
+    mod tls; // certificates: accepted, refused, changed while running
 }
 
 /// Servers and callers that mean no good.
@@ -68,6 +96,7 @@ mod hostile {
     mod answers; // what no memcached should answer
     mod any_key; // whatever the bytes are, the exchange stays in step; without Kamailio
     mod injection; // no byte of a caller's becomes protocol
+    mod kemi_data; // keys and values of `KSR.memcached.*`
     mod late; // replies that come after the timeout
     pub mod operation; // the five operations of the wire
     mod slow; // an operation costs its `timeout` and not a moment more
@@ -75,10 +104,20 @@ mod hostile {
 
 /// What an operator sees and does.
 mod operating {
+    mod board; // the queries of doc/grafana.json, and a picture of what they give
     mod events; // `event_route[memcached:server-down]` and its kin
+    mod growth; // `warm_from`: what a pool does not have comes over from another one
+    pub mod http; // what Kamailio's web server answers
+    mod item_faults; // where these commands cannot be done
+    mod items; // `memcached.get`, `.set`, `.delete` and `.touch`
+    mod latency_limit; // slow operations: logged with what they were waiting for, and counted
     mod log; // how our log lines look, how many there are, and what is never in them
     mod long_list; // `memcached.list` of very many servers
+    mod metrics; // the page for Prometheus
     mod operator; // `memcached.list`, `.ping` and `.set_state`
+    mod pools_and_servers; // `memcached.stats`, `.server_stats` and `.flush`; versions
+    mod prometheus; // a real one: board and rules in an outage
+    mod questions; // the manual's lines of shell for operators
     mod rpc; // `memcached.list` and `.hash` by kamcmd and JSON-RPC
     mod statistics; // what is counted, and every way to see it
 }
@@ -89,13 +128,17 @@ mod process {
     mod fork; // a connection of its own for every process
     mod memcheck; // below valgrind, for `make sanitize`
     mod processes; // where the variables work, and how many connections that takes
+    mod routes; // the functions in every kind of route
 }
 
 /// Beside other programs on the same servers.
 mod peers {
     mod client; // libmemcached, libmc and whoever speaks the protocol
+    mod herd; // a hundred callers, one item that is not there
     mod placement; // the same keys on the same servers as theirs
     mod proxy; // a twemproxy with a dead memcached behind it
+    mod races; // what one of all callers does, and what none of them may lose
     mod site; // five memcacheds, and ways to spread keys over them
     mod stock; // the C module that ours replaces
+    mod values; // the values of other programs, by these programs
 }

@@ -23,21 +23,55 @@ fn an_answer_to_anybody_outweighs_failures_of_what_began_before_it() {
 }
 
 #[test]
-fn what_a_newcomer_says_is_outweighed_by_an_answer_before_it_began() {
+fn who_is_kept_out_is_outweighed_by_an_answer_before_it_began() {
     let once = Rules {
         inactive_threshold: 1,
         ..RULES
     };
     let health = Health::default();
     assert!(health.answered(0, at(5)));
-    let mut by = origin(7, 11);
-    by.veto_since = at(4);
-    assert_eq!(health.overdue(at(8), by), Overdue::GiveUp);
-    assert_eq!(health.failed(at(8), by, DOWN, once), Judgement::NoEvidence);
-    by.veto_since = at(6);
-    assert!(matches!(health.overdue(at(8), by), Overdue::WaitOn(_)));
-    let fell = health.failed(at(8), by, DOWN, once);
+    let kept_out = |began| Origin {
+        is_kept_out: true,
+        ..origin(began, 11)
+    };
+    let by = kept_out(15);
+    assert_eq!(health.overdue(at(16), by), Overdue::GiveUp);
+    assert_eq!(health.failed(at(16), by, DOWN, once), Judgement::NoEvidence);
+    let by = kept_out(16);
+    assert!(matches!(health.overdue(at(17), by), Overdue::WaitOn(_)));
+    let fell = health.failed(at(17), by, DOWN, once);
     assert_eq!(fell, changed(State::Trying, State::Inactive, 0));
+}
+
+#[test]
+fn who_is_kept_out_is_outweighed_by_what_has_ended_a_stall() {
+    let health = Health::default();
+    let waits = origin(10, 12);
+    assert!(matches!(health.overdue(at(20), waits), Overdue::WaitOn(_)));
+    // The server has answered, and only then it is active again.
+    assert!(!health.answered(0, at(18)));
+    let change = health.clear(at(21), waits).unwrap();
+    assert_eq!((change.from, change.to), (State::Trying, State::Active));
+    let by = Origin {
+        is_kept_out: true,
+        ..origin(15, 11)
+    };
+    assert_eq!(health.overdue(at(22), by), Overdue::GiveUp);
+}
+
+#[test]
+fn who_is_kept_out_counts_in_a_row_of_failures() {
+    let health = Health::default();
+    assert!(health.answered(0, at(5)));
+    let by = Origin {
+        is_kept_out: true,
+        ..origin(7, 11)
+    };
+    assert_eq!(health.failed(at(8), by, DOWN, RULES), Judgement::NoEvidence);
+    let other = origin(7, 12);
+    assert_eq!(health.failed(at(8), other, DOWN, RULES), Judgement::Counted);
+    let fell = health.failed(at(8), by, DOWN, RULES);
+    assert_eq!(fell, changed(State::Active, State::Inactive, 8));
 }
 
 #[test]
@@ -195,4 +229,42 @@ fn who_has_waited_on_since_before_an_outage_leaves_no_mark() {
         health.overdue(at(8), second(7, 12)),
         Overdue::WaitOn(_)
     ));
+}
+
+/// `timeout` may be lowered meanwhile: the operation that has begun lasts as long as it was allowed to.
+#[test]
+fn a_mark_lasts_as_long_as_the_operation_that_holds_it() {
+    let health = Health::default();
+    health.overdue(at(2), origin(1, 11));
+    health.void_moments(at(2));
+    let end = at(11) + MARK_SLACK;
+    assert_eq!(health.release(end, |_| true), None);
+    let later = end + Duration::from_nanos(1);
+    assert!(health.release(later, |_| true).is_some());
+}
+
+/// A machine is restored from a state of an hour before, and its clock with it.
+#[test]
+fn what_was_noted_before_the_clock_jumped_back_silences_nothing() {
+    let health = Health::default();
+    let hour = Duration::from_secs(3600);
+    health.note_answer(at(1) + hour);
+    health.overdue(at(2) + hour, origin(3602, 11));
+    let began = at(2);
+    assert!(health.has_answered_since(began));
+    health.void_moments(at(2));
+    assert!(!health.has_answered_since(at(3)));
+    assert_eq!(health.since(), at(2));
+    // The mark ends as late as one that was taken now.
+    let end = at(12) + MARK_SLACK;
+    assert_eq!(health.release(end, |_| true), None);
+    assert!(
+        health
+            .release(end + Duration::from_nanos(1), |_| true)
+            .is_some()
+    );
+    // Moments of other processes, a little later, are left alone.
+    health.note_answer(at(9));
+    health.void_moments(at(8));
+    assert!(health.has_answered_since(at(9)));
 }

@@ -6,11 +6,13 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use super::super::host::kemi_layout::KemiExport;
 use super::super::host::layout::{Action, KemiEngine, RouteList, SipMsg, Str};
 
 thread_local! {
     static ON_RUN: RefCell<Option<OnRun>> = const { RefCell::new(None) };
     static KEMI: Cell<bool> = const { Cell::new(false) };
+    static FUNCTIONS: Cell<*const KemiExport> = const { Cell::new(ptr::null()) };
 }
 
 /// The address of the symbol called `name`, if it belongs to the script; otherwise NULL.
@@ -22,6 +24,7 @@ pub(super) fn find(name: &CStr) -> *mut c_void {
         b"run_top_route" => run_top_route as *mut c_void,
         b"faked_msg_get_next" => faked_msg_get_next as *mut c_void,
         b"ksr_msg_env_reset" => ksr_msg_env_reset as *mut c_void,
+        b"sr_kemi_modules_add" => sr_kemi_modules_add as *mut c_void,
         b"sr_kemi_eng_get" => sr_kemi_eng_get as *mut c_void,
         b"sr_kemi_route" => sr_kemi_route as *mut c_void,
         _ => ptr::null_mut(),
@@ -56,6 +59,19 @@ pub(super) fn on_run(body: impl FnMut(Run) + 'static) {
 /// Sets whether it is a KEMI script.
 pub(super) fn set_kemi(is_kemi: bool) {
     KEMI.set(is_kemi);
+}
+
+/// The functions for KEMI scripts that were registered last.
+pub(super) fn kemi_functions() -> &'static [KemiExport] {
+    let first = FUNCTIONS.get();
+    let mut count = 0;
+    // SAFETY: a table that was registered stays. It ends with a row without a name.
+    unsafe {
+        while !(*first.add(count)).name.s.is_null() {
+            count += 1;
+        }
+        std::slice::from_raw_parts(first, count)
+    }
 }
 
 /// The kind of route that the core believes to be running.
@@ -125,6 +141,11 @@ extern "C" fn faked_msg_get_next() -> *mut SipMsg {
 
 extern "C" fn ksr_msg_env_reset() {
     ran(Run::Reset);
+}
+
+extern "C" fn sr_kemi_modules_add(functions: *const KemiExport) -> c_int {
+    FUNCTIONS.set(functions);
+    0
 }
 
 extern "C" fn sr_kemi_eng_get() -> *mut KemiEngine {

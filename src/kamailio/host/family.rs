@@ -31,6 +31,22 @@ impl Family {
         self >= Self::F57
     }
 
+    /// The number of `SR_KEMIP_LONG` in KEMI (`core/kemi.h`): an integer of 64 bits. `None` = there are
+    /// none.
+    pub(crate) fn kemi_long(self) -> Option<i32> {
+        self.has_long_integers().then_some(8)
+    }
+
+    /// The number of `SR_KEMIP_XVAL` in KEMI: a function returns a value of any type.
+    pub(crate) fn kemi_value(self) -> i32 {
+        if self.has_long_integers() { 16 } else { 8 }
+    }
+
+    /// The number of `SR_KEMIP_NULL` in KEMI: no value.
+    pub(crate) fn kemi_null(self) -> i32 {
+        if self.has_long_integers() { 32 } else { 16 }
+    }
+
     /// The value of `PVT_OTHER` in `enum _pv_type` (`core/pvar.h`).
     pub(crate) fn pvt_other(self) -> i32 {
         if self == Self::F53 { 20 } else { 22 }

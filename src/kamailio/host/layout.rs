@@ -5,9 +5,22 @@
 //! header of the public items, `tests/layout/kamailio_layout.h`, and the test `layout` compares it
 //! with figures of the host's own headers.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicI32, AtomicPtr};
+
+macro_rules! layout {
+    ($type:ty: $size:literal { $($field:ident @ $offset:literal),* $(,)? }) => {
+        const _: () = {
+            assert!(size_of::<$type>() == $size);
+            $(assert!(offset_of!($type, $field) == $offset);)*
+        };
+    };
+}
+
+mod functions;
+
+pub(crate) use functions::{ANY_ROUTE, CmdExport, ScriptFunction};
 
 /// `str` (`core/str.h`): a counted string. It need not end with NUL.
 #[repr(C)]
@@ -27,7 +40,7 @@ pub(crate) struct ModuleExports {
     /// Flags for `dlopen`; 0 = the loader's default.
     pub dlflags: u32,
     /// Script functions, or NULL.
-    pub cmds: *const c_void,
+    pub cmds: *const CmdExport,
     /// Parameters, or NULL.
     pub params: *const ParamExport,
     /// RPC commands, or NULL.
@@ -95,9 +108,14 @@ pub(crate) type PvSetter = unsafe extern "C" fn(
     value: *mut c_void,
 ) -> c_int;
 
-/// `struct sip_msg`: a SIP message. The module only passes its address on.
+/// `struct sip_msg` (`core/parser/msg_parser.h`): a SIP message, of which the module reads what tells it
+/// from others.
+#[repr(C)]
 pub(crate) struct SipMsg {
-    _opaque: [u8; 0],
+    /// Its number in the process that has received it.
+    pub id: c_uint,
+    /// That process.
+    pub pid: c_int,
 }
 
 /// `struct action`: a statement of the script. The module only passes its address on.
@@ -212,6 +230,10 @@ pub(crate) const PV_STR: c_int = 4;
 pub(crate) const PV_INT: c_int = 8;
 /// The value counts as an integer, even if it also has a string.
 pub(crate) const PV_TYPE_INT: c_int = 16;
+/// The string was made for the reader, in the process's own memory; the reader frees it.
+pub(crate) const PV_PKG: c_int = 32;
+/// The same in shared memory.
+pub(crate) const PV_SHM: c_int = 64;
 
 /// A row of `log_level_info` (`core/dprint.h`).
 #[repr(C)]
@@ -332,16 +354,8 @@ pub(crate) struct LoadedModule {
 /// cbindgen:ignore
 pub(crate) type ExportedText = AtomicPtr<c_char>;
 
-macro_rules! layout {
-    ($type:ty: $size:literal { $($field:ident @ $offset:literal),* $(,)? }) => {
-        const _: () = {
-            assert!(size_of::<$type>() == $size);
-            $(assert!(offset_of!($type, $field) == $offset);)*
-        };
-    };
-}
-
 layout!(Str: 16 { s @ 0, len @ 8 });
+layout!(SipMsg: 8 { id @ 0, pid @ 4 });
 layout!(ModuleExports: 80 {
     name @ 0, dlflags @ 8, cmds @ 16, params @ 24, rpc_methods @ 32, pv_items @ 40,
     response_f @ 48, init_mod_f @ 56, init_child_f @ 64, destroy_mod_f @ 72,

@@ -11,7 +11,7 @@
 use std::io;
 use std::ptr;
 
-use crate::shared::Shared;
+use crate::shared::{Shared, near};
 
 /// Types whose values may be shared between processes.
 ///
@@ -21,8 +21,13 @@ use crate::shared::Shared;
 pub(crate) unsafe trait ShmSafe: Sync + 'static {}
 
 // SAFETY: it consists of 8-, 32- and 64-bit atomics. All bits zero means an empty list, active
-// servers, nothing counted, and no parameter changed.
+// servers, nothing counted, no parameter changed, and no lease.
 unsafe impl ShmSafe for Shared {}
+
+// SAFETY: both consist of 32- and 64-bit atomics. All bits zero means an empty set, and an empty slot.
+unsafe impl ShmSafe for near::Set {}
+// SAFETY: as above.
+unsafe impl ShmSafe for near::Slot {}
 
 /// Makes memory for `count` values, all bits zero. Every process that is forked from now on shares
 /// it.

@@ -10,8 +10,9 @@ use std::mem;
 use once_cell::sync::OnceCell;
 
 use super::family::Family;
+use super::kemi_layout::KemiExport;
 use super::layout::{
-    Action, CfgDef, KemiEngine, KsrLogData, LogLevelInfo, PvElem, RouteList, SipMsg, Str,
+    Action, CfgDef, KemiEngine, KsrLogData, LogLevelInfo, PvElem, PvSpec, RouteList, SipMsg, Str,
 };
 
 /// The name of a symbol that the core does not have.
@@ -57,6 +58,14 @@ symbols! {
         unsafe extern "C" fn(*mut SipMsg, *mut PvElem, *mut c_char, len: *mut c_int) -> c_int;
     /// Frees a parsed format string.
     pv_elem_free_all = c"pv_elem_free_all": unsafe extern "C" fn(*mut PvElem) -> c_int;
+    /// Reads a variable into a zeroed value.
+    pv_get_spec_value = c"pv_get_spec_value":
+        unsafe extern "C" fn(*mut SipMsg, *mut PvSpec, value: *mut c_void) -> c_int;
+    /// Assigns a value to a variable.
+    pv_set_spec_value = c"pv_set_spec_value":
+        unsafe extern "C" fn(*mut SipMsg, *mut PvSpec, operator: c_int, value: *mut c_void) -> c_int;
+    /// Frees a value's string, if it was made for the reader.
+    pv_value_destroy = c"pv_value_destroy": unsafe extern "C" fn(value: *mut c_void);
     /// Reserves timer processes.
     register_basic_timers = c"register_basic_timers": unsafe extern "C" fn(count: c_int) -> c_int;
     /// Forks a timer process, which calls a function at intervals.
@@ -67,6 +76,12 @@ symbols! {
         function: extern "C" fn(ticks: c_uint, param: *mut c_void),
         param: *mut c_void,
         interval: c_int,
+    ) -> c_int;
+    /// Has a function called before or after each run of the script, as `flags` say.
+    register_script_cb = c"register_script_cb": unsafe extern "C" fn(
+        function: unsafe extern "C" fn(*mut SipMsg, flags: c_uint, param: *mut c_void) -> c_int,
+        flags: c_uint,
+        param: *mut c_void,
     ) -> c_int;
     /// Registers a statistic. The core calls `read` whenever it needs the value.
     counter_register = c"counter_register": unsafe extern "C" fn(
@@ -101,6 +116,8 @@ symbols! {
     faked_msg_get_next = c"faked_msg_get_next": unsafe extern "C" fn() -> *mut SipMsg;
     /// Removes what a script has set for a SIP message.
     ksr_msg_env_reset = c"ksr_msg_env_reset": unsafe extern "C" fn();
+    /// Registers a table of functions for KEMI scripts. The core keeps it. Returns 0 for success.
+    sr_kemi_modules_add = c"sr_kemi_modules_add": unsafe extern "C" fn(*const KemiExport) -> c_int;
     /// Returns the engine of the KEMI script, or NULL.
     sr_kemi_eng_get = c"sr_kemi_eng_get": unsafe extern "C" fn() -> *mut KemiEngine;
     /// Calls a function of the KEMI script. Returns less than 0 on failure.

@@ -136,7 +136,7 @@ unsafe fn recognise(find: impl Fn(&CStr) -> *mut c_void) -> Result<(Host, Expect
     // SAFETY: by this function's contract it is NULL or the core's function. Its signature is the
     // same in all known versions.
     let flags = unsafe { flags_of_a_loaded_module(find(c"get_loaded_modules")) }
-        .unwrap_or_else(|| flags_for_loader(family, &text(c"ver_flags")));
+        .unwrap_or_else(|| flags_for_loader(family, std::env::consts::ARCH, &text(c"ver_flags")));
     let optional = |name: &CStr| Some(find(name)).filter(|address| !address.is_null());
     let host = Host {
         symbols,
@@ -188,22 +188,25 @@ unsafe fn flags_of_a_loaded_module(get_loaded_modules: *mut c_void) -> Option<St
     }
 }
 
-/// The flags as they are compiled into the loader. From 6.1 on, the core's `ver_flags` also have
-/// macros of the memory managers, which are not defined where the loader is compiled.
-fn flags_for_loader(family: Family, ver_flags: &str) -> String {
-    const NOT_SEEN_BY_LOADER: [&str; 5] = [
+/// The flags as they are compiled into the loader. The core's `ver_flags` also have macros that are not
+/// defined where the loader is compiled:
+///
+/// * from 6.1 on, those of the memory managers;
+/// * on aarch64, `USE_FUTEX`: the core has no atomic operations there, so `core/futexlock.h` takes the
+///   macro back.
+fn flags_for_loader(family: Family, arch: &str, ver_flags: &str) -> String {
+    const MEMORY_MANAGERS: [&str; 5] = [
         "DBG_QM_MALLOC",
         "DBG_F_MALLOC",
         "DBG_TLSF_MALLOC",
         "DBG_SF_MALLOC",
         "DBG_LL_MALLOC",
     ];
-    if family < Family::F61 {
-        return ver_flags.to_owned();
-    }
-    let words = ver_flags
-        .split(", ")
-        .filter(|word| !NOT_SEEN_BY_LOADER.contains(word));
+    let is_hidden = |word: &str| match word {
+        "USE_FUTEX" => arch == "aarch64",
+        word => family >= Family::F61 && MEMORY_MANAGERS.contains(&word),
+    };
+    let words = ver_flags.split(", ").filter(|word| !is_hidden(word));
     words.collect::<Vec<_>>().join(", ")
 }
 

@@ -1,10 +1,7 @@
 use super::*;
-use crate::kamailio::fake::Turn;
+use crate::kamailio::fake::{Turn, serve};
 use crate::kamailio::host::layout::{PV_INT, PV_NULL, PV_STR, PV_TYPE_INT, PvValue64};
-use std::io::{BufRead, BufReader, Write};
 use std::mem::MaybeUninit;
-use std::net::TcpListener;
-use std::thread::JoinHandle;
 
 /// A variable as the core keeps it.
 struct Spec(Box<PvSpec>);
@@ -97,27 +94,6 @@ fn text(bytes: &[u8]) -> Read {
 
 fn status() -> Read {
     Spec::parse("unused").unwrap().read(get_status)
-}
-
-/// A server that answers each request line (and data line of a `set`) with the next reply.
-fn serve(replies: &'static [&'static str]) -> (String, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let server = std::thread::spawn(move || {
-        let mut stream = BufReader::new(listener.accept().unwrap().0);
-        let mut requests = Vec::new();
-        for reply in replies {
-            let mut request = String::new();
-            stream.read_line(&mut request).unwrap();
-            if request.starts_with("set ") {
-                stream.read_line(&mut request).unwrap();
-            }
-            requests.push(request);
-            stream.get_mut().write_all(reply.as_bytes()).unwrap();
-        }
-        requests
-    });
-    (address, server)
 }
 
 #[test]

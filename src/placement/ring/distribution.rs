@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::placement::hash::{KeyHash, System, UnknownHash};
+use crate::quoted::quoted;
 
 /// How keys are spread over servers. The names are those of the parameter `distribution`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,11 +114,8 @@ pub struct UnknownDistribution(String);
 
 impl fmt::Display for UnknownDistribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, all) = (
-            self.0.escape_debug(),
-            Distribution::ALL.map(Distribution::name),
-        );
-        write!(f, "invalid value '{name}'; accepted: {}", all.join(", "))
+        let (name, all) = (quoted(&self.0), Distribution::ALL.map(Distribution::name));
+        write!(f, "invalid value {name}; accepted: {}", all.join(", "))
     }
 }
 

@@ -256,3 +256,21 @@ proptest! {
         prop_assert_eq!(ring.owner(hit.point), hit.server);
     }
 }
+
+proptest! {
+    /// Servers fail and come back. The points were hashed when others were live.
+    #[test]
+    fn a_ring_of_known_points_is_the_ring_that_is_made_anew(
+        (distribution, servers) in any_pool(),
+        turns in prop::collection::vec(any::<u16>(), 1..6),
+    ) {
+        let hash = distribution.default_hash();
+        let mut points = Points::new(distribution, hash, &servers);
+        for bits in turns {
+            let is_live = |server: usize| bits >> server & 1 == 1;
+            let known = points.ring(is_live);
+            let anew = Ring::build(distribution, hash, &servers, is_live);
+            prop_assert_eq!(format!("{:?}", known), format!("{:?}", anew));
+        }
+    }
+}

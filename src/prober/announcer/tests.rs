@@ -10,7 +10,7 @@ fn origin(health: &Health, began: Moment) -> Origin {
         process: 7,
         generation: health.generation(),
         began,
-        veto_since: began,
+        is_kept_out: false,
         ends: began + Duration::from_secs(5),
     }
 }

@@ -58,7 +58,37 @@ fn key() -> WireKey {
 
 fn pinged(servers: Vec<Vec<Site>>, deadline: &Deadline) -> Vec<Result<(), Error>> {
     let servers = servers.into_iter().map(|sites| (sites, key()));
-    ping(servers.collect(), deadline)
+    let ends = ask(servers.collect(), &Errand::Ping, deadline).into_iter();
+    ends.map(|end| end.result.map(drop)).collect()
+}
+
+#[test]
+fn an_answer_that_came_while_nobody_listened_is_taken() {
+    let (listener, sites) = listener();
+    let soon = |millis| Deadline::new(Moment::now(), Duration::from_millis(millis));
+    let mut probe = Probe::begin(sites, key(), soon(60_000), Errand::Ping);
+    let mut stream = BufReader::new(listener.accept().unwrap().0);
+    let patience = Duration::from_millis(1);
+    stream.get_ref().set_read_timeout(Some(patience)).unwrap();
+    while stream.read_line(&mut String::new()).is_err() {
+        go_on(&mut [&mut probe], &soon(1));
+    }
+    probe.deadline = Deadline::new(probe.began(), Duration::ZERO);
+    stream.get_mut().write_all(b"VERSION 1\r\n").unwrap();
+    assert!(!probe.is_over(), "nobody has listened since");
+    go_on(&mut [&mut probe], &soon(60_000));
+    assert!(matches!(probe.end().result, Ok(Finding::Present)));
+}
+
+#[test]
+fn a_silent_server_gets_more_time_once() {
+    let (_listener, sites) = listener();
+    let soon = |millis| Deadline::new(Moment::now(), Duration::from_millis(millis));
+    let mut probe = Probe::begin(sites, key(), soon(1), Errand::Ping);
+    std::thread::sleep(Duration::from_millis(5));
+    go_on(&mut [&mut probe], &soon(20));
+    assert!(probe.is_over());
+    assert!(matches!(probe.end().result, Err(Error::Timeout(_))));
 }
 
 /// The end of an errand to the server at `sites` that may take `millis`.
@@ -71,7 +101,7 @@ fn run(sites: Vec<Site>, errand: Errand, millis: u64) -> End {
 
 fn keys(keys: &[&str]) -> Errand {
     let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
-    Errand::Settle(Missed::Keys(keys))
+    Errand::Settle(Missed::Keys(keys), None)
 }
 
 #[test]
@@ -175,12 +205,23 @@ fn any_complete_reply_shows_that_a_server_is_there() {
         "VERSION 1\r\n",
         "ERROR\r\n",
         "ERROR Too many open connections\r\n",
-        "CLIENT_ERROR unauthenticated\r\n",
+        "CLIENT_ERROR not authorized\r\n",
         "SERVER_ERROR busy\r\n",
     ] {
         let end = run(answering(vec![answer].leak()), Errand::Ping, 5000);
         assert!(matches!(end.result, Ok(Finding::Present)), "{answer}");
     }
+}
+
+#[test]
+fn a_server_that_requires_credentials_is_not_there_for_those_without() {
+    let end = run(
+        answering(&["CLIENT_ERROR unauthenticated\r\n"]),
+        Errand::Ping,
+        5000,
+    );
+    let status = end.result.as_ref().map_err(Status::of_error);
+    assert_eq!(status, Err(Status::Denied));
 }
 
 #[test]
@@ -200,7 +241,7 @@ fn what_a_server_has_missed_is_deleted_key_by_key() {
 #[test]
 fn a_server_that_has_missed_too_much_is_emptied() {
     let (sites, lines) = following(&[&["VERSION 1\r\n", "OK\r\n"]]);
-    let end = run(sites, Errand::Settle(Missed::Many), 5000);
+    let end = run(sites, Errand::Settle(Missed::Many, None), 5000);
     assert!(matches!(end.result, Ok(Finding::Settled)));
     assert_eq!(
         lines.iter().collect::<Vec<_>>(),
@@ -211,14 +252,14 @@ fn a_server_that_has_missed_too_much_is_emptied() {
 #[test]
 fn a_refusal_to_make_up_for_writes_is_told_in_the_servers_words() {
     const NO: &str = "CLIENT_ERROR flush_all not allowed\r\n";
-    for errand in [Errand::Settle(Missed::Many), keys(&["one"])] {
+    for errand in [Errand::Settle(Missed::Many, None), keys(&["one"])] {
         let end = run(answering(&["VERSION 1\r\n", NO]), errand, 5000);
         assert!(
             matches!(&end.result, Err(Error::Rejected(words)) if **words == *NO.trim_end()),
             "{:?}",
             end.result
         );
-        assert!(matches!(end.errand, Errand::Settle(_)), "to be put back");
+        assert!(matches!(end.errand, Errand::Settle(..)), "to be put back");
     }
 }
 

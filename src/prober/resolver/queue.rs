@@ -150,7 +150,7 @@ impl<A: PartialEq, F> Queue<A, F> {
 
 impl<A, F> UnderWay<A, F> {
     fn is_lost(&self, now: Moment) -> bool {
-        now.since(self.since) > LOST_AFTER
+        now.passed_since(self.since) > LOST_AFTER
     }
 }
 

@@ -66,7 +66,7 @@ impl Platform for Fake {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         self.threads.store(left, Ordering::SeqCst);
-        thread::Builder::new().spawn(work).map(drop)
+        std::thread::Builder::new().spawn(work).map(drop)
     }
 }
 
@@ -200,6 +200,11 @@ fn a_name_whose_thread_cannot_be_started_stays_in_the_queue() {
     fake.threads.store(1, Ordering::SeqCst);
     resolver.wait(LONG);
     assert!(fourth.try_recv().is_ok(), "who waits starts threads, too");
+    fake.threads.store(0, Ordering::SeqCst);
+    let fifth = begin(&mut resolver, "n5");
+    fake.threads.store(1, Ordering::SeqCst);
+    resolver.go_on(Moment::now());
+    assert!(fifth.recv_timeout(LONG).is_ok(), "and so does each tick");
 }
 
 #[test]

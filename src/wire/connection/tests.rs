@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::Deadline;
 use crate::item::key::WireKey;
+use crate::wire::access::Access;
 use crate::wire::net::Target;
 use crate::wire::protocol::{Store, Way};
 use std::cell::Cell;
@@ -65,6 +66,7 @@ struct Road {
     prepared: Cell<u32>,
     /// Told of each answer to a question.
     tell: Option<Sender<()>>,
+    access: Access,
 }
 
 impl Client {
@@ -81,9 +83,10 @@ impl Client {
             answers: Cell::new(0),
             prepared: Cell::new(0),
             tell: None,
+            access: Access::default(),
         };
         Self {
-            connection: Connection::new(Box::leak(Box::default())),
+            connection: Connection::new(1 << 20, Box::leak(Box::default())),
             road,
         }
     }
@@ -95,8 +98,16 @@ impl Dial for Road {
     }
 
     fn begin(&self) -> Result<Polled, Error> {
-        let shortage = || Error::of_connecting(io::Error::from_raw_os_error(libc::EMFILE));
-        Polled::connect(self.fresh.as_ref().ok_or_else(shortage)?)
+        let shortage = || Error::of_connecting(io::Error::from_raw_os_error(libc::EMFILE).into());
+        Polled::connect(
+            self.fresh.as_ref().ok_or_else(shortage)?,
+            1 << 20,
+            &self.access,
+        )
+    }
+
+    fn access(&self) -> &Access {
+        &self.access
     }
 
     /// `q1`; after a silence `q2`, and so on.
@@ -106,7 +117,7 @@ impl Dial for Road {
         WireKey::new(b"", text.as_bytes()).unwrap()
     }
 
-    fn prepare(&self, _: &Stream) {
+    fn prepare(&self, _: &mut Stream) {
         self.prepared.set(self.prepared.get() + 1);
     }
 
@@ -244,6 +255,22 @@ fn only_what_may_be_repeated_is_asked_again() {
             assert_eq!(server.lines().len(), 3, "{request:?}");
         }
         assert_eq!(client.road.answers.get(), 1);
+    }
+}
+
+/// The question is refused, and so would be the request: but that may have been done before.
+#[test]
+fn what_may_have_been_done_was_not_refused() {
+    for answer in ["ERROR\r\n", "ERROR Too many open connections\r\n"] {
+        let first: Script = &["1\r\n", "what?\r\n"];
+        let server = Server::with(vec![first, vec![answer].leak()].leak());
+        let mut client = Client::of(&server);
+        count(&mut client).unwrap();
+        let reply = count(&mut client);
+        assert!(
+            matches!(reply, Err(Error::Garbled(_))),
+            "{answer}: {reply:?}"
+        );
     }
 }
 

@@ -57,6 +57,53 @@ fn silence_ends_at_the_deadline_and_not_before() {
 }
 
 #[test]
+fn a_stream_that_spins_receives_the_same() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let deadline = in_time(5000);
+    let mut stream = connect(target(&listener), &deadline).unwrap();
+    stream.spin_within(Duration::from_secs(1));
+    let (mut peer, _) = listener.accept().unwrap();
+    for count in 0..20_u8 {
+        let deadline = in_time(5000);
+        stream.begin();
+        let late = std::thread::spawn({
+            let mut peer = peer.try_clone().unwrap();
+            move || {
+                std::thread::sleep(Duration::from_millis(1));
+                peer.write_all(&[count]).unwrap();
+            }
+        });
+        let mut got = [0; 4];
+        assert_eq!(stream.receive(&mut got, &deadline).unwrap(), 1);
+        assert_eq!(got[0], count);
+        late.join().unwrap();
+    }
+    let spins = stream.spin.as_ref().unwrap();
+    assert!(spins.goes_on(Moment::now(), Moment::now()));
+    peer.write_all(b"x").unwrap();
+    drop(peer);
+    for left in [1, 0] {
+        stream.begin();
+        assert_eq!(stream.receive(&mut [0; 4], &deadline).unwrap(), left);
+    }
+}
+
+#[test]
+fn a_stream_that_spins_sleeps_when_its_time_is_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = connect(target(&listener), &in_time(5000)).unwrap();
+    stream.spin_within(Duration::from_micros(1));
+    let start = Instant::now();
+    stream.begin();
+    let error = stream.receive(&mut [0; 9], &in_time(20)).unwrap_err();
+    assert!(
+        matches!(error, Error::Timeout(Waiting::Receive)),
+        "{error:?}"
+    );
+    assert!(start.elapsed() >= Duration::from_millis(20));
+}
+
+#[test]
 fn a_full_socket_ends_at_the_deadline_too() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let deadline = in_time(50);

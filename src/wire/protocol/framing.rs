@@ -3,10 +3,14 @@
 //! It knows no socket and no protocol word. Bytes are received into [`Input::room`],
 //! [`Input::received`] says how many came, and a dialect takes out whole lines and values. A long value
 //! is received into the caller's own buffer without a copy. Memory grows with the bytes that arrive,
-//! not with the length that the server announces. How the bytes are split over several receives makes
-//! no difference.
+//! not with the length that the server announces, and only to a limit. How the bytes are split over
+//! several receives makes no difference.
 
-use crate::error::Error;
+use std::collections::TryReserveError;
+use std::hint::cold_path;
+
+use super::MAX_VALUE;
+use crate::error::{Error, TooLarge};
 
 /// The most bytes that are received at once, so the longest value that needs only one receive.
 pub(in crate::wire) const BUFFER: usize = 16 * 1024;
@@ -27,6 +31,8 @@ pub(crate) struct Input {
     searched: usize,
     /// The value that is being received, once the buffer is empty.
     value: Option<PartialValue>,
+    /// The longest value that is received.
+    value_limit: u32,
     /// Whether any byte of the present reply has arrived.
     begun: bool,
 }
@@ -41,24 +47,33 @@ struct PartialValue {
 }
 
 impl Input {
-    /// An empty buffer; the only allocation is made here.
-    pub(crate) fn new() -> Self {
-        Self {
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+    /// An empty buffer; the only allocation is made here. `value_limit` is the length of the longest value
+    /// that is received.
+    ///
+    /// # Errors
+    /// This process has no memory for it.
+    pub(crate) fn new(value_limit: u32) -> Result<Self, TryReserveError> {
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(BUFFER)?;
+        buffer.resize(BUFFER, 0);
+        Ok(Self {
+            buffer: buffer.into_boxed_slice(),
+            value_limit,
             start: 0,
             end: 0,
             searched: 0,
             value: None,
             begun: false,
-        }
+        })
     }
 
     /// Where the next bytes are to be received; `value` is the buffer for values.
     #[inline(always)]
     pub(crate) fn room<'a>(&'a mut self, value: &'a mut Vec<u8>) -> &'a mut [u8] {
-        if let Some(PartialValue { len, have }) = self.value {
-            value.resize(have + CHUNK.min(len - have), 0);
-            return &mut value[have..];
+        if let Some(partial) = self.value {
+            // There is room: the value has not arrived, so `has_value` has made it.
+            value.resize(partial.have + partial.next(), 0);
+            return &mut value[partial.have..];
         }
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -95,6 +110,7 @@ impl Input {
     }
 
     /// The bytes that have arrived and were not taken out.
+    #[inline(always)]
     pub(super) fn pending(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -115,9 +131,11 @@ impl Input {
         let len = end.map_or(pending.len(), |end| self.searched + end);
         // Even if its end has arrived: how the bytes were split makes no difference.
         if len >= MAX_LINE {
+            cold_path();
             return Err(Error::Garbled("a line of the reply has no end"));
         }
         if end.is_none() {
+            cold_path();
             self.searched = len;
             return Ok(None);
         }
@@ -125,31 +143,80 @@ impl Input {
         let from = self.start;
         self.start += len + 1;
         let line = self.buffer[from..from + len].strip_suffix(b"\r");
-        let line = line.ok_or(Error::Garbled("a line of the reply does not end in CR LF"))?;
-        Ok(Some(line))
+        match line {
+            Some(line) => Ok(Some(line)),
+            None => {
+                cold_path();
+                Err(Error::Garbled("a line of the reply does not end in CR LF"))
+            }
+        }
     }
 
     /// A value of `len` bytes follows: begins to take it out into `value`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]; [`Error::Garbled`] for a length that no value can have.
     #[inline(always)]
-    pub(super) fn begin_value(&mut self, len: usize, value: &mut Vec<u8>) {
+    pub(super) fn begin_value(&mut self, len: u64, value: &mut Vec<u8>) -> Result<(), Error> {
+        if len > u64::from(self.value_limit) {
+            return Err(self.too_long(len));
+        }
+        let len = len as usize;
         value.clear();
         // One byte more, for the NUL that the host needs behind it: else the buffer would be doubled.
-        value.reserve(len.min(CHUNK) + 1);
+        if value.try_reserve(len.min(CHUNK) + 1).is_err() {
+            return Err(Error::TooLarge(TooLarge::ForMemory(len)));
+        }
         let have = (self.end - self.start).min(len);
         value.extend_from_slice(&self.buffer[self.start..self.start + have]);
         self.start += have;
         if have < len {
             self.value = Some(PartialValue { len, have });
         }
+        Ok(())
     }
 
-    /// True when the value that was begun has arrived.
-    #[inline(always)]
-    pub(super) fn has_value(&mut self) -> bool {
-        if self.value.is_some_and(|value| value.have == value.len) {
-            self.value = None;
+    #[cold]
+    fn too_long(&self, len: u64) -> Error {
+        let limit = self.value_limit;
+        match usize::try_from(len) {
+            Ok(..=MAX_VALUE) => Error::TooLarge(TooLarge::ToRead { len, limit }),
+            _ => Error::Garbled("the value is longer than 1 GiB"),
         }
-        self.value.is_none()
+    }
+
+    /// True when the value that was begun has arrived. If not, `value` is prepared for the next part.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]
+    #[inline(always)]
+    pub(super) fn has_value(&mut self, value: &mut Vec<u8>) -> Result<bool, Error> {
+        match self.value {
+            None => return Ok(true),
+            Some(PartialValue { len, have }) if have == len => self.value = None,
+            Some(partial) => partial.make_room(value)?,
+        }
+        Ok(self.value.is_none())
+    }
+}
+
+impl PartialValue {
+    /// How long the next part may be.
+    fn next(self) -> usize {
+        CHUNK.min(self.len - self.have)
+    }
+
+    /// Makes room for the next part. The buffer doubles each time, but never beyond the value's length.
+    #[cold]
+    fn make_room(self, value: &mut Vec<u8>) -> Result<(), Error> {
+        let least = self.have + self.next() + 1;
+        if value.capacity() < least {
+            let capacity = (2 * value.capacity()).clamp(least, self.len + 1);
+            value
+                .try_reserve_exact(capacity - value.len())
+                .map_err(|_| Error::TooLarge(TooLarge::ForMemory(self.len)))?;
+        }
+        Ok(())
     }
 }
 

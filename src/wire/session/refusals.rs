@@ -1,13 +1,13 @@
 //! What a server's refusal costs: always the request, seldom the connection.
 
-use super::tests::key;
+use super::tests::{LIMIT, key};
 use super::*;
 use crate::wire::protocol::{Store, Way};
 
 /// The answer to `request`, whether the session can be used on, and the answer to the next request if so.
 fn answered(request: &Request<'_>, line: &str) -> (Error, bool) {
-    let (mut session, mut value) = (Session::new(), Vec::new());
-    session.request(request);
+    let (mut session, mut value) = (Session::new(LIMIT).unwrap(), Vec::new());
+    session.request(request).unwrap();
     session.note_sent(session.unsent().len());
     let mut arrives = |session: &mut Session, bytes: &[u8]| {
         session.room(&mut value)[..bytes.len()].copy_from_slice(bytes);
@@ -17,14 +17,14 @@ fn answered(request: &Request<'_>, line: &str) -> (Error, bool) {
     let error = arrives(&mut session, format!("{line}\r\n").as_bytes()).unwrap_err();
     assert_eq!(session.is_idle(), !session.is_broken(), "{line}");
     if session.is_idle() {
-        session.request(&Request::Delete { key: &key() });
+        session.request(&Request::Delete { key: &key() }).unwrap();
         let next = arrives(&mut session, b"DELETED\r\n");
         assert!(matches!(next, Ok(Some(Reply::Deleted))), "{line}: {next:?}");
     }
     (error, session.is_broken())
 }
 
-fn requests(key: &crate::item::key::WireKey) -> [Request<'_>; 9] {
+fn requests(key: &crate::item::key::WireKey) -> [Request<'_>; 16] {
     let store = |store| Request::Store {
         store,
         key,
@@ -41,7 +41,26 @@ fn requests(key: &crate::item::key::WireKey) -> [Request<'_>; 9] {
         count(Way::Down),
         store(Store::Set),
         store(Store::Add),
+        store(Store::Append),
+        Request::Cas {
+            key,
+            flags: 0,
+            lifetime: 0,
+            version: 1,
+            value: b"1",
+        },
+        Request::Gets { key },
+        Request::CountOrCreate {
+            way: Way::Up,
+            key,
+            by: 1,
+            initial: 1,
+            lifetime: 1,
+        },
+        Request::Inspect { key },
+        Request::NoOp,
         Request::Version,
+        Request::Settings,
         Request::FlushAll,
     ]
 }
@@ -49,17 +68,13 @@ fn requests(key: &crate::item::key::WireKey) -> [Request<'_>; 9] {
 #[test]
 fn a_refusal_is_an_answer_in_the_servers_words() {
     for request in &requests(&key()) {
-        let (is_count, is_store) = match request.kind() {
-            Kind::Count(_) => (true, false),
-            Kind::Store(_) => (false, true),
-            _ => (false, false),
-        };
+        let (is_count, is_store) = (request.kind().counts(), request.kind().has_value());
         for words in [
             "ERROR",
             "ERROR Too many open connections",
             "CLIENT_ERROR",
             "CLIENT_ERROR bad command line format",
-            "CLIENT_ERROR unauthenticated",
+            "CLIENT_ERROR not authorized",
         ] {
             let (error, is_broken) = answered(request, words);
             assert!(error.is_refusal() && !error.counts_against_server());
@@ -115,10 +130,12 @@ fn words_are_made_printable_and_kept_short() {
 /// Many requests are under way, and one of them is refused.
 #[test]
 fn a_refusal_between_other_replies_is_the_answer_to_its_own_request() {
-    let (key, mut session, mut value) = (&key(), Session::new(), Vec::new());
-    session.request(&Request::Get { key });
-    session.request(&Request::Touch { key, lifetime: 1 });
-    session.request(&Request::Get { key });
+    let (key, mut session, mut value) = (&key(), Session::new(LIMIT).unwrap(), Vec::new());
+    session.request(&Request::Get { key }).unwrap();
+    session
+        .request(&Request::Touch { key, lifetime: 1 })
+        .unwrap();
+    session.request(&Request::Get { key }).unwrap();
     let bytes = b"END\r\nERROR\r\nEND\r\n";
     session.room(&mut value)[..bytes.len()].copy_from_slice(bytes);
     session.received(bytes.len(), &mut value);

@@ -22,6 +22,10 @@ fn any_reply() -> impl Strategy<Value = Vec<u8>> {
         "SERVER_ERROR y",
         "SERVER_ERROR object too large for cache",
     ]);
+    let inspected = prop::collection::vec(any::<u8>(), 0..200).prop_map(|data| {
+        let head = format!("VA {} f1 t-1 l3 kk\r\n", data.len()).into_bytes();
+        [&head[..], &data, b"\r\n"].concat()
+    });
     let value = (
         prop::collection::vec(any::<u8>(), 0..200),
         0u32..3,
@@ -36,6 +40,7 @@ fn any_reply() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         word.prop_map(|word| format!("{word}\r\n").into_bytes()),
         value,
+        inspected,
         prop::collection::vec(any::<u8>(), 0..64),
     ]
 }
@@ -45,7 +50,7 @@ proptest! {
     fn any_split_of_the_bytes_gives_the_same_reply(
         bytes in any_reply(),
         sizes in prop::collection::vec(1usize..40, 1..20),
-        which in 0usize..8,
+        which in 0usize..13,
     ) {
         let key = key();
         let key = &key;
@@ -55,6 +60,11 @@ proptest! {
             Request::Delete { key },
             Request::Touch { key, lifetime: 0 },
             Request::Count { way: Way::Up, key, by: 1 },
+            Request::Gets { key },
+            Request::CountOrCreate { way: Way::Up, key, by: 1, initial: 1, lifetime: 0 },
+            Request::Inspect { key },
+            Request::NoOp,
+            Request::Settings,
             Request::Version,
             Request::Stats,
             Request::FlushAll,

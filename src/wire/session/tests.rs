@@ -11,6 +11,9 @@ enum End {
     Late,
 }
 
+/// More than any value here has, but for those that are to be too long.
+pub(super) const LIMIT: u32 = 1 << 30;
+
 pub(super) fn key() -> WireKey {
     WireKey::new(b"", b"k").unwrap()
 }
@@ -24,8 +27,8 @@ fn read_into(
     end: End,
     value: &mut Vec<u8>,
 ) -> Result<Reply, Error> {
-    let mut session = Session::new();
-    session.request(request);
+    let mut session = Session::new(LIMIT).unwrap();
+    session.request(request).unwrap();
     let mut sizes = sizes.iter().copied();
     let mut size = usize::MAX;
     loop {
@@ -139,6 +142,37 @@ fn the_other_requests_know_their_own_words_only() {
         answer(&store(Store::Add), b"NOT_STORED\r\n"),
         "Ok(NotStored)"
     );
+    for extends in [Store::Replace, Store::Append, Store::Prepend] {
+        assert_eq!(answer(&store(extends), b"STORED\r\n"), "Ok(Stored)");
+        let not_stored = answer(&store(extends), b"NOT_STORED\r\n");
+        assert_eq!(not_stored, "Ok(NotStored)");
+    }
+    let cas = Request::Cas {
+        key,
+        flags: 0,
+        lifetime: 0,
+        version: 7,
+        value: b"1",
+    };
+    assert_eq!(answer(&cas, b"STORED\r\n"), "Ok(Stored)");
+    assert_eq!(answer(&cas, b"EXISTS\r\n"), "Ok(Exists)");
+    assert_eq!(answer(&cas, b"NOT_FOUND\r\n"), "Ok(Miss)");
+    let gets = Request::Gets { key };
+    assert_eq!(answer(&gets, b"END\r\n"), "Ok(Miss)");
+    assert_eq!(
+        answer(&gets, b"VALUE k 1 2 18446744073709551615\r\nab\r\nEND\r\n"),
+        "Ok(Versioned(Item { flags: 1 }, 18446744073709551615))"
+    );
+    for header in [
+        "VALUE k 1 2",
+        "VALUE k 1 2 ",
+        "VALUE k 1 2 x",
+        "VALUE k 1 2 7 8",
+    ] {
+        let bytes = format!("{header}\r\nab\r\nEND\r\n");
+        let malformed = garbled("the VALUE line is malformed");
+        assert_eq!(answer(&gets, bytes.as_bytes()), malformed, "{header}");
+    }
     assert_eq!(
         answer(&Request::Delete { key }, b"DELETED\r\n"),
         "Ok(Deleted)"
@@ -161,6 +195,9 @@ fn the_other_requests_know_their_own_words_only() {
         (store(Store::Set), &b"NOT_STORED\r\n"[..]),
         (store(Store::Set), b"END\r\n"),
         (store(Store::Set), b"NOT_FOUND\r\n"),
+        (store(Store::Add), b"EXISTS\r\n"),
+        (cas, b"NOT_STORED\r\n"),
+        (gets, b"STORED\r\n"),
         (Request::Delete { key }, b"STORED\r\n"),
         (
             Request::Touch { key, lifetime: 1 },
@@ -191,7 +228,7 @@ fn the_servers_own_refusals_leave_the_connection_in_step() {
     };
     assert_eq!(
         read(&set, b"SERVER_ERROR object too large for cache\r\n", &[]).0,
-        "Err(TooLarge)"
+        "Err(TooLarge(ToStore))"
     );
     assert_eq!(
         read(&set, b"SERVER_ERROR out of memory storing object\r\n", &[]).0,
@@ -204,7 +241,7 @@ fn the_servers_own_refusals_leave_the_connection_in_step() {
     };
     let line = b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
     assert_eq!(read(&count, line, &[]).0, "Err(NotANumber)");
-    assert!(Error::TooLarge.is_refusal() && Error::NotANumber.is_refusal());
+    assert!(Error::TooLarge(TooLarge::ToStore).is_refusal() && Error::NotANumber.is_refusal());
     assert!(Error::ServerError("".into()).is_refusal());
     assert!(Error::Rejected("".into()).is_refusal());
     assert_eq!(
@@ -246,6 +283,14 @@ fn errors_that_no_sane_server_sends_are_garbled() {
             b"VALUE k 0 1 18446744073709551616\r\n",
             "the VALUE line is malformed",
         ),
+        (
+            b"VALUE k 0 18446744073709551614\r\n",
+            "the value is longer than 1 GiB",
+        ),
+        (
+            b"VALUE k 0 1073741825\r\n",
+            "the value is longer than 1 GiB",
+        ),
         (b"ERRORS\r\n", "not a reply of memcached to this request"),
         (
             b"CLIENT_ERRORS x\r\n",
@@ -256,16 +301,8 @@ fn errors_that_no_sane_server_sends_are_garbled() {
             "the VALUE line is malformed",
         ),
         (
-            b"VALUE k 0 18446744073709551614\r\n",
-            "the value is longer than 1 GiB",
-        ),
-        (
             b"VALUE k 0 18446744073709551616\r\n",
             "the VALUE line is malformed",
-        ),
-        (
-            b"VALUE k 0 1073741825\r\n",
-            "the value is longer than 1 GiB",
         ),
         (
             b"END\r\nEND\r\n",

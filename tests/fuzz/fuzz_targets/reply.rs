@@ -27,18 +27,27 @@ struct Exchange<'a> {
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum Kind {
     Get,
+    GetMany,
     Set,
     Add,
     Delete,
     Touch,
     Count,
+    Gets,
+    Cas,
+    CountOrCreate,
+    GetLasting,
+    Inspect,
+    NoOp,
     Version,
     Stats,
+    Settings,
     FlushAll,
 }
 
 impl Kind {
-    fn request(self, key: &WireKey) -> Request<'_> {
+    fn request<'a>(self, keys: &'a [&'a WireKey]) -> Request<'a> {
+        let key = keys[0];
         let store = |store| Request::Store {
             store,
             key,
@@ -48,6 +57,7 @@ impl Kind {
         };
         match self {
             Kind::Get => Request::Get { key },
+            Kind::GetMany => Request::GetMany { keys },
             Kind::Set => store(Store::Set),
             Kind::Add => store(Store::Add),
             Kind::Delete => Request::Delete { key },
@@ -57,8 +67,27 @@ impl Kind {
                 key,
                 by: 1,
             },
+            Kind::Gets => Request::Gets { key },
+            Kind::Cas => Request::Cas {
+                key,
+                flags: 1,
+                lifetime: 0,
+                version: 1,
+                value: b"v",
+            },
+            Kind::CountOrCreate => Request::CountOrCreate {
+                way: Way::Up,
+                key,
+                by: 1,
+                initial: 1,
+                lifetime: 0,
+            },
+            Kind::GetLasting => Request::GetLasting { key },
+            Kind::Inspect => Request::Inspect { key },
+            Kind::NoOp => Request::NoOp,
             Kind::Version => Request::Version,
             Kind::Stats => Request::Stats,
+            Kind::Settings => Request::Settings,
             Kind::FlushAll => Request::FlushAll,
         }
     }
@@ -117,6 +146,13 @@ struct Outcome {
 }
 
 /// Reads the next reply.
+/// The longest value that is read: some announced lengths are within it, some are not.
+const VALUE_LIMIT: u32 = 1 << 20;
+
+fn session() -> Session {
+    Session::new(VALUE_LIMIT).expect("memory")
+}
+
 fn read(session: &mut Session, source: &mut Pieces<'_>) -> Outcome {
     let mut value = b"old".to_vec();
     let reply = loop {
@@ -131,7 +167,10 @@ fn read(session: &mut Session, source: &mut Pieces<'_>) -> Outcome {
             break Err(error);
         }
     };
-    let has_value = matches!(reply, Ok(Reply::Item(_) | Reply::Text));
+    let has_value = matches!(
+        reply,
+        Ok(Reply::Item(_) | Reply::OneOf(..) | Reply::Lasting(..) | Reply::Inspected(..) | Reply::Text)
+    );
     assert!(value.len() <= source.given.max(3), "more than has arrived");
     Outcome {
         reply: format!("{reply:?}"),
@@ -141,19 +180,24 @@ fn read(session: &mut Session, source: &mut Pieces<'_>) -> Outcome {
 
 /// Reads all replies until one fails. Returns true if the session can be used further.
 fn read_all(kinds: &[Kind], session: &mut Session, source: &mut Pieces<'_>) -> (Vec<Outcome>, bool) {
-    let key = WireKey::new(b"", b"k").expect("not empty");
+    let keys = [&b"k"[..], b"l"].map(|key| WireKey::new(b"", key).expect("not empty"));
+    let keys = [&keys[0], &keys[1]];
     for kind in kinds {
-        session.request(&kind.request(&key));
+        session.request(&kind.request(&keys)).expect("memory");
     }
     session.note_sent(session.unsent().len());
     let mut outcomes = Vec::new();
     for _ in kinds {
         let before = session.is_idle();
         assert!(!before, "a reply is owed");
-        let outcome = read(session, source);
+        let mut outcome = read(session, source);
+        while outcome.reply.starts_with("Ok(OneOf") {
+            outcomes.push(outcome);
+            outcome = read(session, source);
+        }
         let failed = outcome.reply.starts_with("Err");
         outcomes.push(outcome);
-        let refused = ["TooLarge", "NotANumber", "ServerError"];
+        let refused = ["TooLarge(ToStore", "NotANumber", "ServerError"];
         let last = outcomes.last().expect("just pushed");
         if failed && !refused.iter().any(|word| last.reply.contains(&format!("Err({word}"))) {
             break;
@@ -170,7 +214,7 @@ fn whole(kinds: &[Kind], bytes: &[u8], end: End) -> (Vec<Outcome>, bool) {
         given: 0,
         end,
     };
-    read_all(kinds, &mut Session::new(), &mut source)
+    read_all(kinds, &mut session(), &mut source)
 }
 
 fuzz_target!(|exchange: Exchange<'_>| {
@@ -183,7 +227,7 @@ fuzz_target!(|exchange: Exchange<'_>| {
     } = exchange;
     others.truncate(7);
     let kinds = [&[first], &others[..]].concat();
-    let mut session = Session::new();
+    let mut session = session();
     let mut source = Pieces {
         bytes,
         sizes: &pieces,

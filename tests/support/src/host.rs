@@ -2,7 +2,8 @@
 //! that `MCT_ROOT` names.
 //!
 //! A slim root is an unpacked Kamailio of another Debian. It is entered by chroot and shares
-//! network and processes with this machine. Only paths differ, and this file translates them.
+//! network and processes with this machine. Only paths differ, and this file translates them. In a
+//! root for another processor, `/emulator` runs the programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,7 +43,11 @@ impl Host {
             None => Command::new(program),
             Some(root) => {
                 let mut command = Command::new("chroot");
-                command.arg(root).arg(format!("/usr/sbin/{program}"));
+                command.arg(root);
+                if root.join("emulator").exists() {
+                    command.arg("/emulator");
+                }
+                command.arg(format!("/usr/sbin/{program}"));
                 command
             }
         };
@@ -87,6 +92,14 @@ impl Host {
         let found = folders.find(|folder| folder.join("pv.so").exists());
         let found = found.unwrap_or_else(|| panic!("no Kamailio modules below {}", lib.display()));
         self.inside(&found)
+    }
+
+    /// True if its Kamailio has that module.
+    pub fn has_module(&self, name: &str) -> bool {
+        let root = self.root.as_deref().unwrap_or(Path::new("/"));
+        let folder = self.modules();
+        let folder = root.join(folder.strip_prefix("/").unwrap_or(&folder));
+        folder.join(format!("{name}.so")).exists()
     }
 
     /// The version of its Kamailio, for example `(5, 6, 3)`.

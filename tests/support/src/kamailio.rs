@@ -10,10 +10,12 @@ mod config;
 mod ready;
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -139,11 +141,8 @@ impl Kamailio {
     /// The same. If the command answers with a fault, `Err` has what kamcmd prints, such as `error:
     /// 500 - text`.
     pub fn try_rpc(&self, command: &str, args: &[&str]) -> Result<String, String> {
-        let socket = self.host.inside(&self.scratch.join(config::CTL));
-        let mut kamcmd = self.host.command("kamcmd");
-        kamcmd.arg("-s").arg(format!("unix:{}", socket.display()));
-        let output = process::output(kamcmd.arg(command).args(args));
-        let output = output.unwrap_or_else(|error| panic!("cannot run kamcmd: {error}"));
+        let args = args.iter().map(|arg| arg.as_bytes());
+        let output = self.kamcmd(command, args);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         if text.starts_with("error:") || !output.status.success() {
@@ -151,6 +150,25 @@ impl Kamailio {
         } else {
             Ok(text)
         }
+    }
+
+    /// Runs an RPC command whose arguments are any bytes, and returns what kamcmd shows.
+    #[track_caller]
+    pub fn rpc_bytes(&self, command: &str, args: &[&[u8]]) -> String {
+        let output = self.kamcmd(command, args.iter().copied());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.starts_with("error:") || !output.status.success() {
+            self.fail(&format!("{command}: {text}"));
+        }
+        text
+    }
+
+    fn kamcmd<'a>(&self, command: &str, args: impl Iterator<Item = &'a [u8]>) -> Output {
+        let socket = self.host.inside(&self.scratch.join(config::CTL));
+        let mut kamcmd = self.host.command("kamcmd");
+        kamcmd.arg("-s").arg(format!("unix:{}", socket.display()));
+        let output = process::output(kamcmd.arg(command).args(args.map(OsStr::from_bytes)));
+        output.unwrap_or_else(|error| panic!("cannot run kamcmd: {error}"))
     }
 
     /// Calls an RPC command as JSON. `params` is a JSON array or object. Returns the whole

@@ -20,18 +20,24 @@
 //! ```text
 //! kamailio    a Kamailio with the module under test, and its builder
 //! sip         requests to it, and its responses
+//! callers     many calls to it, by sipp
 //! memcached   a memcached, and what it holds
+//! model       a memcached without a process, for tests in which a seed decides everything
 //! faulty      a server with faults that a test orders
+//! faults      system calls and allocations of the module that fail
 //! forwarder   a forwarder that forgets connections
 //! deaf        a port that does not answer requests to connect
 //! network     a network whose packets can be dropped
 //! dns         a name server that only one Kamailio asks
 //! twemproxy   a twemproxy, to compare where keys go
+//! prometheus  a Prometheus, which reads what we count
+//! sqlite      a database, for examples that look something up
 //! stock       the stock module, which ours replaces
 //!
 //! host        this machine, or the slim root named by MCT_ROOT
 //! process     a child process that does not outlive the tests
 //! pid         what /proc shows about any process, and signals to it
+//! random      choices that a seed decides
 //! port        a loopback port that no other test uses
 //! scratch     a folder that is removed after the test
 //! wait        the one place that waits
@@ -39,25 +45,35 @@
 
 #![warn(missing_docs)]
 
+pub mod authority;
+pub mod callers;
 pub mod deaf;
 pub mod dns;
+pub mod faults;
 pub mod faulty;
 pub mod forwarder;
 pub mod host;
 pub mod kamailio;
 pub mod memcached;
+pub mod model;
 pub mod network;
 pub mod pid;
 pub mod port;
 pub mod process;
+pub mod prometheus;
+pub mod random;
 pub mod scratch;
 pub mod sip;
+pub mod sqlite;
 pub mod stock;
 pub mod twemproxy;
 pub mod wait;
 
+pub use authority::{Authority, Issued};
+pub use callers::Callers;
 pub use deaf::DeafServer;
 pub use dns::Dns;
+pub use faults::{Call, Faults, Times, Who};
 pub use faulty::{Connection, FaultyServer, Store, is_second_look};
 pub use forwarder::Forwarder;
 pub use host::{Host, Version};
@@ -66,8 +82,11 @@ pub use memcached::{Item, Memcached};
 pub use network::Network;
 pub use pid::Pid;
 pub use port::Port;
+pub use prometheus::Prometheus;
+pub use random::Random;
 pub use scratch::Scratch;
 pub use sip::{Pending, Request, Response, hex};
+pub use sqlite::Sqlite;
 pub use twemproxy::Twemproxy;
 
 /// The workspace's folder for build results: `CARGO_TARGET_DIR`, or else `target`.

@@ -35,6 +35,8 @@ pub struct Memcached {
     /// `user password`, if the server requires them.
     credentials: Option<String>,
     scratch: Scratch,
+    /// Reserves the port at which it speaks TLS.
+    tls: Option<Port>,
 }
 
 impl Memcached {
@@ -86,6 +88,22 @@ impl Memcached {
         Memcached::launch(scratch, Listen::at(Ipv4Addr::LOCALHOST), args, credentials)
     }
 
+    /// Starts one on a free port of `127.0.0.1` that speaks TLS as `options` say, a value of its option
+    /// `-o`. What looks at its items connects in plain at another port.
+    pub fn secured(options: &str) -> Memcached {
+        let scratch = Host::current().scratch();
+        let tls = Port::free();
+        let listen = format!("127.0.0.1:{}", tls.number());
+        let args = ["-Z", "-o", options, "-l", &listen]
+            .map(String::from)
+            .to_vec();
+        let plain = Listen::notls();
+        let mut memcached = Memcached::launch(scratch, plain, args, None);
+        memcached.address = listen;
+        memcached.tls = Some(tls);
+        memcached
+    }
+
     fn launch(
         scratch: Scratch,
         listen: Listen,
@@ -101,6 +119,7 @@ impl Memcached {
             address,
             credentials,
             scratch,
+            tls: None,
         };
         memcached.wait_until_ready();
         memcached
@@ -117,7 +136,9 @@ impl Memcached {
     /// # Panics
     /// It listens on a unix socket.
     pub fn port(&self) -> u16 {
-        self.listen.port()
+        self.tls
+            .as_ref()
+            .map_or_else(|| self.listen.port(), Port::number)
     }
 
     /// Its process.

@@ -6,10 +6,13 @@ use std::fs;
 use crate::wait;
 
 /// The number of the system call `pause`.
-#[cfg(target_arch = "x86_64")]
-const PAUSE: i64 = libc::SYS_pause;
-#[cfg(not(target_arch = "x86_64"))]
-const PAUSE: i64 = libc::SYS_ppoll;
+/// The system calls by which a process pauses. Only some processors have one of its own. An emulator
+/// makes that of the processor that it stands for.
+const PAUSES: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_pause,
+    libc::SYS_ppoll,
+];
 
 /// A process id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +65,11 @@ impl Pid {
         self.status_number("RssAnon:")
     }
 
+    /// The number of its threads.
+    pub fn threads(self) -> usize {
+        self.status_number("Threads:") as usize
+    }
+
     /// The number of its open descriptors.
     pub fn descriptors(self) -> usize {
         fs::read_dir(format!("/proc/{self}/fd"))
@@ -72,18 +80,28 @@ impl Pid {
     /// Allows it no descriptor with this number or a higher one (`RLIMIT_NOFILE`, the soft limit). What
     /// is open stays open.
     pub fn limit_descriptors(self, limit: u64) {
+        self.limit(libc::RLIMIT_NOFILE, limit);
+    }
+
+    /// Allows it so many bytes of address space more than it has now (`RLIMIT_AS`, the soft limit).
+    pub fn limit_more_memory(self, more: u64) {
+        let present = self.status_number("VmSize:") * 1024;
+        self.limit(libc::RLIMIT_AS, present + more);
+    }
+
+    fn limit(self, what: libc::__rlimit_resource_t, limit: u64) {
         let mut limits = libc::rlimit {
             rlim_cur: 0,
             rlim_max: 0,
         };
         let none = std::ptr::null();
         // SAFETY: the kernel writes the old limits to `limits`, which lives, and reads nothing.
-        let read = unsafe { libc::prlimit(self.0, libc::RLIMIT_NOFILE, none, &raw mut limits) };
+        let read = unsafe { libc::prlimit(self.0, what, none, &raw mut limits) };
         assert_eq!(read, 0, "no process {self}");
         limits.rlim_cur = limit.min(limits.rlim_max);
         let none = std::ptr::null_mut();
         // SAFETY: the kernel reads the new limits from `limits`, which lives, and writes nothing.
-        let set = unsafe { libc::prlimit(self.0, libc::RLIMIT_NOFILE, &raw const limits, none) };
+        let set = unsafe { libc::prlimit(self.0, what, &raw const limits, none) };
         assert_eq!(set, 0, "process {self} keeps its limit");
     }
 
@@ -96,7 +114,8 @@ impl Pid {
     /// for, true if it sleeps.
     pub fn sleeps_in_pause(self) -> bool {
         let call = self.read("syscall");
-        self.sleeps() && (call.is_empty() || call.starts_with(&format!("{PAUSE} ")))
+        let pauses = |number| call.starts_with(&format!("{number} "));
+        self.sleeps() && (call.is_empty() || PAUSES.iter().any(pauses))
     }
 
     /// For the message of a failure: its state, its system call, and its signals.

@@ -144,7 +144,7 @@ fn a_prefix_is_short_and_legal() {
     refused(
         "key_prefix",
         "p".repeat(201),
-        &["invalid value 'ppp", "ppp';", "up to 200 bytes"],
+        &["invalid value 'ppp", "ppp...';", "up to 200 bytes"],
     );
     refused(
         "key_prefix",
@@ -154,7 +154,7 @@ fn a_prefix_is_short_and_legal() {
     refused(
         "key_prefix",
         "a\tb",
-        &["invalid value 'a b'", "control characters"],
+        &["invalid value 'a\\tb'", "control characters"],
     );
     refused(
         "pool",
@@ -350,4 +350,43 @@ fn a_variable_names_a_key_after_its_pool() {
         assert_refused(in_a_pool(statement), &words);
     }
     assert!(in_a_pool("$mct(calls=>k=>5) = 1;").check().ok);
+}
+
+#[test]
+fn what_a_refusal_quotes_is_cut() {
+    let builder = Kamailio::builder;
+    let text = "x".repeat(5000);
+    for builder in [
+        builder().param("servers", &text[..]),
+        builder().param("servers_file", &text[..]),
+        builder().param("hash", &text[..]),
+        builder().param("distribution", &text[..]),
+        builder().param("hash_tag", &text[..]),
+        builder().param("rejoin", &text[..]),
+        builder().param("timeout", &text[..]),
+        builder().param("pool", &text[..]),
+        builder().param("pool", format!("name=p;servers=a;{text}=1")),
+        builder().script("bad", &format!("$mct(k=>{text}) = 1;"), &[]),
+    ] {
+        assert_refused(builder, &[&format!("'{}...'", &text[..200])]);
+    }
+}
+
+#[test]
+fn only_forms_whose_values_can_be_split_take_large_values() {
+    let both = |form: &str| {
+        Kamailio::builder()
+            .param("values", form)
+            .param("large_values", 1)
+    };
+    for form in ["kamailio", "libmc"] {
+        let check = both(form).check();
+        assert!(check.ok, "{}", check.output);
+    }
+    for form in ["pylibmc", "pymemcache", "php", "dalli", "raw"] {
+        let why = format!("no value of the form '{form}' is stored in parts");
+        assert_refused(both(form), &["parameter 'large_values': ", &why, "'libmc'"]);
+        let pool = format!("name=p;servers=a;values={form};large_values=1");
+        refused("pool", pool, &["pool 'p': 'large_values' is 1", &why]);
+    }
 }

@@ -4,10 +4,9 @@
 //! changed behind Kamailio's back, or the whole table has been taken away.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{Host, Kamailio, Memcached, Request, Response, Scratch, process, wait};
+use support::{Kamailio, Memcached, Request, Response, Sqlite, wait};
 
 /// The tables that Kamailio's module `group` wants, as its `group-create.sql` makes them.
 const TABLES: &str = "
@@ -21,31 +20,17 @@ const TABLES: &str = "
     );";
 
 /// The provisioning system's side: the database, and who is in it.
-struct Database {
-    path: PathBuf,
-    _scratch: Scratch,
-}
+struct Database(Sqlite);
 
 impl Database {
     fn new() -> Database {
-        let scratch = Host::current().scratch();
-        let database = Database {
-            path: scratch.join("provisioning.sqlite"),
-            _scratch: scratch,
-        };
-        database.run(TABLES);
+        let database = Database(Sqlite::with(&[TABLES]));
         database.permit("alice");
         database
     }
 
     fn run(&self, sql: &str) {
-        let mut sqlite = Command::new("sqlite3");
-        sqlite
-            .args(["-bail", "-cmd", ".timeout 10000"])
-            .arg(&self.path);
-        let output = process::output(sqlite.arg(sql));
-        let output = output.unwrap_or_else(|error| panic!("cannot run sqlite3: {error}"));
-        assert!(output.status.success(), "{sql}: {output:?}");
+        self.0.run(sql);
     }
 
     fn permit(&self, user: &str) {
@@ -60,12 +45,11 @@ impl Database {
 
     /// A Kamailio with the example, which may wait for memcached as long as `timeout`.
     fn kamailio(&self, memcached: &Memcached, timeout: Duration) -> Kamailio {
-        let path = Host::current().inside(&self.path);
         Kamailio::builder()
             .file(example())
             .define("MEMCACHED", &format!("\"{}\"", memcached.address()))
             .define("MEMCACHED_TIMEOUT", &timeout.as_millis().to_string())
-            .define("DBURL", &format!("\"sqlite://{}\"", path.display()))
+            .define("DBURL", &format!("\"{}\"", self.0.url()))
             .define("GATEWAY", "\"192.0.2.7\"")
             .children(2)
             .start()

@@ -3,18 +3,30 @@
 
 use std::path::{Path, PathBuf};
 
-use support::{Host, Kamailio, Memcached, Request, Scratch, Twemproxy, process};
+use support::{Host, Kamailio, Memcached, Request, Scratch, Twemproxy, process, wait};
 
 /// Which test calls them; `readme.rs` checks that Kamailio accepts each as it is.
-const SERVED_BY: [(&str, &str); 9] = [
+const SERVED_BY: &[(&str, &str)] = &[
+    ("async.cfg", "suspended_call.rs"),
     ("cache-db.cfg", "cache_db.rs"),
+    ("copies.cfg", "examples.rs"),
+    ("credentials.cfg", "readme.rs"),
     ("demo.cfg", "examples.rs"),
     ("events.cfg", "readme.rs"),
+    ("functions.cfg", "readme.rs"),
+    ("grow.cfg", "examples.rs"),
+    ("herd.cfg", "recipes.rs"),
+    ("hot.cfg", "hot.rs"),
     ("kemi.cfg", "readme.rs"),
+    ("lock.cfg", "recipes.rs"),
     ("metrics.cfg", "readme.rs"),
     ("outages.cfg", "readme.rs"),
     ("pools.cfg", "examples.rs"),
+    ("prefetch.cfg", "readme.rs"),
+    ("rate-limit.cfg", "recipes.rs"),
+    ("session.cfg", "recipes.rs"),
     ("shared.cfg", "readme.rs"),
+    ("tls.cfg", "readme.rs"),
     ("variables.cfg", "readme.rs"),
 ];
 
@@ -78,6 +90,100 @@ fn the_demo_remembers_a_plan_and_counts_calls() {
     assert_eq!(reason(&kamailio), without);
 }
 
+/// `kamcmd`, run by hand on the machine of this Kamailio.
+fn kamcmd(kamailio: &Kamailio, arguments: &[&str]) -> String {
+    let socket = Host::current().inside(&kamailio.scratch().join("run/kamailio_ctl"));
+    let mut command = Host::current().command("kamcmd");
+    command
+        .arg("-s")
+        .arg(format!("unix:{}", socket.display()))
+        .args(arguments);
+    let output = process::output(&mut command).expect("kamcmd starts");
+    String::from_utf8(output.stdout).expect("words")
+}
+
+#[test]
+fn a_third_server_is_added_and_nobody_asks_the_database_again() {
+    let servers = [(); 3].map(|()| Memcached::start());
+    let [a, b, c] = servers.each_ref().map(Memcached::address);
+    let scratch = Host::current().scratch();
+    let two = format!("{a} mc-a\n{b} mc-b\n");
+    let write = |name: &str, list: &str| {
+        let path = scratch.write(name, list);
+        Host::current().inside(&path).display().to_string()
+    };
+    let now = quoted(&write("now.list", &two));
+    let before = write("before.list", &two);
+    let kamailio = Kamailio::builder()
+        .file(folder().join("grow.cfg"))
+        .define("NOW", &now)
+        .define(
+            "BEFORE",
+            &quoted(&format!("name=before;servers_file={before}")),
+        )
+        .start();
+    let answers = |call: usize, from: &str| {
+        for caller in 0..60 {
+            let request = Request::new("INVITE").caller(&format!("caller-{caller}"));
+            let expected = format!("plan gold from {from}, call {call}");
+            assert_eq!(kamailio.sip(request).reason, expected, "{caller}");
+        }
+    };
+    let warmed = || {
+        let shown = kamcmd(&kamailio, &["memcached.stats", "default"]);
+        let line = shown.lines().find(|line| line.contains("warmed:"));
+        line.and_then(|line| line.split(": ").nth(1)?.trim().parse().ok())
+            .unwrap_or_else(|| panic!("{shown}"))
+    };
+    answers(1, "the database");
+    answers(2, "the cache");
+    write("now.list", &format!("{two}{c} mc-c\n"));
+    assert!(kamcmd(&kamailio, &["memcached.reload", "default"]).contains("servers: 3"));
+    answers(3, "the cache");
+    let moved: usize = warmed();
+    assert_eq!(servers[2].len(), moved);
+    assert!(moved > 10, "{moved}");
+    let placed = kamcmd(&kamailio, &["memcached.hash", "plan:caller-1"]);
+    assert!(placed.contains("before: mc-"), "{placed}");
+    write("before.list", &format!("{two}{c} mc-c\n"));
+    assert!(kamcmd(&kamailio, &["memcached.reload", "before"]).contains("servers: 3"));
+    answers(4, "the cache");
+    assert_eq!(warmed(), moved);
+}
+
+#[test]
+fn one_of_three_servers_may_be_lost_and_nothing_is() {
+    let servers = [(); 3].map(|()| Memcached::start());
+    let kamailio = Kamailio::builder()
+        .file(folder().join("copies.cfg"))
+        .define(
+            "MEMCACHED",
+            &quoted(&servers.each_ref().map(Memcached::address).join(",")),
+        )
+        .start();
+    let answers = |call: usize, read: &str| {
+        for caller in 0..12 {
+            let request = Request::new("INVITE").caller(&format!("caller-{caller}"));
+            let expected = format!("{read}, call {call}");
+            assert_eq!(kamailio.sip(request).reason, expected, "{caller}");
+        }
+    };
+    answers(1, "miss");
+    let held: Vec<_> = servers.iter().flat_map(Memcached::keys).collect();
+    for caller in 0..12 {
+        for item in ["plan", "calls"] {
+            let key = format!("{item}:caller-{caller}").into_bytes();
+            assert_eq!(held.iter().filter(|held| **held == key).count(), 2);
+        }
+    }
+    servers[0].kill();
+    answers(2, "hit");
+    servers[0].restart();
+    let back = format!("server {} is active", servers[0].address());
+    kamailio.wait_for_log(&back, wait::WAIT_LIMIT);
+    answers(3, "hit");
+}
+
 #[test]
 fn two_pools_serve_calls_and_a_proxy_finds_the_counters() {
     let [first, second, calls, more] = [(); 4].map(|()| Memcached::start());
@@ -116,16 +222,7 @@ fn two_pools_serve_calls_and_a_proxy_finds_the_counters() {
         .eval("", "$mct(sip:{alice}:calls)");
     assert_eq!(answer, 2);
 
-    let kamcmd = |arguments: &[&str]| {
-        let socket = Host::current().inside(&kamailio.scratch().join("run/kamailio_ctl"));
-        let mut command = Host::current().command("kamcmd");
-        command
-            .arg("-s")
-            .arg(format!("unix:{}", socket.display()))
-            .args(arguments);
-        let output = process::output(&mut command).expect("kamcmd starts");
-        String::from_utf8(output.stdout).expect("words")
-    };
+    let kamcmd = |arguments: &[&str]| kamcmd(&kamailio, arguments);
     let shown = kamcmd(&["memcached.list"]);
     assert_eq!(shown.matches("alias: mc-").count(), 4, "{shown}");
     servers_file(&scratch, format!("{} mc-b\n", second.address()));

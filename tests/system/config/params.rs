@@ -39,13 +39,32 @@ fn numbers_out_of_range_are_refused() {
             &[-1, 3],
             "0 (off), 1 (next server) or 2 (new ring)",
         ),
+        ("replicas", &[0, -1, 4], "1, 2 or 3"),
         ("stall_limit", &[0, -1], "1 to 2147483647 milliseconds"),
+        (
+            "latency_limit",
+            &[-1, i64::from(i32::MIN)],
+            "0 (off) to 2147483647 milliseconds",
+        ),
+        ("near_size", &[-1, 1_000_001], "0 (none) to 1000000 items"),
+        ("near_expire", &[0, -1], "1 to 2147483647 milliseconds"),
+        ("near_stale", &[-1], "0 (none) to 2147483647 milliseconds"),
+        (
+            "miss_failover",
+            &[-2, i64::from(i32::MIN)],
+            "0 to 2147483647 seconds, or -1 (always)",
+        ),
         ("inactive_threshold", &[0, -1, 1001], "1 to 1000"),
         ("probing_threshold", &[0, -1, 1001], "1 to 1000"),
         (
             "retry_interval",
             &[-2, i64::from(i32::MIN)],
             "0 to 2147483647 milliseconds, or -1 (never)",
+        ),
+        (
+            "retry_max",
+            &[-1, i64::from(i32::MIN)],
+            "0 (always retry_interval) to 2147483647 milliseconds",
         ),
         (
             "ping_interval",
@@ -69,10 +88,17 @@ fn values_of_the_wrong_type_are_refused() {
         "memory",
         "stringify",
         "failover",
+        "replicas",
         "stall_limit",
+        "latency_limit",
+        "near_size",
+        "near_expire",
+        "near_stale",
+        "miss_failover",
         "inactive_threshold",
         "probing_threshold",
         "retry_interval",
+        "retry_max",
         "ping_interval",
     ] {
         for text in ["1", "60s", ""] {
@@ -99,10 +125,17 @@ fn numbers_within_range_are_accepted() {
         ("memory", &[0, 1]),
         ("stringify", &[0, 1]),
         ("failover", &[0, 1, 2]),
+        ("replicas", &[1, 2, 3]),
         ("stall_limit", &[1, 200, i64::from(i32::MAX)]),
+        ("latency_limit", &[0, 1, i64::from(i32::MAX)]),
+        ("near_size", &[0, 1, 1_000_000]),
+        ("near_expire", &[1, i64::from(i32::MAX)]),
+        ("near_stale", &[0, i64::from(i32::MAX)]),
+        ("miss_failover", &[-1, 0, 60, i64::from(i32::MAX)]),
         ("inactive_threshold", &[1, 1000]),
         ("probing_threshold", &[1, 1000]),
         ("retry_interval", &[-1, 0, i64::from(i32::MAX)]),
+        ("retry_max", &[0, 1, i64::from(i32::MAX)]),
         ("ping_interval", &[0, 1, i64::from(i32::MAX)]),
     ] {
         for &number in good {
@@ -115,12 +148,26 @@ fn numbers_within_range_are_accepted() {
 fn a_pool_takes_and_refuses_the_same_values() {
     for (item, accepted) in [
         ("failover=3", "0 (off), 1 (next server) or 2 (new ring)"),
+        ("replicas=4", "1, 2 or 3"),
+        ("replicas=2;failover=2", "accepted: failover=0 or 1"),
         ("stall_limit=0", "1 to 2147483647 milliseconds"),
+        ("latency_limit=-1", "0 (off) to 2147483647 milliseconds"),
+        ("near_size=1000001", "0 (none) to 1000000 items"),
+        ("near_expire=0", "1 to 2147483647 milliseconds"),
+        ("near_stale=-1", "0 (none) to 2147483647 milliseconds"),
+        (
+            "miss_failover=-2",
+            "0 to 2147483647 seconds, or -1 (always)",
+        ),
         ("inactive_threshold=1001", "1 to 1000"),
         ("probing_threshold=x", "1 to 1000"),
         (
             "retry_interval=-2",
             "0 to 2147483647 milliseconds, or -1 (never)",
+        ),
+        (
+            "retry_max=-1",
+            "0 (always retry_interval) to 2147483647 milliseconds",
         ),
         ("ping_interval=-1", "0 (never) to 2147483647 seconds"),
     ] {
@@ -129,9 +176,59 @@ fn a_pool_takes_and_refuses_the_same_values() {
     }
     assert_accepted(
         "pool",
-        "name=calls;servers=127.0.0.1;failover=2;stall_limit=50;inactive_threshold=3;\
-         probing_threshold=2;retry_interval=-1;ping_interval=5",
+        "name=calls;servers=127.0.0.1;failover=2;stall_limit=50;latency_limit=20;near_size=10;near_expire=50;near_stale=100;miss_failover=60;inactive_threshold=3;\
+         probing_threshold=2;retry_interval=-1;retry_max=60000;ping_interval=5",
     );
+}
+
+#[test]
+fn copies_need_a_ring_that_does_not_change() {
+    let inherits = "name=calls;servers=127.0.0.1,127.0.0.2";
+    let checks = [
+        Kamailio::builder()
+            .param("failover", 2)
+            .param("replicas", 2),
+        Kamailio::builder()
+            .param("replicas", 3)
+            .param("failover", 2),
+        Kamailio::builder()
+            .param("pool", format!("{inherits};replicas=2"))
+            .param("failover", 2),
+        Kamailio::builder()
+            .param("pool", format!("{inherits};failover=2"))
+            .param("replicas", 2),
+    ];
+    for check in checks {
+        check
+            .check()
+            .assert_refused(&["needs a ring that does not change; accepted: failover=0 or 1"]);
+    }
+}
+
+#[test]
+fn more_copies_than_servers_are_doubted_once() {
+    let doubt = |pool: &str, servers: usize| {
+        format!("pool '{pool}': replicas=3, but the pool has {servers} server(s)")
+    };
+    let builder = || {
+        Kamailio::builder()
+            .param("servers", "127.0.0.1,127.0.0.2")
+            .param("replicas", 3)
+            .param("pool", "name=calls;servers=127.0.0.3")
+            .param("pool", "name=more;servers=127.0.0.3,127.0.0.4,127.0.0.5")
+    };
+    let check = builder().check();
+    assert!(check.ok, "{}", check.output);
+    for words in [doubt("default", 2), doubt("calls", 1)] {
+        assert_eq!(check.output.matches(&words).count(), 1, "{}", check.output);
+    }
+    assert_eq!(check.output.matches("replicas=3, but").count(), 2);
+    let memcached = Memcached::start();
+    let kamailio = Kamailio::builder()
+        .param("servers", memcached.address())
+        .param("replicas", 3)
+        .start();
+    assert_eq!(kamailio.log_lines(&doubt("default", 1)).len(), 1);
 }
 
 #[test]

@@ -72,6 +72,24 @@ fn a_pools_name_alone_is_a_key_of_the_default_pool() {
 }
 
 #[test]
+fn the_default_pool_is_named_as_any_other() {
+    let ([default, calls], builder) = two_pools();
+    let kamailio = builder
+        .script("set", r#"$mct(default=>k=>60) = "v";"#, &["$mct(k)"])
+        .script("digits", "$mct(default=>60) = 1;", &[])
+        .script("alone", "$mct(default) = 2;", &[])
+        .start();
+    assert_eq!(kamailio.run("set").values(), ["v"]);
+    assert!((55..=60).contains(&ttl(&default, "k")));
+    kamailio.run("digits");
+    kamailio.run("alone");
+    assert_eq!(default.text("60").as_deref(), Some("1"));
+    assert_eq!(default.text("default").as_deref(), Some("2"));
+    assert_eq!(default.len(), 3);
+    assert!(calls.is_empty());
+}
+
+#[test]
 fn only_literal_text_names_a_pool() {
     let ([default, calls], builder) = two_pools();
     let kamailio = builder

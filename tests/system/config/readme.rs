@@ -2,13 +2,16 @@
 //! the manual says: Kamailio accepts each file as it is, and answers requests by it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{Builder, Host, Kamailio, Memcached, Port, Request, wait};
+use support::{Builder, Host, Kamailio, Memcached, Port, Request, Scratch, process, wait};
+
+use crate::operating::http;
+use crate::script::engine::in_each;
 
 /// The files by name.
 fn examples() -> BTreeMap<String, String> {
@@ -33,6 +36,35 @@ fn example_on(name: &str, servers: &str) -> Builder {
         .define("ADD", &format!("\"name=add;servers={servers};mode=1\""))
 }
 
+/// The path of a file of credentials that only its owner may read.
+fn credentials(scratch: &Scratch) -> String {
+    let file = scratch.write("credentials", "kamailio:secret\n");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    format!("\"{}\"", Host::current().inside(&file).display())
+}
+
+/// The folder in which `tls-certificates` has made some for `127.0.0.1`.
+fn certificates(scratch: &Scratch) -> PathBuf {
+    let folder = scratch.join("certificates");
+    let mut script = Command::new("kamailio-cfg/tls-certificates");
+    let output = process::output(script.arg("127.0.0.1").arg(&folder)).unwrap();
+    assert!(output.status.success(), "{output:?}");
+    folder
+}
+
+/// The example of TLS with these certificates.
+fn with_certificates(builder: Builder, folder: &Path) -> Builder {
+    let files = [
+        ("CA", "ca.pem"),
+        ("CERT", "client.pem"),
+        ("KEY", "client.key"),
+    ];
+    files.into_iter().fold(builder, |builder, (name, file)| {
+        let file = Host::current().inside(&folder.join(file));
+        builder.define(name, &format!("\"{}\"", file.display()))
+    })
+}
+
 /// Sends OPTIONS to `user`; the response's reason phrase.
 fn answer(kamailio: &Kamailio, user: &str) -> String {
     kamailio.sip(Request::options().user(user)).reason
@@ -41,18 +73,26 @@ fn answer(kamailio: &Kamailio, user: &str) -> String {
 #[test]
 fn every_file_is_accepted_as_it_is() {
     let scratch = Host::current().scratch();
+    let folder = certificates(&scratch);
     for name in examples().into_keys().filter(|name| name.ends_with(".cfg")) {
         let script = scratch.write("kemi.lua", fs::read("kamailio-cfg/kemi.lua").unwrap());
         let script = format!("\"{}\"", Host::current().inside(&script).display());
         let list = fs::read("kamailio-cfg/servers.list").unwrap();
         let list = scratch.write("servers.list", list);
         let list = format!("\"{}\"", Host::current().inside(&list).display());
+        let before = format!(
+            "\"name=before;servers_file={}",
+            list.trim_start_matches('"')
+        );
         let file = PathBuf::from("kamailio-cfg").join(&name);
         let check = Kamailio::builder()
             .file(file)
             .define("SCRIPT", &script)
             .define("SERVERS_FILE", &list)
-            .check();
+            .define("NOW", &list)
+            .define("BEFORE", &before)
+            .define("CREDENTIALS", &credentials(&scratch));
+        let check = with_certificates(check, &folder).check();
         assert!(check.ok, "{name}: {}", check.output);
     }
 }
@@ -81,6 +121,69 @@ fn variables_do_what_the_manual_says() {
 }
 
 #[test]
+fn functions_do_what_the_manual_says() {
+    let memcached = Memcached::start();
+    let kamailio = example("functions.cfg", &memcached).start();
+    for (user, expected) in [
+        ("get", "no plan"),
+        ("replace", "it was not_stored"),
+        ("extend", "the last one was not_stored"),
+        ("touch", "it was miss"),
+        ("set", "the last one was stored"),
+        ("get", "plan: gold"),
+        ("replace", "it was stored"),
+        ("extend", "the last one was stored"),
+        ("get", "plan: very silver+"),
+        ("touch", "it was touched"),
+        ("del", "it was deleted"),
+        ("del", "it was miss"),
+        ("add", "this call has it"),
+        ("add", "it was not_stored"),
+        ("count", "calls: 1"),
+        ("count", "calls: 2"),
+        ("uncount", "calls: 1"),
+        ("change", "it was stored"),
+        ("change", "it was stored"),
+    ] {
+        assert_eq!(answer(&kamailio, user), expected, "{user}");
+    }
+    memcached.assert_holds("list:caller", 1, "xx");
+    memcached.assert_expires_in("calls:caller", 60);
+    assert_eq!(answer(&kamailio, "flush"), "all are deleted");
+    assert_eq!(memcached.item("list:caller"), None);
+    memcached.kill();
+    assert_eq!(answer(&kamailio, "get"), "unknown: down");
+}
+
+#[test]
+fn prefetch_cfg_asks_for_all_items_ahead() {
+    let memcached = Memcached::start();
+    for (key, value) in [("plan", "gold"), ("credit", "7")] {
+        memcached.put(format!("{key}:caller"), 1, 0, value);
+    }
+    for (key, value) in [("greeting:bob", "hello"), ("device:bob", "desk")] {
+        memcached.put(key, 1, 0, value);
+    }
+    let kamailio = example("prefetch.cfg", &memcached).start();
+    assert_eq!(
+        answer(&kamailio, "bob"),
+        "known: gold 7 hello, to desk, left behind: desk"
+    );
+    memcached.put("forward:bob", 1, 0, "mobile");
+    let before = memcached.stat("cmd_get");
+    assert_eq!(
+        answer(&kamailio, "bob"),
+        "known: gold 7 hello, to mobile, left behind: mobile"
+    );
+    // Six questions, and what the call has left behind.
+    assert_eq!(memcached.stat("cmd_get") - before, 7);
+    memcached.assert_holds("last:caller", 1, "mobile");
+    memcached.assert_expires_in("last:caller", 86_400);
+    memcached.put("blocked:caller", 1, 0, "1");
+    assert_eq!(answer(&kamailio, "bob"), "blocked");
+}
+
+#[test]
 fn shared_data_keeps_its_first_value_and_its_zeros() {
     let memcached = Memcached::start();
     memcached.put("number:caller", 0, 0, "0049301234");
@@ -88,6 +191,74 @@ fn shared_data_keeps_its_first_value_and_its_zeros() {
     assert_eq!(answer(&kamailio, "claim"), "this node has it");
     assert_eq!(answer(&kamailio, "claim"), "another node has it");
     assert_eq!(answer(&kamailio, "number"), "number: 0049301234");
+}
+
+#[test]
+fn what_php_and_python_have_stored_is_typed_and_so_is_what_they_find() {
+    let memcached = Memcached::start();
+    let pool = format!(
+        "name=provisioning;servers={};values=php;mode=0;stringify=0",
+        memcached.address()
+    );
+    let routes = format!(
+        "name=routes;servers={};values=libmc;large_values=1;mode=0",
+        memcached.address()
+    );
+    let kamailio = example("shared.cfg", &memcached)
+        .define("PROVISIONING", &format!("\"{pool}\""))
+        .define("ROUTES", &format!("\"{routes}\""))
+        .start();
+    memcached.put("~3all/0", 0, 0, "r".repeat(1_000_000));
+    memcached.put("~3all/1", 0, 0, "r".repeat(234_567));
+    memcached.put("all", 4096, 0, "2");
+    assert_eq!(answer(&kamailio, "routes"), "the routes have 1234567 bytes");
+    assert_eq!(answer(&kamailio, "limit"), "no limit");
+    for (flags, bytes, expected) in [
+        (1, "5", "up to 5 calls"),
+        (3, "", "no calls"),
+        (4, "a:0:{}", "the limit is no number"),
+    ] {
+        memcached.put("limit:caller", flags, 0, bytes);
+        assert_eq!(answer(&kamailio, "limit"), expected);
+    }
+    memcached.assert_holds("calls:caller", 1, "1");
+    assert_eq!(memcached.item("address:caller").unwrap().flags, 0);
+}
+
+#[test]
+fn the_password_opens_a_server() {
+    let scratch = Host::current().scratch();
+    let start = |password: &str| {
+        let memcached = Memcached::authenticated("kamailio", password);
+        let builder = example("credentials.cfg", &memcached);
+        let kamailio = builder
+            .define("CREDENTIALS", &credentials(&scratch))
+            .start();
+        (memcached, kamailio)
+    };
+    let (_memcached, kamailio) = start("secret");
+    assert_eq!(answer(&kamailio, "any"), "it was stored");
+    let (_memcached, kamailio) = start("another");
+    answer(&kamailio, "any");
+    kamailio.wait_for_log(" is inactive: denied: ", wait::WAIT_LIMIT);
+}
+
+#[test]
+fn both_ends_of_tls_show_a_certificate() {
+    let scratch = Host::current().scratch();
+    let folder = certificates(&scratch);
+    let file = |name: &str| folder.join(name).display().to_string();
+    let memcached = Memcached::secured(&format!(
+        "ssl_chain_cert={},ssl_key={},ssl_ca_cert={},ssl_verify_mode=2,ssl_min_version=3",
+        file("server.pem"),
+        file("server.key"),
+        file("ca.pem")
+    ));
+    let kamailio = with_certificates(example("tls.cfg", &memcached), &folder)
+        .define("CREDENTIALS", &credentials(&scratch))
+        .start();
+    assert_eq!(answer(&kamailio, "any"), "it was stored");
+    assert_eq!(memcached.text("plan:caller").as_deref(), Some("gold"));
 }
 
 #[test]
@@ -134,28 +305,36 @@ fn either_of_two_servers_may_fail() {
 }
 
 #[test]
-fn kemi_scripts_use_the_variables() {
-    let memcached = Memcached::start();
-    let scratch = Host::current().scratch();
-    let script = scratch.write("kemi.lua", fs::read("kamailio-cfg/kemi.lua").unwrap());
-    let script = format!("\"{}\"", Host::current().inside(&script).display());
-    let kamailio = example("kemi.cfg", &memcached)
-        .define("SCRIPT", &script)
-        .start();
-    let before: u64 = answer(&kamailio, "Someone")
-        .rsplit(' ')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
-    let expected = format!("plan gold, calls {}", before + 1);
-    assert_eq!(answer(&kamailio, "Someone"), expected);
-    assert_eq!(memcached.text("plan:caller").as_deref(), Some("gold"));
-    assert!(memcached.item("last:someone").is_none());
-    memcached.kill();
-    answer(&kamailio, "Someone");
-    let down = format!("memcached:server-down: {} is inactive", memcached.address());
-    kamailio.wait_for_log(&down, wait::WAIT_LIMIT);
+fn kemi_scripts_do_the_same_in_each_language() {
+    in_each(|engine| {
+        let memcached = Memcached::start();
+        let scratch = Host::current().scratch();
+        let name = format!("kemi.{}", engine.ending());
+        let script = fs::read(PathBuf::from("kamailio-cfg").join(&name)).unwrap();
+        let script = Host::current().inside(&scratch.write(&name, script));
+        let kamailio = example("kemi.cfg", &memcached)
+            .define("SCRIPT", &format!("\"{}\"", script.display()))
+            .define(&format!("{engine:?}").to_uppercase(), "yes")
+            .start();
+        let count = || {
+            let reason = answer(&kamailio, "Someone");
+            let calls = reason.strip_prefix("plan gold, calls ");
+            calls
+                .unwrap_or_else(|| panic!("{engine:?}: {reason}"))
+                .parse::<u64>()
+        };
+        let before = count().unwrap();
+        assert_eq!(count(), Ok(before + 1), "{engine:?}");
+        assert_eq!(memcached.text("plan:caller").as_deref(), Some("gold"));
+        memcached.assert_expires_in("plan:caller", 60);
+        memcached.assert_expires_in("calls:caller", 3600);
+        assert!(memcached.item("lock:someone").is_none());
+        memcached.kill();
+        let without = "plan gold, calls not counted";
+        assert_eq!(answer(&kamailio, "Someone"), without, "{engine:?}");
+        let down = format!("memcached:server-down: {} is inactive", memcached.address());
+        kamailio.wait_for_log(&down, wait::WAIT_LIMIT);
+    });
 }
 
 /// `metrics.cfg`, with its web server at that port.
@@ -166,22 +345,6 @@ fn metrics(memcached: &Memcached, port: &Port) -> Kamailio {
         .start()
 }
 
-/// What a page of Kamailio's own web server holds.
-fn page(port: &Port, path: &str) -> String {
-    let mut stream = TcpStream::connect(port.v4()).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.set_read_timeout(Some(wait::WAIT_LIMIT)).unwrap();
-    let (mut page, mut part) = (String::new(), [0; 4096]);
-    while !page.contains("waiting") {
-        match stream.read(&mut part) {
-            Ok(size @ 1..) => page += &String::from_utf8_lossy(&part[..size]),
-            _ => break,
-        }
-    }
-    page
-}
-
 #[test]
 fn the_numbers_are_served_to_prometheus() {
     let (memcached, port) = (Memcached::start(), Port::free());
@@ -189,11 +352,25 @@ fn the_numbers_are_served_to_prometheus() {
     assert_eq!(answer(&kamailio, "use"), "it was stored");
     assert_eq!(answer(&kamailio, "use"), "it was hit");
     assert_eq!(answer(&kamailio, "rate"), "1 hits, 1 misses");
-    let page = page(&port, "/metrics");
-    for (name, value) in [("gets", 2), ("sets", 1), ("servers_active", 1)] {
-        let line = format!("kamailio_memcached_{name} {value}");
-        assert!(page.contains(&line), "no `{line}` in:\n{page}");
+    for (path, lines) in [
+        ("/metrics", ["gets 2", "sets 1", "servers_active 1"]),
+        (
+            "/memcached",
+            [
+                "pool_gets_total{pool=\"default\"} 2",
+                "pool_sets_total{pool=\"default\"} 1",
+                "pool_servers_active{pool=\"default\"} 1",
+            ],
+        ),
+    ] {
+        let page = http::get(port.v4(), path);
+        for line in lines {
+            let line = format!("\nkamailio_memcached_{line}");
+            assert!(page.contains(&line), "no `{line}` in:\n{page}");
+        }
     }
+    let other = http::get(port.v4(), "/other");
+    assert_eq!(other, "see /metrics and /memcached");
 }
 
 #[test]

@@ -40,7 +40,12 @@ fn the_values_are_those_of_the_configuration() {
         ("connect_timeout", "0"),
         ("expire", "10800"),
         ("stall_limit", "200"),
+        ("latency_limit", "0"),
+        ("near_expire", "1000"),
+        ("near_stale", "0"),
+        ("miss_failover", "0"),
         ("retry_interval", "-1"),
+        ("retry_max", "0"),
         ("ping_interval", "0"),
     ];
     let list = kamailio.rpc("cfg.list", &["memcached"]);
@@ -140,7 +145,12 @@ fn what_the_configuration_would_not_take_is_refused() {
         ("connect_timeout", "-1"),
         ("expire", "-1"),
         ("stall_limit", "0"),
+        ("latency_limit", "-1"),
+        ("near_expire", "0"),
+        ("near_stale", "-1"),
+        ("miss_failover", "-2"),
         ("retry_interval", "-2"),
+        ("retry_max", "-1"),
         ("ping_interval", "-5"),
     ] {
         let before = get(&kamailio, name);

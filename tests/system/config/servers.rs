@@ -45,6 +45,10 @@ fn a_server_that_cannot_be_one_is_refused() {
         ("127.0.0.1,,127.0.0.2", "empty"),
         ("127.0.0.1,127.0.0.1", "listed twice"),
         ("127.0.0.1:11211,127.0.0.1", "listed twice"),
+        ("127.0.0.1,[::ffff:127.0.0.1]", "listed twice"),
+        ("[::1],[0:0:0:0:0:0:0:1]:11211", "listed twice"),
+        ("/run/mc.sock,/run//mc.sock", "listed twice"),
+        ("0x7f000001", "invalid IPv4 address"),
         ("127.0.0.1 a,127.0.0.2 a", "'a'"),
     ] {
         assert_refused(

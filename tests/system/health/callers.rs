@@ -117,7 +117,7 @@ pub fn pass(time: Duration) {
 }
 
 /// Ends the callers, also when a test fails in between.
-struct Ending<'a>(&'a AtomicBool);
+pub struct Ending<'a>(pub &'a AtomicBool);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {

@@ -68,10 +68,17 @@ impl Cluster {
         self.placement.owner(&self.ring, key.as_bytes())
     }
 
+    /// The servers in the order of this key.
+    pub fn order(&self, key: &str) -> Vec<usize> {
+        self.placement.failover_order(&self.ring, key.as_bytes())
+    }
+
     /// The first in the key's order of servers that is not among `dead`.
     pub fn stand_in(&self, key: &str, dead: &[usize]) -> usize {
-        let order = self.placement.failover_order(&self.ring, key.as_bytes());
-        let live = order.into_iter().find(|server| !dead.contains(server));
+        let live = self
+            .order(key)
+            .into_iter()
+            .find(|server| !dead.contains(server));
         live.expect("a live server")
     }
 

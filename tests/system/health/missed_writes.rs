@@ -1,12 +1,12 @@
-//! What a stand-in has taken is never undone: a table of `failover`, `rejoin`, `inactive_threshold`, workers,
-//! and kinds of failure, each asking for the old value afterwards.
+//! What a stand-in, or another copy, has taken is never undone: a table of `failover`, `replicas`, `rejoin`,
+//! `inactive_threshold`, workers, and kinds of failure, each asking for the old value afterwards.
 //!
 //! Each time, `v1` is written to keys of the owner; the owner fails; `v2` is written, or the key deleted,
 //! whatever server takes that; the failure ends; and callers read until all is well and for a second more.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use kamailio_memcached::internals::{Distribution, Placement, parse_list};
 use support::{Forwarder, Kamailio, Memcached, Request, wait};
 
 use super::callers::{Call, call, read_at_once, scripts, words, write};
@@ -20,6 +20,7 @@ const STALL: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone, Copy)]
 struct Case {
     failover: i64,
+    replicas: i64,
     rejoin: &'static str,
     threshold: i64,
     workers: usize,
@@ -63,6 +64,7 @@ impl Site {
         scripts(Kamailio::builder())
             .param("servers", addresses.join(","))
             .param("failover", case.failover)
+            .param("replicas", case.replicas)
             .param("rejoin", case.rejoin)
             .param("inactive_threshold", case.threshold)
             .param("timeout", TIMEOUT)
@@ -71,6 +73,15 @@ impl Site {
             .children(case.workers)
             .rpc()
             .start()
+    }
+
+    /// The server that the key belongs to.
+    fn owner(&self, key: &str) -> usize {
+        let addresses = self.forwarders.each_ref().map(Forwarder::address);
+        let specs = parse_list(&addresses.join(",")).expect("addresses");
+        let placement = Placement::new(Distribution::Ketama);
+        let ring = placement.ring(&specs, |_| true).expect("two servers");
+        placement.owner(&ring, key.as_bytes())
     }
 
     fn begin(&self, failure: Failure) {
@@ -128,11 +139,8 @@ impl Story<'_> {
         }
         let request = Request::about(&keys[0]);
         self.kamailio.run_on_every_worker("get", &request);
-        let held: HashSet<Vec<u8>> = self.site.memcacheds[0].keys().into_iter().collect();
-        let mut owned: Vec<String> = keys
-            .into_iter()
-            .filter(|key| held.contains(key.as_bytes()))
-            .collect();
+        let mut owned = keys;
+        owned.retain(|key| self.site.owner(key) == 0);
         let others = owned.split_off(10);
         (owned, others)
     }
@@ -226,7 +234,8 @@ impl Story<'_> {
             .iter()
             .filter(|read| read.value.as_deref() == Some("v1"))
             .count();
-        if stale > 0 && (self.case.rejoin == "flush" || self.case.failover == 0) {
+        let (failover, replicas) = (self.case.failover, self.case.replicas);
+        if stale > 0 && (self.case.rejoin == "flush" || failover == 0 || replicas == 2) {
             faults.push(format!(
                 "{what}: v1 was read {stale} times of {}",
                 reads.len()
@@ -239,7 +248,7 @@ impl Story<'_> {
             faults.push(format!("{what}: in the end {:?}", words(&reads)));
         }
         self.calls.extend(reads);
-        if self.case.failover > 0 {
+        if failover > 0 || replicas == 2 {
             let told = words(&self.calls);
             let failed = |word: &&&str| !["hit", "miss", "stored", "deleted"].contains(*word);
             let failed: usize = told.keys().filter(failed).map(|word| told[word]).sum();
@@ -288,8 +297,8 @@ fn faults(case: Case) -> Vec<String> {
     faults
 }
 
-/// The rows of the table for one `failover`, beside each other.
-fn assert_nothing_is_undone(failover: i64, workers: usize) {
+/// The rows of the table for one `failover` and `replicas`, beside each other.
+fn assert_nothing_is_undone(failover: i64, replicas: i64, workers: usize) {
     let mut all = Vec::new();
     std::thread::scope(|scope| {
         let mut rows = Vec::new();
@@ -297,6 +306,7 @@ fn assert_nothing_is_undone(failover: i64, workers: usize) {
             for threshold in [1, 3] {
                 let case = Case {
                     failover,
+                    replicas,
                     rejoin,
                     threshold,
                     workers,
@@ -313,30 +323,35 @@ fn assert_nothing_is_undone(failover: i64, workers: usize) {
 
 #[test]
 fn without_stand_ins_what_was_written_last_is_read_with_one_worker() {
-    assert_nothing_is_undone(0, 1);
+    assert_nothing_is_undone(0, 1, 1);
 }
 
 #[test]
 fn without_stand_ins_what_was_written_last_is_read_with_eight_workers() {
-    assert_nothing_is_undone(0, 8);
+    assert_nothing_is_undone(0, 1, 8);
 }
 
 #[test]
 fn what_the_next_server_has_taken_is_not_undone_with_one_worker() {
-    assert_nothing_is_undone(1, 1);
+    assert_nothing_is_undone(1, 1, 1);
 }
 
 #[test]
 fn what_the_next_server_has_taken_is_not_undone_with_eight_workers() {
-    assert_nothing_is_undone(1, 8);
+    assert_nothing_is_undone(1, 1, 8);
 }
 
 #[test]
 fn what_a_new_ring_has_taken_is_not_undone_with_one_worker() {
-    assert_nothing_is_undone(2, 1);
+    assert_nothing_is_undone(2, 1, 1);
 }
 
 #[test]
 fn what_a_new_ring_has_taken_is_not_undone_with_eight_workers() {
-    assert_nothing_is_undone(2, 8);
+    assert_nothing_is_undone(2, 1, 8);
+}
+
+#[test]
+fn what_the_other_copy_has_taken_is_not_undone_with_eight_workers() {
+    assert_nothing_is_undone(0, 2, 8);
 }

@@ -156,6 +156,42 @@ fn a_dead_server_does_not_delay_the_return_of_another() {
 }
 
 #[test]
+fn a_server_that_stays_out_is_probed_more_and_more_seldom() {
+    let start = || {
+        FaultyServer::start(|connection| {
+            connection.request()?;
+            connection.send("NONSENSE\r\n")
+        })
+    };
+    let (often, seldom) = (start(), start());
+    let pool = format!("name=often;servers={};retry_max=0", often.address());
+    let kamailio = builder(&seldom.address())
+        .param("retry_interval", 100)
+        .param("retry_max", 60_000)
+        .param("pool", pool)
+        .script("both", "$mct(a) = 1; $mct(often=>a) = 1;", &["$mcst"])
+        .start();
+    kamailio.run("both");
+    for server in [&often, &seldom] {
+        assert_eq!(row(&kamailio, &server.address()).state, "inactive");
+    }
+    let probes_of = |server: &FaultyServer, count| {
+        let before = server.connections();
+        wait::until("the probes", wait::WAIT_LIMIT, || {
+            server.connections() >= before + count
+        });
+    };
+    let before = seldom.connections();
+    probes_of(&often, 30);
+    // In the time of 30 waits of 100 ms there are 8 that grow by half each time.
+    let grown = seldom.connections() - before;
+    assert!((4..=14).contains(&grown), "{grown}");
+    // 10 more of those would take minutes.
+    kamailio.rpc("cfg.set_now_int", &["memcached", "retry_max", "0"]);
+    probes_of(&seldom, 10);
+}
+
+#[test]
 fn without_retries_only_an_operator_brings_it_back() {
     let memcached = Memcached::start();
     let kamailio = builder(memcached.address())

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Builder, Dns, Kamailio, Memcached};
+use support::{Builder, Dns, Kamailio, Memcached, Pid};
 
 use super::watch::{Bystanders, SLACK, assert_all, on_all_workers, row, wait_for_state};
 
@@ -137,7 +137,9 @@ fn all_addresses_of_a_name_are_tried_and_the_list_says_which_is_used() {
     let ip = named(&memcached).1;
     memcached.put("k", 1, 0, "v");
     // Nobody listens at the others.
-    for others in [&["127.255.255.1"][..], &["127.255.255.1", "127.255.255.2"]] {
+    let others: Vec<String> = (1..16).map(|at| format!("127.255.255.{at}")).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    for others in [&others[..1], &others[..2], &others] {
         dns.set("cache.test", &[others, &[ip]].concat());
         let kamailio = builder(&dns, "cache.test").start();
         assert_all(&kamailio, "hit");
@@ -177,7 +179,7 @@ fn a_resolver_that_hangs_delays_nobody() {
     dns.set_silent(true);
     let memcached = Memcached::start();
     memcached.put("k", 1, 0, "v");
-    let names: Vec<String> = (0..20)
+    let names: Vec<String> = (0..200)
         .map(|number| format!("cache-{number}.test"))
         .collect();
     let begun = Instant::now();
@@ -188,6 +190,11 @@ fn a_resolver_that_hangs_delays_nobody() {
     let took = begun.elapsed();
     let least = LOOKUP_LIMIT..LOOKUP_LIMIT * 2;
     assert!(least.contains(&took), "all names together: {took:?}");
+    // Eight of them at a time, beside the one of the process itself.
+    let processes = [vec![kamailio.pid()], kamailio.processes()].concat();
+    let threads: Vec<usize> = processes.into_iter().map(Pid::threads).collect();
+    assert!(threads.iter().all(|threads| *threads <= 9), "{threads:?}");
+    assert!(threads.contains(&9), "{threads:?}");
     let bystanders = Bystanders::start(&kamailio);
     for _ in 0..10 {
         for answer in on_all_workers(&kamailio) {

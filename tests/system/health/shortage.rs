@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use support::{Kamailio, Memcached, Request};
+use support::{FaultyServer, Kamailio, Memcached, Request, Store, wait};
 
 use super::callers::{Call, pass, read_during, scripts, words, write};
 use super::watch::row;
@@ -110,4 +110,74 @@ fn a_prober_without_descriptors_takes_nobody_out() {
         kamailio.log()
     );
     assert_eq!(super::callers::call(&kamailio, "get", "a").word, "hit");
+}
+
+/// Twelve descriptors in each process, and twenty servers: those that are connected are used on, nobody
+/// takes a server out of service, and as soon as there are descriptors again all servers are used.
+#[test]
+fn twelve_descriptors_for_twenty_servers_take_no_server_out() {
+    let servers: Vec<FaultyServer> = (0..20)
+        .map(|_| {
+            let store = Store::new();
+            (0..100).for_each(|key| store.put(&format!("k{key}"), "one"));
+            FaultyServer::storing(store, |_, _| Ok(false))
+        })
+        .collect();
+    let list: Vec<String> = servers.iter().map(FaultyServer::address).collect();
+    let kamailio = scripts(Kamailio::builder())
+        .param("servers", list.join(","))
+        .param("timeout", 1000)
+        .param("retry_interval", 100)
+        .param("ping_interval", 1)
+        .children(2)
+        .rpc()
+        .start();
+    let processes = kamailio.processes();
+    let keys: Vec<String> = (0..100).map(|key| format!("k{key}")).collect();
+    processes.iter().for_each(|it| it.limit_descriptors(12));
+    let ((), calls) = read_during(&kamailio, 4, &keys, || pass(Duration::from_millis(2500)));
+    assert!(
+        words(&calls).keys().eq([&"down", &"hit"]),
+        "{:?}",
+        words(&calls)
+    );
+    let all = super::watch::rows(&kamailio, "memcached.list", "[]");
+    assert!(all.iter().all(|row| row.state == "active"), "{all:#?}");
+    assert!(kamailio.log_lines(" is inactive").is_empty());
+    processes.iter().for_each(|it| it.limit_descriptors(1024));
+    let ((), calls) = read_during(&kamailio, 4, &keys, || pass(Duration::from_millis(500)));
+    assert!(words(&calls).keys().eq([&"hit"]), "{:?}", words(&calls));
+    assert_eq!(kamailio.processes(), processes);
+}
+
+/// More servers than the prober may have descriptors: it asks all of them, some later than others.
+#[test]
+fn a_prober_asks_no_more_servers_at_a_time_than_it_has_descriptors() {
+    // One reply to `memcached.list` has room for about a hundred servers.
+    const POOLS: usize = 5;
+    const SERVERS: usize = 80;
+    let memcached = Memcached::at(std::net::Ipv4Addr::UNSPECIFIED);
+    let pool = |pool: usize| {
+        let address = |at: usize| format!("127.1.{pool}.{at}:{}", memcached.port());
+        let addresses: Vec<String> = (1..=SERVERS).map(address).collect();
+        format!("name=p{pool};servers={}", addresses.join(","))
+    };
+    let builder = scripts(Kamailio::on(&memcached)).param("ping_interval", 1);
+    let kamailio = (0..POOLS)
+        .fold(builder, |builder, at| builder.param("pool", pool(at)))
+        .rpc()
+        .wrapper(&["prlimit", "--nofile=64:64"])
+        .start();
+    let count = |text: &str| {
+        let lists = (0..POOLS).map(|at| kamailio.rpc("memcached.list", &[&format!("p{at}")]));
+        lists.map(|list| list.matches(text).count()).sum::<usize>()
+    };
+    wait::until("a good probe of each server", wait::WAIT_LIMIT, || {
+        count("last_probe: ok") == POOLS * SERVERS
+    });
+    assert_eq!(count("state: active"), POOLS * SERVERS);
+    let pinged = kamailio.rpc("memcached.ping", &[]);
+    let answers = pinged.matches("answer: ok").count();
+    assert_eq!(answers, 1 + POOLS * SERVERS, "{pinged}");
+    kamailio.assert_nothing_logged();
 }

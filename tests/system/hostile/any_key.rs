@@ -118,10 +118,10 @@ fn apply(cache: &mut Cache, key: &[u8], operation: &Operation) -> (Status, Optio
         Operation::Get => {
             let mut text = Vec::new();
             let found = cache.get(&key, &mut text);
-            let item = found.as_ref().ok().and_then(|found| match found {
-                Some(Found::Integer(number)) => Some(Item::Number(*number)),
+            let item = found.as_ref().ok().and_then(|read| match read.found() {
+                Some(Found::Integer(number)) => Some(Item::Number(number)),
                 Some(Found::Text) => Some(Item::Text(text)),
-                None => None,
+                Some(Found::Null) | None => None,
             });
             return (Status::of(&found), item);
         }
@@ -206,7 +206,7 @@ proptest! {
         ];
         for (request, words, data) in requests {
             let mut bytes = Vec::new();
-            encode(&request, &mut bytes);
+            encode(&request, &mut bytes).expect("memory");
             let (line, rest) = bytes.split_at(bytes.len() - data);
             let line = line.strip_suffix(b"\r\n").expect("a line");
             let is_word = |word: &[u8]| {

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use kamailio_memcached::internals::{Status, parameter_names};
-use support::{Kamailio, Param};
+use support::{Host, Kamailio, Param};
+
+use crate::script::engine::Engine;
 
 use super::page::{Page, cells, files, names_in_first_column};
 
@@ -24,7 +26,7 @@ fn operating() -> Page {
 }
 
 /// The texts that follow `start` in the module's source, up to a quotation mark.
-fn in_source(start: &str) -> BTreeSet<String> {
+pub(super) fn in_source(start: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in files(Path::new("src")) {
         let text = fs::read_to_string(path).expect("source");
@@ -77,6 +79,47 @@ fn every_parameter_has_its_section() {
         let shown = examples.any(|example| example.lines.iter().any(shows));
         assert!(shown, "{name} has no example");
     }
+}
+
+#[test]
+fn every_function_of_kemi_scripts_has_its_place() {
+    let scratch = Host::current().scratch();
+    let names =
+        "for name in pairs(KSR.memcached) do note(name) end\nKSR.pv.sets(\"$var(names)\", notes)";
+    let kamailio = Engine::Lua
+        .builder(Kamailio::builder(), &scratch, names, &["$var(names)"])
+        .start();
+    let answer = kamailio.run("run");
+    let names = answer["$var(names)"].bytes().expect("a text").to_vec();
+    let names = String::from_utf8(names).expect("words");
+    let names: BTreeSet<&str> = names
+        .split(|letter: char| !letter.is_ascii_lowercase() && letter != '_')
+        .filter(|name| !name.is_empty())
+        .collect();
+    let page = script();
+    let section = page.section("KEMI");
+    let mut told = 0;
+    for name in &names {
+        match name.strip_suffix("_in") {
+            Some(plain) => assert!(names.contains(plain), "{name}"),
+            None => {
+                assert!(section.text().contains(&format!("`{name}(")), "{name}");
+                told += 1;
+            }
+        }
+    }
+    let shown = section
+        .text()
+        .lines()
+        .filter(|line| line.starts_with("| `"));
+    let shown: usize = shown
+        .map(|line| {
+            line.split(" | ")
+                .next()
+                .map_or(0, |cell| cell.matches("(").count())
+        })
+        .sum();
+    assert_eq!(shown, told, "functions that are described, and that exist");
 }
 
 #[test]
@@ -190,7 +233,8 @@ fn every_event_route_has_its_section() {
 
 #[test]
 fn every_variable_has_its_section() {
-    let variables = in_source("c\"mc");
+    let mut variables = in_source("c\"mc");
+    variables.retain(|name| !name.contains('_'));
     let page = script();
     let headings = page.headings(2).join(", ");
     let names = headings
@@ -199,6 +243,19 @@ fn every_variable_has_its_section() {
     let names: BTreeSet<_> = names.filter_map(|name| name.strip_prefix("$mc")).collect();
     assert!(variables.iter().eq(names), "{variables:?}: {headings}");
     assert!(variables.len() > 5, "{variables:?}");
+}
+
+#[test]
+fn every_function_has_its_section_and_its_row() {
+    let functions = in_source("c\"mct_");
+    let page = script();
+    let titles = page.headings(3).join(", ");
+    let rows = page.section("Functions").text().to_owned();
+    for name in &functions {
+        assert!(titles.contains(&format!("mct_{name}(")), "{name}: {titles}");
+        assert!(rows.contains(&format!("`mct_{name}(")), "{name}: {rows}");
+    }
+    assert!(functions.len() > 10, "{functions:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A page of the manual, taken apart: headings, sections, tables, examples.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -55,9 +55,16 @@ impl Page {
         Self { path, text }
     }
 
+    /// A page that is in no file, as if it had this path.
+    pub fn of(path: impl Into<PathBuf>, text: String) -> Self {
+        let path = path.into();
+        Self { path, text }
+    }
+
     /// The README and all pages of `doc/`.
     pub fn all() -> Vec<Self> {
         let mut paths = files(Path::new("doc"));
+        paths.retain(|path| path.extension().is_some_and(|it| it == "md"));
         paths.push("README.md".into());
         paths.into_iter().map(Self::at).collect()
     }
@@ -104,6 +111,54 @@ impl Page {
             wanted.then_some(title.trim())
         });
         titles.collect()
+    }
+
+    /// Fails unless each of its links, but those to other hosts, leads to a file and a heading. Returns how
+    /// many there are.
+    #[track_caller]
+    pub fn follow_links(&self) -> usize {
+        let prose = self.prose().join("\n");
+        let mut targets = Vec::new();
+        for (start, end) in [("](", ')'), ("src=\"", '"')] {
+            let pieces = prose.split(start).skip(1);
+            targets.extend(pieces.filter_map(|piece| piece.split(end).next()));
+        }
+        targets.retain(|target| !target.starts_with("https://"));
+        for target in &targets {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let folder = self.path.parent().expect("it is a file");
+            let anchors = match file {
+                "" => self.anchors(),
+                _ if heading.is_empty() => Vec::new(),
+                file => Self::at(folder.join(file)).anchors(),
+            };
+            let found = heading.is_empty() || anchors.iter().any(|anchor| anchor == heading);
+            assert!(found, "{}: {target}", self.name());
+            assert!(folder.join(file).exists() || file.is_empty(), "{target}");
+        }
+        targets.len()
+    }
+
+    /// The names by which links reach its headings, as GitHub makes them: the second one of a name ends
+    /// with `-1`.
+    fn anchors(&self) -> Vec<String> {
+        let mut anchors: Vec<String> = Vec::new();
+        let mut seen = BTreeMap::new();
+        for heading in self.headings(0) {
+            let kept = heading.chars().filter_map(|c| match c {
+                ' ' => Some('-'),
+                '-' | '_' => Some(c),
+                _ => c.is_alphanumeric().then_some(c.to_ascii_lowercase()),
+            });
+            let name: String = kept.collect();
+            let before = seen.entry(name.clone()).or_insert(0);
+            anchors.push(match *before {
+                0 => name,
+                number => format!("{name}-{number}"),
+            });
+            *before += 1;
+        }
+        anchors
     }
 
     /// What stands below a heading, up to the next one, as a page of its own.

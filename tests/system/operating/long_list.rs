@@ -1,9 +1,8 @@
 //! `memcached.list` of a pool with so many servers that one reply cannot carry them all.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use support::Kamailio;
 
-use support::{Kamailio, wait};
+use super::http::post;
 
 #[test]
 fn a_list_too_long_for_kamcmd_is_had_by_parts_or_by_http() {
@@ -38,33 +37,4 @@ fn a_list_too_long_for_kamcmd_is_had_by_parts_or_by_http() {
         r#"{"jsonrpc":"2.0","id":1,"method":"memcached.list"}"#,
     );
     assert_eq!(count(&answer, r#""address":"#), 1001);
-}
-
-/// The answer to a body sent by HTTP.
-fn post(kamailio: &Kamailio, body: &str) -> String {
-    let mut stream = TcpStream::connect(kamailio.address()).expect("a connection");
-    stream
-        .set_read_timeout(Some(wait::WAIT_LIMIT))
-        .expect("a limit");
-    let size = body.len();
-    let head = "POST /rpc HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n";
-    write!(
-        stream,
-        "{head}Connection: close\r\nContent-Length: {size}\r\n\r\n{body}"
-    )
-    .expect("a request");
-    let mut answer = BufReader::new(stream);
-    let mut size = None;
-    loop {
-        let mut line = String::new();
-        answer.read_line(&mut line).expect("a head");
-        match line.trim_end().split_once(": ") {
-            Some(("Content-Length", number)) => size = number.parse().ok(),
-            _ if line.trim_end().is_empty() => break,
-            _ => {}
-        }
-    }
-    let mut body = vec![0; size.expect("a length")];
-    answer.read_exact(&mut body).expect("an answer to its end");
-    String::from_utf8_lossy(&body).into_owned()
 }

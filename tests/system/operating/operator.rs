@@ -293,11 +293,47 @@ fn a_reload_keeps_the_states_of_servers_that_stay() {
         states(),
         [entry(&comes, "active"), entry(&stays, "disabled")]
     );
-    // Who has gone and comes back is a new server.
+    // Who has gone and comes back is still disabled.
     write(&[&stays, &goes]);
     kamailio.rpc("memcached.reload", &[]);
     assert_eq!(
         states(),
-        [entry(&stays, "disabled"), entry(&goes, "active")]
+        [entry(&stays, "disabled"), entry(&goes, "disabled")]
     );
+}
+
+#[test]
+fn what_is_disabled_stays_so_while_the_list_drops_it_and_takes_it_back() {
+    let [stays, leaves] = [Memcached::start(), Memcached::start()];
+    let scratch = Host::current().scratch();
+    let both = [stays.address(), leaves.address()].join("\n");
+    let path = scratch.write("servers.list", &both);
+    let kamailio = Kamailio::builder()
+        .param(
+            "servers_file",
+            Host::current().inside(&path).display().to_string(),
+        )
+        .param("retry_interval", 100)
+        .rpc()
+        .start();
+    kamailio.rpc("memcached.set_state", &["disabled", leaves.address()]);
+    for _ in 0..2 {
+        scratch.write("servers.list", stays.address());
+        kamailio.rpc("memcached.reload", &[]);
+        assert_eq!(rows(&kamailio, "memcached.list", "[]").len(), 1);
+        // At another place of the list, with another weight.
+        scratch.write(
+            "servers.list",
+            format!("{}:3 x\n{}", leaves.address(), stays.address()),
+        );
+        kamailio.rpc("memcached.reload", &[]);
+        assert_eq!(row(&kamailio, leaves.address()).state, "disabled");
+        assert_eq!(row(&kamailio, stays.address()).state, "active");
+    }
+    kamailio.rpc("memcached.set_state", &["active", leaves.address()]);
+    scratch.write("servers.list", stays.address());
+    kamailio.rpc("memcached.reload", &[]);
+    scratch.write("servers.list", &both);
+    kamailio.rpc("memcached.reload", &[]);
+    assert_eq!(row(&kamailio, leaves.address()).state, "active");
 }

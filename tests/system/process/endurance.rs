@@ -1,7 +1,7 @@
 //! A worker that is used a lot grows neither in memory nor in descriptors, whatever it
 //! does and however that ends.
 
-use support::{Builder, Kamailio, Memcached, Pid, Port, Request};
+use support::{Builder, Host, Kamailio, Memcached, Pid, Port, Request};
 
 /// How often each run goes through its statements.
 const ROUNDS: usize = 1000;
@@ -87,6 +87,23 @@ fn a_hundred_thousand_mixed_operations_leave_no_trace() {
     assert!(count() - before >= 100_000, "{} only", count() - before);
 }
 
+/// The functions with arguments of every kind. Those without quotes are parsed for each call.
+#[test]
+fn functions_leave_no_trace_whatever_their_arguments_are() {
+    let memcached = Memcached::start();
+    memcached.put("long", 1, 0, vec![b'l'; 3000]);
+    let statements = r#"
+        $avp(x) = "value-" + $var(i);
+        mct_set("key-$var(i)", "$avp(x)", 60); mct_set("key-" + $var(i), $avp(x), $var(i));
+        mct_get("key-$var(i)", "$avp(y)"); mct_get("long", "$avp(y)"); mct_get("none", $avp(x));
+        mct_set($hdr(X) + $var(i), "$hdr(X)$avp(y)"); mct_append("long-" + $var(i), $hdr(X));
+        mct_inc("n:$var(i)", 1, "$var(n)", "$var(i)", 60); mct_touch($avp(x), "never");
+        mct_gets("n:$var(i)", "$avp(y)", "$avp(v)"); mct_cas("n:$var(i)", "$avp(x)", "$avp(v)");
+    "#;
+    let builder = Kamailio::on(&memcached).global("debug=-3");
+    assert_does_not_grow(&looping(builder, statements), 8);
+}
+
 #[test]
 fn the_memory_of_large_values_is_given_back() {
     let memcached = Memcached::with(&["-I", "4m"]);
@@ -127,4 +144,41 @@ fn an_outage_leaves_no_trace() {
         .param("servers", closed.v4().to_string());
     let statements = "$mct(k) = 1; $var(x) = $mct(k); $mcinc(k) = 1; $mct(k) = $null;";
     assert_does_not_grow(&looping(builder, statements), 6);
+}
+
+/// Each key is read once. `KSR.pv.get("$mct(…)")` would keep something of each.
+#[test]
+fn a_hundred_thousand_keys_of_a_kemi_script_leave_no_trace() {
+    const KEYS: u32 = 100_000;
+    let memcached = Memcached::start();
+    let scratch = Host::current().scratch();
+    let turn = KEYS / 10;
+    let script = format!(
+        r#"
+        from = 0
+        function piece()
+            for i = 1, {turn} do
+                KSR.memcached.get("a key that the script makes " .. from + i)
+            end
+            from = from + {turn}
+            collectgarbage()
+        end
+        "#
+    );
+    let file = Host::current().inside(&scratch.write("script.lua", script));
+    let kamailio = Kamailio::on(&memcached)
+        .module("app_lua")
+        .param_of("app_lua", "load", file.display().to_string())
+        .script("loop", "lua_run(\"piece\");", &["$mcst"])
+        .start();
+    let worker = kamailio.workers()[0];
+    kamailio.run("loop");
+    let before = worker.anonymous_kib();
+    (0..10).for_each(|_| assert_eq!(kamailio.run("loop")["$mcst"], "miss"));
+    let after = worker.anonymous_kib();
+    assert!(memcached.stat("get_misses") >= (KEYS + turn).into());
+    assert!(
+        after <= before + SLACK * 4,
+        "{before} KiB have become {after}"
+    );
 }

@@ -72,18 +72,26 @@ fn known_hosts_get_their_family_and_both_strings() {
 
 #[test]
 fn flags_lose_the_words_that_only_newer_cores_have() {
-    let flags = c"DBG_SR_MEMORY, DBG_QM_MALLOC, DBG_F_MALLOC, DBG_QM_MALLOC_BACKTRACE, USE_FUTEX";
+    let flags = c"DBG_SR_MEMORY, DBG_QM_MALLOC, DBG_F_MALLOC, DBG_QM_MALLOC_BACKTRACE, SHM_MMAP";
     let newer = Core {
         flags,
         ..Core::new(c"6.1.5")
     };
-    let seen = "DBG_SR_MEMORY, DBG_QM_MALLOC_BACKTRACE, USE_FUTEX";
+    let seen = "DBG_SR_MEMORY, DBG_QM_MALLOC_BACKTRACE, SHM_MMAP";
     assert_eq!(newer.recognise().unwrap().2, seen);
     let older = Core {
         flags,
         ..Core::new(c"6.0.1")
     };
     assert_eq!(older.recognise().unwrap().2, flags.to_str().unwrap());
+}
+
+#[test]
+fn flags_have_futexes_only_where_the_core_can_use_them() {
+    let flags = "SHM_MMAP, USE_FUTEX, FAST_LOCK";
+    let on = |arch| flags_for_loader(Family::F54, arch, flags);
+    assert_eq!(on("x86_64"), flags);
+    assert_eq!(on("aarch64"), "SHM_MMAP, FAST_LOCK");
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Connection {
     }
 
     /// The same connection, for a second thread.
-    pub(crate) fn twin(&self) -> Connection {
+    pub fn twin(&self) -> Connection {
         Connection {
             number: self.number,
             socket: Arc::clone(&self.socket),

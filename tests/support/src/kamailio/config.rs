@@ -68,6 +68,9 @@ impl Builder {
         {
             command.env("LD_LIBRARY_PATH", folder);
         }
+        if let Some(library) = std::env::var_os("MCT_PRELOAD") {
+            command.env("LD_PRELOAD", library);
+        }
         for (name, value) in &self.environment {
             command.env(name, value);
         }

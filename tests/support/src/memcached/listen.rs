@@ -23,6 +23,8 @@ pub(super) enum Listen {
         /// Reserves the port.
         _port: Port,
     },
+    /// A plain port of a server whose other ports speak TLS.
+    NoTls(Port),
     V6(Port),
     Unix(PathBuf),
 }
@@ -42,6 +44,11 @@ impl Listen {
         }
     }
 
+    /// A free plain port of `127.0.0.1`, of a server whose other ports speak TLS.
+    pub(super) fn notls() -> Listen {
+        Listen::NoTls(Port::free())
+    }
+
     /// memcached's default port, at a loopback address that is made from a reserved number.
     pub(super) fn default_port() -> Listen {
         let port = Port::free();
@@ -57,6 +64,7 @@ impl Listen {
     pub(super) fn address(&self) -> String {
         match self {
             Listen::V4 { address, .. } => address.to_string(),
+            Listen::NoTls(port) => port.v4().to_string(),
             Listen::V6(port) => port.v6().to_string(),
             Listen::Unix(path) => Host::current().inside(path).display().to_string(),
         }
@@ -69,6 +77,9 @@ impl Listen {
                 let (ip, port) = (address.ip().to_string(), address.port().to_string());
                 ["-l", &ip, "-p", &port].map(Into::into)
             }
+            Listen::NoTls(port) => {
+                return vec!["-l".into(), format!("notls:127.0.0.1:{}", port.number())];
+            }
             Listen::V6(port) => ["-l", "::1", "-p", &port.number().to_string()].map(Into::into),
             Listen::Unix(path) => ["-s", &path.display().to_string(), "-a", "0777"].map(Into::into),
         };
@@ -78,7 +89,7 @@ impl Listen {
     pub(super) fn port(&self) -> u16 {
         match self {
             Listen::V4 { address, .. } => address.port(),
-            Listen::V6(port) => port.number(),
+            Listen::NoTls(port) | Listen::V6(port) => port.number(),
             Listen::Unix(path) => panic!("{} has no port", path.display()),
         }
     }
@@ -91,6 +102,7 @@ impl Listen {
                 let ip = u32::from_ne_bytes(address.ip().octets());
                 ("tcp", format!("{ip:08X}:{:04X}", address.port()))
             }
+            Listen::NoTls(port) => ("tcp", format!(":{:04X}", port.number())),
             Listen::V6(port) => ("tcp6", format!(":{:04X}", port.number())),
             Listen::Unix(_) => return false,
         };
@@ -113,6 +125,7 @@ impl Listen {
         };
         match self {
             Listen::V4 { address, .. } => tcp((*address).into()),
+            Listen::NoTls(port) => tcp(port.v4()),
             Listen::V6(port) => tcp(port.v6()),
             Listen::Unix(path) => {
                 let stream = UnixStream::connect(path)?;

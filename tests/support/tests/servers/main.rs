@@ -4,4 +4,5 @@ mod faulty;
 mod forwarder;
 mod kamailio;
 mod memcached;
+mod model;
 mod twemproxy;

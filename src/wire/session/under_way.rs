@@ -1,6 +1,6 @@
 //! Many requests under way in one session, and requests about a server.
 
-use super::tests::{garbled, key, read};
+use super::tests::{LIMIT, garbled, key, read};
 use super::*;
 use crate::item::key::WireKey;
 use crate::wire::protocol::Item;
@@ -24,11 +24,13 @@ fn replies(session: &mut Session, bytes: &[u8]) -> (Vec<Reply>, Option<Error>) {
 #[test]
 fn replies_come_in_the_order_of_the_requests() {
     let (key, other) = (&key(), &WireKey::new(b"", b"other").unwrap());
-    let mut session = Session::new();
-    session.request(&Request::Get { key });
-    session.request(&Request::Touch { key, lifetime: 1 });
-    session.request(&Request::Get { key: other });
-    session.request(&Request::Delete { key });
+    let mut session = Session::new(LIMIT).unwrap();
+    session.request(&Request::Get { key }).unwrap();
+    session
+        .request(&Request::Touch { key, lifetime: 1 })
+        .unwrap();
+    session.request(&Request::Get { key: other }).unwrap();
+    session.request(&Request::Delete { key }).unwrap();
     assert_eq!(
         session.unsent(),
         b"get k\r\ntouch k 1\r\nget other\r\ndelete k\r\n"
@@ -52,9 +54,9 @@ fn replies_come_in_the_order_of_the_requests() {
 #[test]
 fn a_reply_to_a_later_request_is_no_reply_to_an_earlier_one() {
     let (key, other) = (&key(), &WireKey::new(b"", b"other").unwrap());
-    let mut session = Session::new();
-    session.request(&Request::Get { key });
-    session.request(&Request::Get { key: other });
+    let mut session = Session::new(LIMIT).unwrap();
+    session.request(&Request::Get { key }).unwrap();
+    session.request(&Request::Get { key: other }).unwrap();
     let (none, error) = replies(&mut session, b"VALUE other 0 1\r\nx\r\nEND\r\n");
     assert!(none.is_empty());
     assert!(matches!(
@@ -67,9 +69,9 @@ fn a_reply_to_a_later_request_is_no_reply_to_an_earlier_one() {
 #[test]
 fn what_follows_the_last_reply_is_noticed() {
     let key = &key();
-    let mut session = Session::new();
-    session.request(&Request::Get { key });
-    session.request(&Request::Get { key });
+    let mut session = Session::new(LIMIT).unwrap();
+    session.request(&Request::Get { key }).unwrap();
+    session.request(&Request::Get { key }).unwrap();
     let (one, error) = replies(&mut session, b"END\r\nEND\r\nEND\r\n");
     assert_eq!(one, [Reply::Miss]);
     assert!(matches!(

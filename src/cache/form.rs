@@ -1,0 +1,193 @@
+//! Form: an item that was found is read, and a value is made ready to be stored, in the form that the pool
+//! has for values.
+
+use std::borrow::Cow;
+
+use super::outcome::{Read, Written};
+use super::{Cache, Key};
+use crate::clock::Deadline;
+use crate::error::{Error, Refusal};
+use crate::item::forms::{ItemForm, kamailio};
+use crate::item::value::{Found, MAX_DECIMAL, Value};
+use crate::wire::protocol::{Item, MAX_VALUE, Store};
+
+impl Cache {
+    /// Reads an item that was found, and counts what that comes to. Its bytes are in `text`, which becomes
+    /// the text of its value. A miss means that it is only the placeholder of a lease, or that a part of it is
+    /// missing.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`], [`Error::BrokenItem`], [`Error::TooLarge`]; `text` is then as it was stored. Those
+    /// of [`Self::whole`].
+    #[inline(always)]
+    pub(super) fn read_item(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        item: Item,
+        text: &mut Vec<u8>,
+    ) -> Result<Read, Error> {
+        if !self.form(key).is_plain(item.flags) {
+            return self.read_formed(deadline, key, item, text);
+        }
+        let found = kamailio::decode(item.flags, text, || self.numbers_of(key));
+        if found == Found::Text && item.flags == 0 && self.is_only_leased(key, item, text) {
+            self.stats(key).misses.count();
+            return Ok(Read::Miss);
+        }
+        self.stats(key).hits.count();
+        Ok(Read::Hit(found))
+    }
+
+    /// The same for an item that is more than its bytes.
+    #[cold]
+    fn read_formed(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        item: Item,
+        text: &mut Vec<u8>,
+    ) -> Result<Read, Error> {
+        if self.is_only_leased(key, item, text) {
+            self.stats(key).misses.count();
+            return Ok(Read::Miss);
+        }
+        self.read_value(deadline, key, item, text).map(Read::of)
+    }
+
+    /// Reads an item that is a value, in any form. `None` = a part of it is missing.
+    ///
+    /// # Errors
+    /// Those of [`Self::read_item`].
+    pub(super) fn read_value(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        item: Item,
+        text: &mut Vec<u8>,
+    ) -> Result<Option<Found>, Error> {
+        let item = match self.whole(deadline, key, item, text) {
+            Ok(Some(whole)) => whole.item,
+            Ok(None) => {
+                self.stats(key).misses.count();
+                return Ok(None);
+            }
+            Err(error) => {
+                self.stats(key).failed_gets.count();
+                return Err(error);
+            }
+        };
+        let numbers = self.numbers_of(key);
+        let limit = self.pools[key.pool].settings().value_limit;
+        let found = self.form(key).decode(item.flags, text, limit, numbers);
+        let stats = self.stats(key);
+        match &found {
+            Ok(_) => stats.hits.count(),
+            Err(error) => {
+                stats.failed_gets.count();
+                self.note_failure_of_key(key, "get", error);
+            }
+        }
+        found.map(Some)
+    }
+
+    /// The flags and the bytes of a value.
+    ///
+    /// # Errors
+    /// [`Refusal::Value`].
+    #[inline(always)]
+    pub(super) fn encoded<'a>(
+        &mut self,
+        key: &Key,
+        value: Value<'a>,
+        room: &'a mut [u8; MAX_DECIMAL],
+    ) -> Result<(u32, &'a [u8]), Error> {
+        let (flags, value) = match self.form(key) {
+            ItemForm::Kamailio => kamailio::encode(value, room),
+            form => form.encode(value, room),
+        };
+        if value.len() > MAX_VALUE {
+            let what = format_args!("set of key '{}'", key.wire);
+            return Err(self.refuse(key.pool, what, Refusal::Value));
+        }
+        Ok((flags, value))
+    }
+
+    /// The flags and the bytes of a value: compressed, if the pool compresses values of its length, and if
+    /// that makes it shorter.
+    #[cold]
+    pub(super) fn packed<'a>(
+        &self,
+        key: &Key,
+        flags: u32,
+        value: &'a [u8],
+    ) -> (u32, Cow<'a, [u8]>) {
+        let least = self.pools[key.pool].settings().compress_min;
+        let compressed = match least {
+            Some(least) if value.len() >= least.get() as usize => {
+                self.form(key).compress(flags, value)
+            }
+            _ => None,
+        };
+        match compressed {
+            Some((flags, value)) => (flags, Cow::Owned(value)),
+            None => (flags, Cow::Borrowed(value)),
+        }
+    }
+
+    /// Writes an item: compressed if that makes it shorter, and in parts if it is large. What is put beside
+    /// another value is neither: the two could not be inflated together. Only a plain write is split, because
+    /// its parts take the place of the old ones before the server decides about the index. An item that may
+    /// come over is not added, and what may come over is removed where something newer is stored.
+    ///
+    /// # Errors
+    /// Those of [`Self::store_bytes`].
+    #[cold]
+    pub(super) fn store_packed(
+        &mut self,
+        store: Store,
+        key: &Key,
+        flags: u32,
+        value: &[u8],
+    ) -> Result<Written, Error> {
+        let extends = matches!(store, Store::Append | Store::Prepend);
+        let (flags, value) = match extends {
+            true => (flags, Cow::Borrowed(value)),
+            false => self.packed(key, flags, value),
+        };
+        let value = &*value;
+        if store == Store::Add && self.has_source(key) {
+            return self.add_new(key, flags, value);
+        }
+        let deadline = self.pools[key.pool].begin();
+        let stood_in = self.pools[key.pool].stood_in();
+        let written = match self.store_in_parts(store, key, flags, value) {
+            Some(written) => written?,
+            None => self.store_bytes(store, key, flags, value)?,
+        };
+        if matches!(written, Written::Stored | Written::Sent) {
+            self.outdate(&deadline, key, stood_in);
+        }
+        Ok(written)
+    }
+
+    /// Writes an item in parts, if this is such a write; `None` = it is not.
+    fn store_in_parts(
+        &mut self,
+        store: Store,
+        key: &Key,
+        flags: u32,
+        value: &[u8],
+    ) -> Option<Result<Written, Error>> {
+        match store == Store::Set && self.splits(key) {
+            true => self.store_large(key, flags, value),
+            false => None,
+        }
+    }
+
+    /// The form of the pool's values.
+    #[inline(always)]
+    pub(super) fn form(&self, key: &Key) -> ItemForm {
+        self.pools[key.pool].settings().values
+    }
+}

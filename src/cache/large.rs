@@ -1,0 +1,252 @@
+//! Large: a value that does not fit into one item is written in parts, and put together when it is read.
+//!
+//! All [parts] are written before the index, so a write that is interrupted leaves the old value or none:
+//! where the old value had parts, too, these are not of the old index any more.
+
+use super::outcome::Written;
+use super::{Cache, Key};
+use crate::clock::Deadline;
+use crate::error::{Error, TooLarge, Waiting};
+use crate::item::key::WireKey;
+use crate::item::lifetime::Lifetime;
+use crate::status::Status;
+use crate::wire::protocol::{Item, Reply, Request, Store};
+
+mod parts;
+
+use parts::{Index, PART};
+
+/// An item of which all parts are there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole {
+    /// The item, as if it had been stored in one.
+    pub(super) item: Item,
+    /// The number of its parts, or 1.
+    pub(super) parts: usize,
+}
+
+impl Cache {
+    /// True if large values of the pool are written in parts.
+    #[inline(always)]
+    pub(super) fn splits(&self, key: &Key) -> bool {
+        self.pools[key.pool].settings().large_values
+    }
+
+    /// Makes the item that was read whole. If it is split, the index is in `text`, which becomes the bytes of
+    /// the whole. `None` = a part is missing, or is of another value: the item has just been overwritten, or
+    /// the server has dropped the part.
+    ///
+    /// # Errors
+    /// [`Error::BrokenItem`], [`Error::TooLarge`]; `text` is then as it was. Those of
+    /// [`Pool::route`](crate::pool::Pool::route).
+    #[cold]
+    pub(super) fn whole(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        item: Item,
+        text: &mut Vec<u8>,
+    ) -> Result<Option<Whole>, Error> {
+        if !self.form(key).is_split(item.flags) {
+            return Ok(Some(Whole { item, parts: 1 }));
+        }
+        let index = match Index::read(&key.wire, item.flags, text) {
+            Ok(index) => index,
+            Err(error) => {
+                self.note_failure_of_key(key, "get", &error);
+                return Err(error);
+            }
+        };
+        let Some(value) = self.put_together(deadline, key, index)? else {
+            return Ok(None);
+        };
+        *text = value;
+        let flags = index.part_flags;
+        let item = Item { flags };
+        let parts = index.count;
+        Ok(Some(Whole { item, parts }))
+    }
+
+    /// The bytes of the parts. They are asked for one after the other.
+    fn put_together(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        index: Index,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let (mut value, mut part) = (Vec::new(), Vec::new());
+        for (number, part_key) in part_keys(index, key).enumerate() {
+            let request = Request::Get {
+                key: &part_key.wire,
+            };
+            match self.step(deadline, &part_key, &request, &mut part)? {
+                Reply::Item(item) if item.flags == index.part_flags => {}
+                _ => return Ok(None),
+            }
+            let added = match index.is_length_of(number, part.len()) {
+                true => self.add(key, index, &part, &mut value),
+                false => Err(Error::BrokenItem(
+                    "a part of the large value has a wrong length",
+                )),
+            };
+            if let Err(error) = added {
+                self.note_failure_of_key(key, "get", &error);
+                return Err(error);
+            }
+        }
+        if !index.is_of(&value) {
+            let error = Error::BrokenItem("the parts of the large value do not belong together");
+            self.note_failure_of_key(key, "get", &error);
+            return Err(error);
+        }
+        Ok(Some(value))
+    }
+
+    /// Adds a part to the bytes of a value. With the first one there is room for all.
+    fn add(&self, key: &Key, index: Index, part: &[u8], value: &mut Vec<u8>) -> Result<(), Error> {
+        let limit = self.pools[key.pool].settings().value_limit;
+        let len = value.len() + part.len();
+        if len > limit as usize {
+            let len = len as u64;
+            return Err(Error::TooLarge(TooLarge::ToRead { len, limit }));
+        }
+        let most = (index.count * PART).min(limit as usize);
+        if value.try_reserve_exact(most - value.len()).is_err() {
+            return Err(Error::TooLarge(TooLarge::ForMemory(most)));
+        }
+        value.extend_from_slice(part);
+        Ok(())
+    }
+
+    /// Writes an item in parts; `None` = it is not split.
+    #[cold]
+    pub(super) fn store_large(
+        &mut self,
+        key: &Key,
+        flags: u32,
+        value: &[u8],
+    ) -> Option<Result<Written, Error>> {
+        let index = self
+            .form(key)
+            .splits()
+            .then(|| Index::of(&key.wire, flags, value));
+        Some(self.store_parts(key, index.flatten()?, value))
+    }
+
+    fn store_parts(&mut self, key: &Key, index: Index, value: &[u8]) -> Result<Written, Error> {
+        let deadline = self.pools[key.pool].begin();
+        self.stats(key).sets.count();
+        let lifetime = self.lifetime(key).on_wire();
+        for (part_key, part) in part_keys(index, key).zip(value.chunks(PART)) {
+            let request = plain_write(&part_key.wire, index.part_flags, lifetime, part);
+            self.step(&deadline, &part_key, &request, &mut Vec::new())?;
+        }
+        let count = index.count.to_string();
+        let request = plain_write(&key.wire, index.flags(), lifetime, count.as_bytes());
+        self.step(&deadline, key, &request, &mut Vec::new())?;
+        Ok(Written::Stored)
+    }
+
+    /// Removes an item and its parts, if it has any. An index that is gone is never read again, so the item
+    /// is removed as soon as its index is.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`](crate::pool::Pool::route) for the index.
+    #[cold]
+    pub(super) fn delete_large(&mut self, deadline: &Deadline, key: &Key) -> Result<Status, Error> {
+        let index = self.index(deadline, key)?;
+        let reply = self.delete_within(deadline, key)?;
+        for part_key in index.into_iter().flat_map(|index| part_keys(index, key)) {
+            // It is logged if that fails.
+            let _ = self.delete_within(deadline, &part_key);
+        }
+        Ok(match reply {
+            Reply::Deleted => Status::Deleted,
+            _ => Status::Miss,
+        })
+    }
+
+    fn delete_within(&mut self, deadline: &Deadline, key: &Key) -> Result<Reply, Error> {
+        let request = Request::Delete { key: &key.wire };
+        self.step(deadline, key, &request, &mut Vec::new())
+    }
+
+    /// Changes the lifetime of an item and of its parts, if it has any: first theirs, so that no index
+    /// outlives its parts for long.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`](crate::pool::Pool::route).
+    #[cold]
+    pub(super) fn touch_large(&mut self, key: &Key, to: Lifetime) -> Result<Status, Error> {
+        let deadline = self.pools[key.pool].begin();
+        self.stats(key).touches.count();
+        let index = self.index(&deadline, key)?;
+        let parts = index.into_iter().flat_map(|index| part_keys(index, key));
+        let mut touched = Reply::Miss;
+        for key in parts.chain([*key]) {
+            let request = Request::Touch {
+                key: &key.wire,
+                lifetime: to.on_wire(),
+            };
+            touched = self.step(&deadline, &key, &request, &mut Vec::new())?;
+        }
+        Ok(match touched {
+            Reply::Touched => Status::Touched,
+            _ => Status::Miss,
+        })
+    }
+
+    /// The index of an item; `None` if it has none, and so no parts.
+    fn index(&mut self, deadline: &Deadline, key: &Key) -> Result<Option<Index>, Error> {
+        let mut text = Vec::new();
+        let request = Request::Get { key: &key.wire };
+        match self.step(deadline, key, &request, &mut text) {
+            Ok(Reply::Item(item)) if self.form(key).is_split(item.flags) => {
+                Ok(Index::read(&key.wire, item.flags, &text).ok())
+            }
+            Ok(_) | Err(Error::TooLarge(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does one request of several, in what is left of their time.
+    fn step(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        request: &Request<'_>,
+        value: &mut Vec<u8>,
+    ) -> Result<Reply, Error> {
+        match deadline.rest() {
+            Some(rest) => self.perform_within(&rest, key, request, value),
+            None => {
+                let error = Error::Timeout(Waiting::Receive);
+                self.note_failure_of_key(key, request.kind().verb(), &error);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn plain_write<'a>(key: &'a WireKey, flags: u32, lifetime: u32, value: &'a [u8]) -> Request<'a> {
+    Request::Store {
+        store: Store::Set,
+        key,
+        flags,
+        lifetime,
+        value,
+    }
+}
+
+/// The keys of the parts of the item of `key`.
+fn part_keys(index: Index, key: &Key) -> impl Iterator<Item = Key> + use<> {
+    let key = *key;
+    index.keys(&key.wire).map(move |wire| Key {
+        wire,
+        hash: None,
+        ..key
+    })
+}
+
+#[cfg(test)]
+mod races;

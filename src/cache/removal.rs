@@ -1,0 +1,92 @@
+//! Removal: an item that may [come over](super::transfer) is removed from its [source](super::source), too.
+
+use super::{Cache, Key};
+use crate::clock::Deadline;
+use crate::error::Error;
+use crate::item::lifetime::PAST;
+use crate::pool::Aim;
+use crate::status::Status;
+use crate::wire::protocol::{Item, Reply, Request};
+
+impl Cache {
+    /// Removes an item from its pool and from where it could come over: the farthest first, so that
+    /// nobody has it come over from there afterwards: `deleted`, or `miss` if it was in none of them.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`](crate::pool::Pool::route). Where one cannot do it, the others are asked
+    /// nevertheless.
+    #[cold]
+    pub(super) fn delete_everywhere(&mut self, key: &Key) -> Result<Status, Error> {
+        let deadline = self.pools[key.pool].begin();
+        let _change = self.change(key);
+        let at_sources = self.delete_at_sources(&deadline, key);
+        let rest = self.rest(&deadline, key)?;
+        let here = self.delete_here(&rest, key)?;
+        match (at_sources, here) {
+            (Err(error), _) => Err(self.fail(key, error)),
+            (Ok(true), Status::Miss) => Ok(Status::Deleted),
+            (Ok(_), here) => Ok(here),
+        }
+    }
+
+    /// Removes an item from where it could come over. Returns whether it was there.
+    ///
+    /// # Errors
+    /// Those of [`Self::delete_everywhere`].
+    pub(super) fn delete_at_sources(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+    ) -> Result<bool, Error> {
+        let mut all = Ok(false);
+        for place in self.sources(key, Aim::Remove).iter().rev() {
+            let was_there = self.delete_at(deadline, place);
+            all = all.and_then(|before| Ok(before | was_there?));
+        }
+        all
+    }
+
+    /// The item has been changed, at its owner unless stand-ins have answered more than `stood_in` times. What the
+    /// stand-in may still hold is older, and is removed.
+    #[inline(always)]
+    pub(super) fn outdate(&mut self, deadline: &Deadline, key: &Key, stood_in: usize) {
+        if self.pools[key.pool].settings().has_sources {
+            self.outdate_at_stand_in(deadline, key, stood_in);
+        }
+    }
+
+    #[cold]
+    fn outdate_at_stand_in(&mut self, deadline: &Deadline, key: &Key, stood_in: usize) {
+        // The next copy has got the change, too.
+        let has_copies = self.pools[key.pool].settings().replicas > 1;
+        let is_there = || self.pools[key.pool].stood_in() == stood_in;
+        if !has_copies && is_there() && self.may_be_at_stand_in(key, Aim::Find) {
+            // It is logged if that fails.
+            let _ = self.delete_at_stand_in(deadline, key);
+        }
+    }
+
+    /// Removes an item that has come over, unless it has changed.
+    pub(super) fn undo(&mut self, deadline: &Deadline, key: &Key, item: Item, bytes: &[u8]) {
+        let mut present = Vec::new();
+        let request = Request::Gets { key: &key.wire };
+        let read = self.ask_besides(deadline, key, &request, &mut present);
+        if let Ok(Reply::Versioned(found, version)) = read
+            && found == item
+            && present == bytes
+        {
+            let request = Request::Cas {
+                key: &key.wire,
+                flags: 0,
+                lifetime: PAST,
+                version,
+                value: b"",
+            };
+            // It is logged if that fails.
+            let _ = self.ask_besides(deadline, key, &request, &mut Vec::new());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

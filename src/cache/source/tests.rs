@@ -1,0 +1,240 @@
+use std::net::TcpListener;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::super::call::tests::serve;
+use super::*;
+use crate::cache::{Answer, Read, Verb};
+use crate::clock::Moment;
+use crate::config::{Given, Parameters};
+use crate::health::{Health, State};
+use crate::item::value::Value;
+use crate::shared::Shared;
+use crate::status::Status;
+
+const ALWAYS: i32 = -1;
+
+/// A cache on two servers that give these replies, one after the other. The first one owns the key `k`.
+struct Pair {
+    cache: Cache,
+    servers: [JoinHandle<Vec<String>>; 2],
+}
+
+impl Pair {
+    fn new(
+        miss_failover: i32,
+        owner: &'static [&'static str],
+        stand_in: &'static [&'static str],
+    ) -> Self {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = listeners.each_ref().map(|it| it.local_addr().unwrap());
+        let mut parameters = Parameters::default();
+        let list = addresses.map(|address| address.to_string()).join(",");
+        for (name, text) in [("servers", &*list), ("protocol", "classic")] {
+            parameters.set(name, Given::Text(text)).unwrap();
+        }
+        for (name, number) in [("failover", 1), ("miss_failover", miss_failover)] {
+            parameters.set(name, Given::Number(number)).unwrap();
+        }
+        let cache = Cache::new(parameters.settle(), Numbers::Bits64, Shared::private(1));
+        let key = cache.key(0, b"k", b"").unwrap();
+        let owned_by = cache.pools()[0].owner_of(&key.wire).unwrap().to_string();
+        let replies = match owned_by == addresses[0].to_string() {
+            true => [owner, stand_in],
+            false => [stand_in, owner],
+        };
+        let mut replies = replies.into_iter();
+        let servers = listeners.map(|listener| {
+            let replies = replies.next().unwrap();
+            thread::spawn(move || match replies {
+                [] => Vec::new(),
+                replies => serve(&listener, replies),
+            })
+        });
+        let [first, second] = servers;
+        let servers = match owned_by == addresses[0].to_string() {
+            true => [first, second],
+            false => [second, first],
+        };
+        Self { cache, servers }
+    }
+
+    fn key(&self) -> Key {
+        self.cache.key(0, b"k", b"").unwrap()
+    }
+
+    fn get(&mut self) -> Read {
+        self.cache.get(&self.key(), &mut Vec::new()).unwrap()
+    }
+
+    fn call(&mut self, verb: Verb, operands: &[Value<'_>]) -> Answer {
+        let operands: Vec<_> = operands.iter().copied().map(Some).collect();
+        let key = self.key();
+        let called = self.cache.call(verb, &key, &operands, &mut Vec::new());
+        called.unwrap()
+    }
+
+    fn owner(&self) -> &'static Health {
+        let pool = &self.cache.pools()[0];
+        let owner = pool.owner_of(&self.key().wire).unwrap();
+        let mut members = pool.members().iter();
+        let member = members.find(|it| it.spec().address == *owner).unwrap();
+        member.health()
+    }
+
+    fn repaired(&self) -> u64 {
+        self.cache.pools()[0].stats().repaired.value()
+    }
+
+    /// What the owner and the stand-in have got.
+    fn said(self) -> [Vec<String>; 2] {
+        drop(self.cache);
+        self.servers.map(|server| server.join().unwrap())
+    }
+}
+
+const MISS: &str = "END\r\n";
+const VALUE: &str = "VALUE k 1 1\r\nv\r\nEND\r\n";
+const NUMBER: &str = "VALUE k 0 1\r\n5\r\nEND\r\n";
+const MISSING: &str = "NOT_FOUND\r\n";
+const STORED: &str = "STORED\r\n";
+
+#[test]
+fn a_miss_is_asked_for_at_the_stand_in_and_what_is_found_is_added_at_the_owner() {
+    let mut pair = Pair::new(ALWAYS, &[MISS, STORED], &[VALUE, VALUE]);
+    assert_eq!(pair.get(), Read::Hit(Found::Text));
+    assert_eq!(pair.repaired(), 1);
+    let stats = pair.cache.pools()[0].stats();
+    let [hits, misses, failovers] = [&stats.hits, &stats.misses, &stats.failovers];
+    assert_eq!([hits.value(), misses.value(), failovers.value()], [1, 0, 0]);
+    let [owner, stand_in] = pair.said();
+    assert_eq!(owner, ["get k|", "add k 1 10800 1|v|"]);
+    assert_eq!(stand_in, ["get k|", "get k|"]);
+}
+
+#[test]
+fn a_hit_asks_nobody_else_and_a_miss_only_while_the_return_is_recent() {
+    let mut pair = Pair::new(60, &[VALUE, MISS], &[]);
+    assert_eq!(pair.get(), Read::Hit(Found::Text));
+    assert_eq!(pair.get(), Read::Miss, "it was never out of service");
+    let key = pair.key();
+    assert_eq!(pair.cache.asked_after_miss(&key), None);
+    pair.owner().set(Moment::now(), State::Disabled);
+    assert_eq!(pair.cache.asked_after_miss(&key), None, "it is asked first");
+    let wanted = (&key.wire, None);
+    let pool = &mut pair.cache.pools[0];
+    assert!(
+        pool.may_be_at_stand_in(wanted, Aim::Remove),
+        "it may be back"
+    );
+    pair.owner().set(Moment::now(), State::Active);
+    assert!(pair.cache.asked_after_miss(&key).is_some());
+    for (ago, aims) in [(59, [true, true]), (61, [false, true]), (70, [false; 2])] {
+        let then = Moment::now() - Duration::from_secs(ago);
+        for state in [State::Disabled, State::Active] {
+            pair.owner().set(then, state);
+        }
+        let pool = &mut pair.cache.pools[0];
+        let may_be = [Aim::Find, Aim::Remove].map(|aim| pool.may_be_at_stand_in(wanted, aim));
+        assert_eq!(may_be, aims, "{ago} s ago");
+    }
+    pair.said();
+}
+
+#[test]
+fn what_was_removed_or_changed_at_the_stand_in_meanwhile_is_removed_again() {
+    for now in [MISS, "VALUE k 1 1\r\nw\r\nEND\r\n", "SERVER_ERROR busy\r\n"] {
+        let stand_in: &'static [&'static str] = vec![VALUE, now].leak();
+        const THERE: &str = "VALUE k 1 1 9\r\nv\r\nEND\r\n";
+        let mut pair = Pair::new(ALWAYS, &[MISS, STORED, THERE, STORED], stand_in);
+        assert_eq!(pair.get(), Read::Miss, "{now}");
+        let [owner, _] = pair.said();
+        assert_eq!(owner[2..], ["gets k|", "cas k 0 2592001 0 9||"], "{now}");
+    }
+}
+
+#[test]
+fn a_removal_begins_at_the_stand_in() {
+    for (owner, stand_in, status) in [
+        ("DELETED\r\n", "NOT_FOUND\r\n", Status::Deleted),
+        ("NOT_FOUND\r\n", "DELETED\r\n", Status::Deleted),
+        ("NOT_FOUND\r\n", "NOT_FOUND\r\n", Status::Miss),
+    ] {
+        let mut pair = Pair::new(ALWAYS, vec![owner].leak(), vec![stand_in].leak());
+        assert_eq!(pair.call(Verb::Delete, &[]).status, status);
+        assert_eq!(pair.said(), [["delete k|"], ["delete k|"]]);
+    }
+    let mut pair = Pair::new(ALWAYS, &["DELETED\r\n"], &["SERVER_ERROR busy\r\n"]);
+    let key = pair.key();
+    let removed = pair.cache.delete(&key);
+    assert!(matches!(removed, Err(Error::ServerError(_))), "{removed:?}");
+    pair.said();
+}
+
+#[test]
+fn what_is_written_takes_the_place_of_what_the_stand_in_has() {
+    let value = Value::Text(b"v");
+    let time = Value::Integer(60);
+    for (verb, operands, reply, status) in [
+        (Verb::Set, &[value][..], STORED, Status::Stored),
+        (Verb::Replace, &[value], STORED, Status::Stored),
+        (Verb::Append, &[value], STORED, Status::Stored),
+        (
+            Verb::Cas,
+            &[value, Value::Integer(9)],
+            STORED,
+            Status::Stored,
+        ),
+        (Verb::Touch, &[time], "TOUCHED\r\n", Status::Touched),
+    ] {
+        let mut pair = Pair::new(ALWAYS, vec![reply].leak(), &["SERVER_ERROR busy\r\n"]);
+        assert_eq!(pair.call(verb, operands).status, status, "{verb:?}");
+        let [_, stand_in] = pair.said();
+        assert_eq!(stand_in, ["delete k|"], "{verb:?}");
+    }
+}
+
+#[test]
+fn what_a_stand_in_has_stored_for_the_owner_is_not_removed_there() {
+    let mut pair = Pair::new(ALWAYS, &[], &[STORED]);
+    pair.owner().set(Moment::now(), State::Disabled);
+    let stored = pair.call(Verb::Set, &[Value::Text(b"v")]);
+    assert_eq!(stored.status, Status::Stored);
+    let [_, stand_in] = pair.said();
+    assert_eq!(stand_in, ["set k 1 10800 1|v|"]);
+}
+
+#[test]
+fn a_counter_goes_on_from_what_the_stand_in_has_counted() {
+    let mut pair = Pair::new(ALWAYS, &[MISSING, STORED, "8\r\n"], &[NUMBER, NUMBER]);
+    let counted = pair.call(Verb::Inc, &[Value::Integer(3)]);
+    assert_eq!(counted.value, Some(Found::Integer(8)));
+    let [owner, stand_in] = pair.said();
+    assert_eq!(owner, ["incr k 3|", "add k 0 10800 1|5|", "incr k 3|"]);
+    assert_eq!(stand_in, ["get k|", "get k|"]);
+    // Another process may have brought it over between the two questions.
+    let mut pair = Pair::new(ALWAYS, &[MISSING, "8\r\n"], &[MISS]);
+    let counted = pair.call(Verb::Inc, &[Value::Integer(3)]);
+    assert_eq!(counted.value, Some(Found::Integer(8)));
+    pair.said();
+}
+
+#[test]
+fn a_lock_that_a_stand_in_has_given_is_held() {
+    let mut pair = Pair::new(ALWAYS, &[STORED], &[VALUE, VALUE]);
+    let added = pair.call(Verb::Add, &[Value::Text(b"w")]);
+    assert_eq!(added.status, Status::NotStored);
+    let [owner, _] = pair.said();
+    assert_eq!(owner, ["add k 1 10800 1|v|"]);
+}
+
+#[test]
+fn what_is_out_of_date_is_removed_at_the_stand_in() {
+    let mut pair = Pair::new(ALWAYS, &[MISSING, "DELETED\r\n"], &[MISS, "NOT_FOUND\r\n"]);
+    let invalidated = pair.call(Verb::Invalidate, &[Value::Integer(60)]);
+    assert_eq!(invalidated.status, Status::Deleted);
+    assert_eq!(
+        pair.said(),
+        [["delete k|", "delete k|"], ["get k|", "delete k|"]]
+    );
+}

@@ -1,0 +1,81 @@
+//! Inspection: an item is read with what only meta commands tell of it, where its server speaks them.
+
+use super::dialect::Dialect;
+use super::member::Member;
+use crate::clock::Deadline;
+use crate::config::{Protocol, Settings};
+use crate::error::Error;
+use crate::item::key::WireKey;
+use crate::wire::protocol::{Reply, Request, Usage};
+
+/// What to inspect.
+#[derive(Debug)]
+pub(super) struct Inspection<'a> {
+    /// The key.
+    pub(super) key: &'a WireKey,
+    /// The request that asks for it by meta commands.
+    pub(super) request: Request<'a>,
+    /// Gets the bytes of the value.
+    pub(super) value: &'a mut Vec<u8>,
+}
+
+impl Member {
+    /// Inspects an item. The reply is that to its request, [`Reply::Item`] where the server speaks no meta
+    /// commands, or [`Reply::Miss`].
+    ///
+    /// # Errors
+    /// Those of [`Self::attempt`].
+    #[inline(never)]
+    pub(super) fn inspect(
+        &mut self,
+        inspection: &mut Inspection<'_>,
+        deadline: &Deadline,
+        settings: &Settings,
+    ) -> Result<Reply, Error> {
+        let Inspection {
+            key,
+            request,
+            value,
+        } = inspection;
+        if self.dialect(deadline, settings)? == Dialect::Meta {
+            match self.attempt_within(deadline, request, value, settings) {
+                // Another server may be behind this address now.
+                Err(error) if error.is_unknown_request() && settings.protocol == Protocol::Auto => {
+                    self.server().note_dialect(Dialect::Classic);
+                }
+                reply => {
+                    self.give_back(key, &reply, deadline, settings);
+                    return reply;
+                }
+            }
+        }
+        self.attempt_within(deadline, &Request::Get { key }, value, settings)
+    }
+
+    /// Whoever reads an item that is out of date by a meta command gets its lease, if nobody has it. Who
+    /// computes nothing marks it as out of date once more: the next one has the lease. (What somebody stores
+    /// between these two requests is marked, too: it is computed once more.)
+    fn give_back(
+        &mut self,
+        key: &WireKey,
+        reply: &Result<Reply, Error>,
+        deadline: &Deadline,
+        settings: &Settings,
+    ) {
+        let (left, lease) = match reply {
+            Ok(Reply::Inspected(_, usage, lease)) => (usage.left, lease),
+            Ok(Reply::Lasting(_, left, lease)) => (*left, lease),
+            _ => return,
+        };
+        if lease.is_ours {
+            let lifetime = match left {
+                Usage::FOR_EVER => 0,
+                // 0 = for ever.
+                seconds => seconds.max(1),
+            };
+            let request = Request::Invalidate { key, lifetime };
+            // If that fails, it is computed when its time is over.
+            let _ = self.attempt_within(deadline, &request, &mut Vec::new(), settings);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Servers that are far away: a proxy holds their answers back. One thread serves all of them, so answers
+//! that are due at the same time are sent at the same time.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::processor;
+
+/// A client's connection, the one to its server, and the answers that are under way.
+struct Path {
+    client: TcpStream,
+    server: TcpStream,
+    answers: VecDeque<(Instant, Vec<u8>)>,
+}
+
+/// Makes these servers `away`, there and back. Returns their new addresses. The thread runs until the process
+/// ends, on another processor than the clients if there is one.
+pub fn of(servers: &[&str], away: Duration) -> io::Result<Vec<String>> {
+    let mut gates = Vec::new();
+    for server in servers {
+        let gate = TcpListener::bind("127.0.0.1:0")?;
+        gate.set_nonblocking(true)?;
+        let server: SocketAddr = server.parse().map_err(io::Error::other)?;
+        gates.push((gate, server));
+    }
+    let addresses = gates.iter().map(|(gate, _)| gate.local_addr());
+    let addresses: io::Result<Vec<_>> = addresses.collect();
+    thread::spawn(move || {
+        let own = processor::allowed().expect("those of this process");
+        // If there is no other, it stays there.
+        let _ = processor::allow(|number| !processor::has(&own, number));
+        serve(&gates, away).expect("sockets that work");
+    });
+    Ok(addresses?.iter().map(SocketAddr::to_string).collect())
+}
+
+fn serve(gates: &[(TcpListener, SocketAddr)], away: Duration) -> io::Result<()> {
+    let mut paths: Vec<Path> = Vec::new();
+    loop {
+        let sockets = gates.iter().map(|(gate, _)| gate.as_raw_fd());
+        let both = |path: &Path| [path.client.as_raw_fd(), path.server.as_raw_fd()];
+        wait(
+            sockets.chain(paths.iter().flat_map(both)),
+            paths
+                .iter()
+                .filter_map(|path| path.answers.front())
+                .map(|(due, _)| *due)
+                .min(),
+        )?;
+        for (gate, server) in gates {
+            if let Ok((client, _)) = gate.accept() {
+                let server = TcpStream::connect(server)?;
+                for socket in [&client, &server] {
+                    socket.set_nodelay(true)?;
+                    socket.set_nonblocking(true)?;
+                }
+                let answers = VecDeque::new();
+                paths.push(Path {
+                    client,
+                    server,
+                    answers,
+                });
+            }
+        }
+        // An end on either side ends both.
+        paths.retain_mut(|path| path.pass_on(away).is_ok());
+    }
+}
+
+impl Path {
+    fn pass_on(&mut self, away: Duration) -> io::Result<()> {
+        while let Some(question) = received(&mut self.client)? {
+            self.server.write_all(&question)?;
+        }
+        while let Some(answer) = received(&mut self.server)? {
+            self.answers.push_back((Instant::now() + away, answer));
+        }
+        let now = Instant::now();
+        while let Some((_, answer)) = self.answers.pop_front_if(|(due, _)| *due <= now) {
+            self.client.write_all(&answer)?;
+        }
+        Ok(())
+    }
+}
+
+/// What has come in; `None` if that is nothing.
+fn received(socket: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = [0; 16384];
+    match socket.read(&mut bytes) {
+        Ok(0) => Err(io::ErrorKind::ConnectionReset.into()),
+        Ok(size) => Ok(Some(bytes[..size].to_vec())),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until one of the sockets has something, or until then.
+fn wait(sockets: impl Iterator<Item = RawFd>, until: Option<Instant>) -> io::Result<()> {
+    let poll = |fd| libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut sockets: Vec<libc::pollfd> = sockets.map(poll).collect();
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let left = left.map(|left| libc::timespec {
+        tv_sec: left.as_secs().cast_signed(),
+        tv_nsec: left.subsec_nanos().into(),
+    });
+    let left = left.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let count = sockets.len() as libc::nfds_t;
+    // SAFETY: the set has that many places, and the time lives or is null.
+    match unsafe { libc::ppoll(sockets.as_mut_ptr(), count, left, std::ptr::null()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}

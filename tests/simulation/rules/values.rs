@@ -1,0 +1,160 @@
+//! Rule: no value comes back that was replaced.
+//!
+//! A read that began (or was asked ahead) after a write or a delete was acknowledged never gives a value that was written before
+//! that write or delete began. What the configuration does not promise is left out:
+//!
+//! * `rejoin=keep` promises nothing of values that different servers hold.
+//! * With `rejoin=flush`, a server that is back, or was in trouble for a moment, gives no value that was
+//!   replaced at a stand-in meanwhile. What a stand-in holds stays there after the return of the owner, and
+//!   may be read at the next outage: so only servers that come before the stand-in in the order of the key are
+//!   bound.
+//! * `failover=2` with `modula` moves keys of servers that are well, too, and back again. It promises nothing.
+//! * An operator who puts a server back, or replaces the list, says that its items are right.
+//! * A write that is not acknowledged, or was repeated on a second connection, may be done by a copy that is
+//!   still under way. It replaces what was written meanwhile.
+//!
+//! And with `rejoin=flush`, a server that was out of service gives no value from before.
+
+use crate::history::{Answer, Operation, Served, What, number_of};
+use crate::world::State;
+
+/// Reads of values that were replaced.
+pub fn check(state: &State) -> Vec<String> {
+    let reads = state.history.operations.iter().enumerate();
+    let hits = reads.filter_map(|(number, read)| {
+        let value = read.answer.value()?;
+        Some((number, read, number_of(value.as_bytes())?))
+    });
+    let found = hits.flat_map(|(number, read, writer)| {
+        let Some(served) = source(state, read, writer) else {
+            return vec![];
+        };
+        let replaced = replacement(state, read, writer, served);
+        let stale = survivor(state, read, writer, served);
+        let words = replaced.into_iter().chain(stale);
+        words
+            .map(|words| {
+                format!(
+                    "{:?} {}: operation {number} has read what operation {writer} wrote, {words}",
+                    read.what, read.key
+                )
+            })
+            .collect()
+    });
+    found.collect()
+}
+
+/// The server's answer that the read is.
+fn source<'a>(state: &'a State, read: &Operation, writer: usize) -> Option<&'a Served> {
+    let served = &state.history.served;
+    let first = served.partition_point(|served| served.at < read.from);
+    let mut during = served[first..]
+        .iter()
+        .take_while(|served| Some(served.at) <= read.ended);
+    let mark = format!("\r\nv{writer}.");
+    during.find(|served| {
+        served.process == read.process
+            && matches!(served.command.verb(), b"get" | b"gets" | b"mg")
+            && served.command.key() == read.key.as_bytes()
+            && String::from_utf8_lossy(&served.reply).contains(&mark)
+    })
+}
+
+/// What has replaced the value before the read began.
+fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) -> Option<String> {
+    let (history, server) = (&state.history, served.server);
+    let old = &history.operations[writer];
+    let later = history.operations.iter().enumerate().skip(writer + 1);
+    let mut later = later.filter(|(_, it)| {
+        let acknowledged = match it.what {
+            What::Set | What::Cas | What::Fulfil => it.answer == Answer::Stored,
+            What::Delete => matches!(it.answer, Answer::Deleted | Answer::Miss),
+            // The old value is given, but to those who ask for a lease not as a new one where the server can
+            // tell.
+            What::Invalidate if it.answer == Answer::Touched => {
+                let is_told = served.command.verb() == b"mg" && read.what == What::Lease;
+                is_told && matches!(read.answer, Answer::Hit(_))
+            }
+            // One copy may have removed it, and another one keeps it as out of date.
+            What::Invalidate if state.setup.replicas > 1 => false,
+            What::Invalidate => matches!(it.answer, Answer::Deleted | Answer::Miss),
+            _ => false,
+        };
+        acknowledged && it.key == old.key && it.ended.is_some_and(|ended| ended < read.from)
+    });
+    later.find_map(|(number, new)| {
+        // The old write, or a copy of it, was done later.
+        if old.ended.is_none_or(|ended| ended >= new.began) || old.last_executed >= new.began {
+            return None;
+        }
+        let at = done_at(state, number, new)?;
+        (at == server || is_promised(state, old, &read.key, server, at)).then(|| {
+            format!(
+                "from server {server}, although operation {number} had replaced it at server {at}"
+            )
+        })
+    })
+}
+
+/// The server that has acknowledged a write or a delete.
+fn done_at(state: &State, number: usize, operation: &Operation) -> Option<usize> {
+    let ended = operation.ended?;
+    let mut during = state
+        .history
+        .served
+        .iter()
+        .rev()
+        .skip_while(|served| served.at > ended);
+    let done = during.find(|served| {
+        served.process == operation.process
+            && served.command.key() == operation.key.as_bytes()
+            && match operation.what {
+                What::Set | What::Cas | What::Fulfil => {
+                    number_of(&served.command.value) == Some(number)
+                }
+                _ => matches!(served.command.verb(), b"delete" | b"md"),
+            }
+    });
+    done.map(|served| served.server)
+}
+
+/// Whether the configuration promises that what was replaced at one server is not read at another.
+fn is_promised(
+    state: &State,
+    old: &Operation,
+    key: &str,
+    read_at: usize,
+    replaced_at: usize,
+) -> bool {
+    let order = state.history.orders.iter().find(|(known, _)| known == key);
+    let place = |server| order.and_then(|(_, order)| order.iter().position(|it| *it == server));
+    let is_unchanged = state
+        .history
+        .commands
+        .iter()
+        .all(|&command| command < old.began);
+    let moves_all = state.setup.failover == 2 && state.setup.distribution == "modula";
+    let has_copy = |server| place(server).is_some_and(|at| at < state.setup.replicas as usize);
+    let is_copied = has_copy(read_at) && has_copy(replaced_at);
+    let is_made_up = state.setup.makes_up() && place(read_at) < place(replaced_at);
+    is_unchanged && !moves_all && (is_copied || is_made_up)
+}
+
+/// Whether the value was in the server before its last outage, and should have been removed.
+fn survivor(state: &State, read: &Operation, writer: usize, served: &Served) -> Option<String> {
+    if !state.setup.empties {
+        return None;
+    }
+    let mut outages = state.history.outages.iter().rev();
+    let outage = outages.find(|it| it.server == served.server && it.ended < read.from)?;
+    let mut writes = state.history.served.iter().rev();
+    let write = writes.find(|it| {
+        it.server == served.server
+            && it.at < served.at
+            && it.has_stored()
+            && number_of(&it.command.value) == Some(writer)
+    })?;
+    let server = served.server;
+    (write.at < outage.began && !outage.is_operators)
+        .then(|| format!("from server {server}, which was not emptied after its outage"))
+}
