@@ -1,4 +1,6 @@
-use std::net::TcpListener;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use std::time::Duration;
 
 use super::*;
@@ -7,7 +9,7 @@ use crate::config::{Given, Parameters};
 use crate::error::{Down, Error};
 use crate::health::State;
 use crate::server;
-use crate::wire::protocol::Request;
+use crate::wire::protocol::{Reply, Request};
 
 fn pool(servers: &str, failover: i32) -> Pool {
     let mut parameters = Parameters::default();
@@ -163,6 +165,47 @@ fn a_copy_that_is_out_makes_up_for_what_it_misses_whatever_it_keeps() {
         let others = (0..3).filter(|at| !copies.contains(at));
         assert!(others.map(misses).all(|misses| !misses));
     }
+}
+
+/// The address of a server that finds nothing to delete, and answers no second request.
+fn answers_once() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        let len = stream.read(&mut [0; 64])?;
+        stream.write_all(b"NOT_FOUND\r\n")?;
+        // Until the client closes.
+        io::copy(&mut stream, &mut io::sink()).map(|more| more + len as u64)
+    });
+    address
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "uses sockets")]
+fn a_write_to_copies_that_begins_late_has_what_is_left_of_its_time() {
+    let [first, second] = [(); 2].map(|()| answers_once());
+    let mut parameters = Parameters::default();
+    for (name, given) in [
+        ("servers", Given::Text(&format!("{first}, {second}"))),
+        ("replicas", Given::Number(2)),
+        ("timeout", Given::Number(2000)),
+        ("stall_limit", Given::Number(2000)),
+    ] {
+        parameters.set(name, given).unwrap();
+    }
+    let mut pool = Pool::new(parameters.settle().remove(0), &Shared::private(1)[0]);
+    let key = pool.placement().wire_key(b"k").unwrap();
+    let delete = Request::Delete { key: &key };
+    let deadline = pool.begin();
+    let reply = pool.route(&deadline, &key, None, &delete, &mut Vec::new());
+    assert_eq!(reply.unwrap(), Reply::Miss, "now both are connected");
+    let spent = Duration::from_millis(1900);
+    let deadline = Deadline::new(Moment::now() - spent, Duration::from_millis(2000));
+    let reply = pool.route(&deadline, &key, None, &delete, &mut Vec::new());
+    assert!(matches!(reply, Err(Error::Timeout(_))), "{reply:?}");
+    let late = Moment::now().since(deadline.end());
+    assert!(late < Duration::from_millis(900), "{late:?}");
 }
 
 #[test]

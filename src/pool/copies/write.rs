@@ -205,7 +205,7 @@ impl Pool {
         };
         let sent: Vec<bool> = others.iter().map(send).collect();
         let mut answers = vec![self.attempt_at(first, deadline, has_deputy, task)];
-        self.collect_copies(&Deadline::new(began, deadline.limit()));
+        self.collect_copies(&Deadline::new(began, deadline.end().since(began)));
         for (&at, is_sent) in others.iter().zip(sent) {
             let member = &mut self.members[at];
             let copied = member.ahead.take_copied();
