@@ -248,6 +248,8 @@ impl Health {
                     }
                 })
             }
+            // A later probe has been answered meanwhile.
+            (State::Trying, Some(_)) if self.has_answered_since(by.began) => None,
             (State::Inactive | State::Trying, Some(_)) => {
                 Some(verdict.become_state(State::Inactive))
             }

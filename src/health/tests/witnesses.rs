@@ -22,6 +22,24 @@ fn an_answer_to_anybody_outweighs_failures_of_what_began_before_it() {
     assert_eq!(fell, changed(State::Active, State::Inactive, 8));
 }
 
+/// An operator's ping and the prober ask at the same time.
+#[test]
+fn a_probe_that_fails_late_says_nothing_after_a_later_one_was_answered() {
+    let rules = Rules {
+        inactive_threshold: 1,
+        probing_threshold: 2,
+    };
+    let health = Health::default();
+    health.failed(at(2), origin(1, 11), DOWN, rules);
+    let (early, late) = (origin(3, 12), origin(4, 13));
+    let back = health.probed(at(5), late, None, rules).unwrap();
+    assert_eq!((back.from, back.to), (State::Inactive, State::Trying));
+    assert_eq!(health.probed(at(6), early, Some(DOWN), rules), None);
+    assert_eq!(health.state(), State::Trying);
+    let worse = health.probed(at(8), origin(7, 12), Some(DOWN), rules);
+    assert_eq!(worse.unwrap().to, State::Inactive);
+}
+
 #[test]
 fn who_is_kept_out_is_outweighed_by_an_answer_before_it_began() {
     let once = Rules {
