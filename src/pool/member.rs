@@ -170,12 +170,9 @@ impl Member {
                 operation.answered();
                 Ok(reply)
             }
-            Err(mut failure) => {
-                // Who has had hardly any time left has seen no silence.
-                let is_short = deadline.limit() < settings.stall_limit.min(settings.timeout) / 2;
-                failure.is_evidence &= !(is_short && matches!(failure.error, Error::Timeout(_)));
+            Err(failure) => {
                 let gave_up = budget.gave_up();
-                let judgement = operation.failed(&failure, gave_up, settings.rules);
+                let judgement = operation.failed(&failure, gave_up, settings);
                 self.note_failure(request, &failure, judgement, settings);
                 Err(failure.error)
             }

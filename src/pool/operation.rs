@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::shared_server::SharedServer;
 use crate::clock::{Deadline, Moment};
+use crate::config::Settings;
 use crate::error::Error;
-use crate::health::{Health, Judgement, Origin, Overdue, Rules};
+use crate::health::{Health, Judgement, Origin, Overdue};
 use crate::status::Status;
 use crate::sys;
 use crate::wire::second_look::Failure;
@@ -78,7 +79,7 @@ impl<'a> Operation<'a> {
     /// It has failed. `gave_up` = it was not allowed to wait on: another worker waits for the server, or
     /// has just been answered.
     #[cold]
-    pub(super) fn failed(self, failure: &Failure, gave_up: bool, rules: Rules) -> Judgement {
+    pub(super) fn failed(self, failure: &Failure, gave_up: bool, settings: &Settings) -> Judgement {
         let Failure {
             error, is_evidence, ..
         } = failure;
@@ -92,13 +93,17 @@ impl<'a> Operation<'a> {
         if gave_up {
             return Judgement::NoFailure;
         }
-        if !is_evidence || !error.counts_against_server() {
+        // Who has had hardly any time left has seen no silence.
+        let is_short = self.deadline.limit() < settings.stall_limit.min(settings.timeout) / 2;
+        let has_seen = *is_evidence && !(is_short && matches!(error, Error::Timeout(_)));
+        if !has_seen || !error.counts_against_server() {
             self.health.count_failure(Status::of_error(error));
             return Judgement::NoEvidence;
         }
         self.has_mark.set(false);
         let (origin, why) = (self.origin(failure.is_kept_out), Status::of_error(error));
-        self.health.failed(Moment::now(), origin, why, rules)
+        self.health
+            .failed(Moment::now(), origin, why, settings.rules)
     }
 
     #[cold]
