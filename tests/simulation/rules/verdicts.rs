@@ -8,7 +8,7 @@
 use internals::simulation::Source;
 use kamailio_memcached::internals;
 
-use crate::history::Answer;
+use crate::history::{Answer, What};
 use crate::process::Role;
 use crate::world::{MILLI, State};
 
@@ -28,10 +28,14 @@ fn answered(state: &State, server: usize, process: usize, since: u64, until: u64
         is_between
             && it.asked == Some(server)
             && !matches!(it.answer, Answer::Failed(_) | Answer::Sent | Answer::Found(_))
+            // A lease that was lost is not asked for.
+            && (it.what, &it.answer) != (What::Fulfil, &Answer::Miss)
             // The copy that was asked last need not be the one that has answered.
             && (state.setup.replicas == 1 || it.what.is_read())
-            // What was asked ahead may have been answered long before.
+            // What was asked ahead may have been answered long before, and who asks for many items receives first
+            // what servers owe from before.
             && it.source == Source::Server
+            && !matches!(it.what, What::Many(_))
             && !near::is_over(it)
     });
     answered.map(|(number, _)| number)

@@ -82,7 +82,14 @@ pub fn check(state: &State) -> Vec<String> {
         let is_lost = (is_once || is_silent_twice(state, operation))
             && !history.forgets.is_empty()
             && matches!(word, "timeout" | "down" | "miss" | "stale");
-        if is_lost || matches!(word, "down" | "stale") && make_up(state, operation) {
+        // A lease is lost with the copy that has given it, which is not asked while it makes up for a write.
+        let mut outs = history.outs.iter();
+        let is_given_elsewhere =
+            is_copied && word == "miss" && outs.any(|&(from, to, _)| from <= ended && to >= began);
+        if is_lost
+            || is_given_elsewhere
+            || matches!(word, "down" | "stale") && make_up(state, operation)
+        {
             continue;
         }
         if at_rest && !stopped
