@@ -136,9 +136,8 @@ impl Cache {
     }
 
     /// Writes an item: compressed if that makes it shorter, and in parts if it is large. What is put beside
-    /// another value is neither: the two could not be inflated together. Only a plain write is split, because
-    /// its parts take the place of the old ones before the server decides about the index. An item that may
-    /// come over is not added, and what may come over is removed where something newer is stored.
+    /// another value is neither: the two could not be inflated together. An item that may come over is not
+    /// added, and what may come over is removed where something newer is stored.
     ///
     /// # Errors
     /// Those of [`Self::store_bytes`].
@@ -161,28 +160,18 @@ impl Cache {
         }
         let deadline = self.pools[key.pool].begin();
         let stood_in = self.pools[key.pool].stood_in();
-        let written = match self.store_in_parts(store, key, flags, value) {
-            Some(written) => written?,
+        let index = match extends {
+            true => None,
+            false => self.index_of(key, flags, value),
+        };
+        let written = match index {
+            Some(index) => self.store_large(store, key, index, value)?,
             None => self.store_bytes(store, key, flags, value)?,
         };
         if matches!(written, Written::Stored | Written::Sent) {
             self.outdate(&deadline, key, stood_in);
         }
         Ok(written)
-    }
-
-    /// Writes an item in parts, if this is such a write; `None` = it is not.
-    fn store_in_parts(
-        &mut self,
-        store: Store,
-        key: &Key,
-        flags: u32,
-        value: &[u8],
-    ) -> Option<Result<Written, Error>> {
-        match store == Store::Set && self.splits(key) {
-            true => self.store_large(key, flags, value),
-            false => None,
-        }
     }
 
     /// The form of the pool's values.

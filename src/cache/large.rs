@@ -1,7 +1,12 @@
 //! Large: a value that does not fit into one item is written in parts, and put together when it is read.
 //!
 //! All [parts] are written before the index, so a write that is interrupted leaves the old value or none:
-//! where the old value had parts, too, these are not of the old index any more.
+//! where the old value had parts, too, these are not of the old index any more. A write with a condition looks
+//! first whether that holds. If somebody else writes after this look, the condition is the server's to judge, and
+//! what the other one has written in parts may be lost.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use super::outcome::Written;
 use super::{Cache, Key};
@@ -118,33 +123,112 @@ impl Cache {
         Ok(())
     }
 
-    /// Writes an item in parts; `None` = it is not split.
+    /// The index of this value in the pool of the key; `None` = it is stored in one item.
+    pub(super) fn index_of(&self, key: &Key, flags: u32, value: &[u8]) -> Option<Index> {
+        let splits = self.splits(key) && self.form(key).splits();
+        splits.then(|| Index::of(&key.wire, flags, value)).flatten()
+    }
+
+    /// Writes an item in parts, if `store` allows it.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`](crate::pool::Pool::route).
     #[cold]
     pub(super) fn store_large(
         &mut self,
+        store: Store,
         key: &Key,
-        flags: u32,
+        index: Index,
         value: &[u8],
-    ) -> Option<Result<Written, Error>> {
-        let index = self
-            .form(key)
-            .splits()
-            .then(|| Index::of(&key.wire, flags, value));
-        Some(self.store_parts(key, index.flatten()?, value))
-    }
-
-    fn store_parts(&mut self, key: &Key, index: Index, value: &[u8]) -> Result<Written, Error> {
+    ) -> Result<Written, Error> {
         let deadline = self.pools[key.pool].begin();
         self.stats(key).sets.count();
+        if !self.allows(&deadline, store, key)? {
+            return Ok(Written::NotStored);
+        }
+        let (flags, value) = self.write_parts(&deadline, key, index, value)?;
+        let lifetime = self.lifetime(key).on_wire();
+        let request = write(store, &key.wire, flags, lifetime, &value);
+        Ok(
+            match self.step(&deadline, key, &request, &mut Vec::new())? {
+                Reply::NotStored => Written::NotStored,
+                _ => Written::Stored,
+            },
+        )
+    }
+
+    /// Writes the parts of a value. Returns the flags and the bytes of the index, which is to be stored then.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`](crate::pool::Pool::route).
+    #[cold]
+    fn write_parts(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        index: Index,
+        value: &[u8],
+    ) -> Result<(u32, Vec<u8>), Error> {
         let lifetime = self.lifetime(key).on_wire();
         for (part_key, part) in part_keys(index, key).zip(value.chunks(PART)) {
-            let request = plain_write(&part_key.wire, index.part_flags, lifetime, part);
-            self.step(&deadline, &part_key, &request, &mut Vec::new())?;
+            let request = write(Store::Set, &part_key.wire, index.part_flags, lifetime, part);
+            self.step(deadline, &part_key, &request, &mut Vec::new())?;
         }
-        let count = index.count.to_string();
-        let request = plain_write(&key.wire, index.flags(), lifetime, count.as_bytes());
-        self.step(&deadline, key, &request, &mut Vec::new())?;
-        Ok(Written::Stored)
+        Ok((index.flags(), index.count.to_string().into_bytes()))
+    }
+
+    /// Whether the condition of a write holds now. What is refused must not take the place of the parts of what is
+    /// there.
+    fn allows(&mut self, deadline: &Deadline, store: Store, key: &Key) -> Result<bool, Error> {
+        if store == Store::Set {
+            return Ok(true);
+        }
+        let request = Request::Get { key: &key.wire };
+        let is_there = match self.step(deadline, key, &request, &mut Vec::new()) {
+            Ok(reply) => matches!(reply, Reply::Item(_)),
+            Err(Error::TooLarge(_)) => true,
+            Err(error) => return Err(error),
+        };
+        Ok(is_there != (store == Store::Add))
+    }
+
+    /// What is to be stored at a key on the condition that its item has this version: this value, or the index of
+    /// its parts, which are written now. Breaks if the item has another version already.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`](crate::pool::Pool::route).
+    pub(super) fn to_store<'v>(
+        &mut self,
+        deadline: &mut Deadline,
+        key: &Key,
+        version: u64,
+        (flags, value): (u32, Cow<'v, [u8]>),
+    ) -> Result<ControlFlow<Written, (u32, Cow<'v, [u8]>)>, Error> {
+        let Some(index) = self.index_of(key, flags, &value) else {
+            return Ok(ControlFlow::Continue((flags, value)));
+        };
+        if let Some(changed) = self.has_changed(deadline, key, version)? {
+            return Ok(ControlFlow::Break(changed));
+        }
+        let (flags, value) = self.write_parts(deadline, key, index, &value)?;
+        *deadline = self.rest(deadline, key)?;
+        Ok(ControlFlow::Continue((flags, Cow::Owned(value))))
+    }
+
+    /// Why an item cannot be written on the condition that it has this version, if it has another one now.
+    #[cold]
+    fn has_changed(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        version: u64,
+    ) -> Result<Option<Written>, Error> {
+        let request = Request::Gets { key: &key.wire };
+        Ok(match self.step(deadline, key, &request, &mut Vec::new())? {
+            Reply::Versioned(_, now) if now == version => None,
+            Reply::Versioned(..) => Some(Written::Exists),
+            _ => Some(Written::Missing),
+        })
     }
 
     /// Removes an item and its parts, if it has any. An index that is gone is never read again, so the item
@@ -228,9 +312,15 @@ impl Cache {
     }
 }
 
-fn plain_write<'a>(key: &'a WireKey, flags: u32, lifetime: u32, value: &'a [u8]) -> Request<'a> {
+fn write<'a>(
+    store: Store,
+    key: &'a WireKey,
+    flags: u32,
+    lifetime: u32,
+    value: &'a [u8],
+) -> Request<'a> {
     Request::Store {
-        store: Store::Set,
+        store,
         key,
         flags,
         lifetime,

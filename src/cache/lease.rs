@@ -4,6 +4,7 @@
 //! lease this process holds is the holder's: it is refused if anything newer was stored meanwhile. So a
 //! lease is remembered longer than it lasts: what comes too late must not be taken for something new.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::call::Answer;
@@ -188,7 +189,16 @@ impl Cache {
     fn fulfil_lease(&mut self, held: Held, key: &Key, value: Value<'_>) -> Result<Written, Error> {
         let mut room = [0; MAX_DECIMAL];
         let (flags, value) = self.encoded(key, value, &mut room)?;
-        let (flags, value) = self.packed(key, flags, value);
+        let packed = self.packed(key, flags, value);
+        self.stats(key).sets.count();
+        let mut deadline = self.pools[key.pool].begin();
+        let (flags, value) = match self.to_store(&mut deadline, key, held.version, packed)? {
+            ControlFlow::Continue(ready) => ready,
+            ControlFlow::Break(changed) => {
+                self.leases.end(key);
+                return Ok(changed);
+            }
+        };
         let mut fulfilment = Fulfilment {
             key: &key.wire,
             flags,
@@ -198,10 +208,8 @@ impl Cache {
             connection: held.connection,
             is_tried: false,
         };
-        self.stats(key).sets.count();
         let _change = self.change(key);
         let pool = &mut self.pools[key.pool];
-        let deadline = pool.begin();
         let reply = pool.fulfil(&deadline, &mut fulfilment, key.hash);
         self.note(key, || "set", &reply);
         // Without an answer it is still held: what is stored next must not be newer than it is.

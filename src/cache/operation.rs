@@ -3,6 +3,8 @@
 //! Each makes a request, has it performed, and returns the answer, or an [`Error`] that says why there is
 //! none.
 
+use std::ops::ControlFlow;
+
 use super::outcome::{Read, Written};
 use super::{Cache, Key};
 use crate::clock::Deadline;
@@ -353,7 +355,13 @@ impl Cache {
     ) -> Result<Written, Error> {
         let mut room = [0; MAX_DECIMAL];
         let (flags, value) = self.encoded(key, value, &mut room)?;
-        let (flags, value) = self.packed(key, flags, value);
+        let packed = self.packed(key, flags, value);
+        self.stats(key).sets.count();
+        let mut deadline = self.pools[key.pool].begin();
+        let (flags, value) = match self.to_store(&mut deadline, key, version, packed)? {
+            ControlFlow::Continue(ready) => ready,
+            ControlFlow::Break(changed) => return Ok(changed),
+        };
         let request = Request::Cas {
             key: &key.wire,
             flags,
@@ -361,8 +369,6 @@ impl Cache {
             version,
             value: &value,
         };
-        self.stats(key).sets.count();
-        let deadline = self.pools[key.pool].begin();
         let stood_in = self.pools[key.pool].stood_in();
         let reply = self.perform_with_item(&deadline, key, &request, &mut Vec::new())?;
         Ok(match reply {

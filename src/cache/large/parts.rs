@@ -22,7 +22,7 @@ const TAG: u32 = 16;
 
 /// What an index says of the parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Index {
+pub(in crate::cache) struct Index {
     /// How many there are.
     pub(super) count: usize,
     /// The flags that each of them has.
