@@ -18,7 +18,7 @@ use super::Pool;
 use super::route::{Failed, Task};
 use crate::clock::Deadline;
 use crate::config::Failover;
-use crate::error::{Down, Error};
+use crate::error::{Down, Error, Waiting};
 use crate::item::key::WireKey;
 use crate::wire::protocol::Reply;
 
@@ -85,8 +85,35 @@ impl Pool {
         member.connection.set_deputy(has_deputy);
         match task.attempt(member, deadline, &self.settings) {
             Ok(reply) => Ok(reply),
-            Err(error) => self.read_next(deadline, key, hash, error, task),
+            Err(error) => {
+                let asked = vec![owner];
+                self.read_next(deadline, key, hash, Failed { asked, error }, task)
+            }
         }
+    }
+
+    /// Reads an item under a deadline that began earlier. A copy that has been silent since then is asked, but
+    /// not waited for as long again.
+    ///
+    /// # Errors
+    /// Those of [`Self::route_to_copies`].
+    #[cold]
+    pub(super) fn read_late(
+        &mut self,
+        deadline: &Deadline,
+        key: &WireKey,
+        hash: Option<u32>,
+        task: &mut dyn Task,
+    ) -> Answer {
+        let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
+        let copies = self.copies(key, hash);
+        let may_ask = self.live(&copies).next().is_some();
+        let (asked, error) = match (may_ask, copies.first()) {
+            (true, _) => (Vec::new(), Error::Timeout(Waiting::Receive)),
+            (false, Some(&owner)) => (vec![owner], self.members[owner].not_asked()),
+            (false, None) => return self.route_to_copies(deadline, key, Some(hash), task),
+        };
+        self.read_next(deadline, key, hash, Failed { asked, error }, task)
     }
 
     /// Whether a copy of the item can be asked that is not on this server.
@@ -96,18 +123,21 @@ impl Pool {
         self.live(&copies).any(|at| at != server)
     }
 
-    /// The owner has not answered a read: asks the next copies, one after the other.
+    /// These have not answered a read: asks the next copies, one after the other.
     #[cold]
     fn read_next(
         &mut self,
         deadline: &Deadline,
         key: &WireKey,
         hash: u32,
-        mut error: Error,
+        failed: Failed,
         task: &mut dyn Task,
     ) -> Answer {
         let copies = self.copies(key, hash);
-        let mut asked = vec![copies[0]];
+        let Failed {
+            mut asked,
+            mut error,
+        } = failed;
         while error.allows_stand_in(task.kind().is_repeatable()) {
             let mut rest = self.live(&copies).filter(|at| !asked.contains(at));
             let (next, has_deputy) = (rest.next(), rest.next().is_some());
@@ -132,6 +162,9 @@ impl Pool {
                 }
                 Err(another) => error = another,
             }
+        }
+        if asked.is_empty() {
+            asked.push(copies[0]);
         }
         self.beyond_copies(deadline, key, hash, Failed { asked, error }, task)
     }

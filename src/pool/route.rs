@@ -195,11 +195,7 @@ impl Pool {
         let request = Request::Get { key };
         let mut exchange = Exchange { request, value };
         let Some(owner) = self.owner(key, hash) else {
-            let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
-            let owner = self.any_ring().map(|ring| ring.owner(hash));
-            let own = owner.map_or(Some(*deadline), |owner| self.members[owner].rest(deadline));
-            let own = own.ok_or(Error::Timeout(Waiting::Receive))?;
-            return self.route_to_copies(&own, key, Some(hash), &mut exchange);
+            return self.read_late(deadline, key, hash, &mut exchange);
         };
         let own = self.members[owner].rest(deadline);
         let own = own.ok_or(Error::Timeout(Waiting::Receive))?;
