@@ -65,6 +65,8 @@ pub struct Flow {
     /// A firewall has forgotten it.
     pub is_forgotten: bool,
     pub client: Client,
+    /// The end of what the client wanted to send last is still to be sent.
+    is_half_sent: bool,
     /// What the client has not received yet.
     pub inbox: VecDeque<u8>,
     to_server: Direction,
@@ -112,6 +114,7 @@ impl State {
             opened: self.now,
             is_forgotten: false,
             client: Client::Connecting,
+            is_half_sent: false,
             inbox: VecDeque::new(),
             to_server: Direction::default(),
             to_client: Direction::default(),
@@ -167,7 +170,11 @@ impl State {
             false => bytes.len(),
         };
         self.say(|_| format!("sends on flow {socket}: {}", shown(&bytes[..count])));
-        self.note_request(socket);
+        let flow = &mut self.flows[socket as usize];
+        let has_begun = std::mem::replace(&mut flow.is_half_sent, count < bytes.len());
+        if !has_begun {
+            self.note_request(socket);
+        }
         self.put_bytes(socket, true, &bytes[..count]);
         Ok(count)
     }

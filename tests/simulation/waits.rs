@@ -22,7 +22,7 @@ impl State {
         self.begin_wait(process, server);
     }
 
-    /// The process has sent something to a server.
+    /// The process has begun to send something to a server.
     pub fn note_request(&mut self, socket: u32) {
         let flow = &self.flows[socket as usize];
         let (process, Some(server), opened) = (flow.process, flow.server, flow.opened) else {
