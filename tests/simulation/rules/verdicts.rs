@@ -98,12 +98,14 @@ pub fn check(state: &State) -> Vec<String> {
             .any(|&(from, to, _)| from <= turn.at && to >= since);
         let stops = history.stops.iter();
         let stops = stops.filter(|&&(from, to)| from <= turn.at && to >= since);
-        // The prober listens once more after it was stopped.
-        let stopped = stops.count() > usize::from(turn.by == Some(Role::Prober));
         let blips = history
             .blips
             .iter()
             .filter(|&&(at, server)| server == turn.server && at <= turn.at && at >= since);
+        let blips = blips.count();
+        // The prober listens once more after it was stopped, unless its connection has broken meanwhile.
+        let listens = turn.by == Some(Role::Prober) && blips == 0;
+        let stopped = stops.count() > usize::from(listens);
         let is_named = !state.setup.servers[turn.server].written.starts_with("10.");
         let has_names = state.names.fail_until.max(state.names.hang_until) == 0;
         let is_new = state.history.is_reloaded || !has_names || turn.at < state.setup.start();
@@ -136,7 +138,7 @@ pub fn check(state: &State) -> Vec<String> {
             })
         });
         let is_lost = forgets && (turn.by == Some(Role::Prober) || turns_away || has_fresh);
-        if !refuses && !is_lost && !troubled && !is_unknown && !stopped && blips.count() < 2 {
+        if !refuses && !is_lost && !troubled && !is_unknown && !stopped && blips < 2 {
             let at = turn.at as f64 / MILLI as f64;
             found.push(format!(
                 "server {} is {} at {at:.3} ms, without a reason",
