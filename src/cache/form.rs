@@ -11,6 +11,9 @@ use crate::item::forms::{ItemForm, kamailio};
 use crate::item::value::{Found, MAX_DECIMAL, Value};
 use crate::wire::protocol::{Item, MAX_VALUE, Store};
 
+/// The flags and the bytes of an item, as they are stored.
+pub(super) type Packed<'a> = (u32, Cow<'a, [u8]>);
+
 impl Cache {
     /// Reads an item that was found, and counts what that comes to. Its bytes are in `text`, which becomes
     /// the text of its value. A miss means that it is only the placeholder of a lease, or that a part of it is
@@ -116,12 +119,7 @@ impl Cache {
     /// The flags and the bytes of a value: compressed, if the pool compresses values of its length, and if
     /// that makes it shorter.
     #[cold]
-    pub(super) fn packed<'a>(
-        &self,
-        key: &Key,
-        flags: u32,
-        value: &'a [u8],
-    ) -> (u32, Cow<'a, [u8]>) {
+    pub(super) fn packed<'a>(&self, key: &Key, flags: u32, value: &'a [u8]) -> Packed<'a> {
         let least = self.pools[key.pool].settings().compress_min;
         let compressed = match least {
             Some(least) if value.len() >= least.get() as usize => {

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use super::form::Packed;
 use super::outcome::Written;
 use super::{Cache, Key};
 use crate::clock::Deadline;
@@ -197,13 +198,13 @@ impl Cache {
     ///
     /// # Errors
     /// Those of [`Pool::route`](crate::pool::Pool::route).
-    pub(super) fn to_store<'v>(
+    pub(super) fn split_if_unchanged<'v>(
         &mut self,
         deadline: &mut Deadline,
         key: &Key,
         version: u64,
-        (flags, value): (u32, Cow<'v, [u8]>),
-    ) -> Result<ControlFlow<Written, (u32, Cow<'v, [u8]>)>, Error> {
+        (flags, value): Packed<'v>,
+    ) -> Result<ControlFlow<Written, Packed<'v>>, Error> {
         let Some(index) = self.index_of(key, flags, &value) else {
             return Ok(ControlFlow::Continue((flags, value)));
         };

@@ -192,13 +192,14 @@ impl Cache {
         let packed = self.packed(key, flags, value);
         self.stats(key).sets.count();
         let mut deadline = self.pools[key.pool].begin();
-        let (flags, value) = match self.to_store(&mut deadline, key, held.version, packed)? {
-            ControlFlow::Continue(ready) => ready,
-            ControlFlow::Break(changed) => {
-                self.leases.end(key);
-                return Ok(changed);
-            }
-        };
+        let (flags, value) =
+            match self.split_if_unchanged(&mut deadline, key, held.version, packed)? {
+                ControlFlow::Continue(ready) => ready,
+                ControlFlow::Break(changed) => {
+                    self.leases.end(key);
+                    return Ok(changed);
+                }
+            };
         let mut fulfilment = Fulfilment {
             key: &key.wire,
             flags,

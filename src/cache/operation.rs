@@ -358,7 +358,7 @@ impl Cache {
         let packed = self.packed(key, flags, value);
         self.stats(key).sets.count();
         let mut deadline = self.pools[key.pool].begin();
-        let (flags, value) = match self.to_store(&mut deadline, key, version, packed)? {
+        let (flags, value) = match self.split_if_unchanged(&mut deadline, key, version, packed)? {
             ControlFlow::Continue(ready) => ready,
             ControlFlow::Break(changed) => return Ok(changed),
         };
