@@ -118,8 +118,14 @@ impl State {
             .operation
             .map(|index| self.history.operations[index].what);
         let is_one = !matches!(what, Some(What::Many(_)));
+        // What it asked before the server came back has no answer; after that, its wait begins anew.
+        let has_returned = |server: usize, from: u64| {
+            let returned = self.history.returned.get(server);
+            returned.is_some_and(|returned| (from..=now).contains(returned))
+        };
         if let Some((server, from, stopped)) = it.waits.take()
             && is_one
+            && !has_returned(server, from)
             && it.stopped == stopped
             && now > from + limit
         {
