@@ -6,7 +6,7 @@ mod ahead;
 mod answers;
 mod copies;
 mod counts;
-mod leases;
+pub mod leases;
 mod log_lines;
 mod near;
 mod statistics;

@@ -8,6 +8,7 @@ use internals::{Cache, Status, Value, Way};
 use kamailio_memcached::internals;
 
 use super::history::{Answer, Operation, What, value_of};
+use super::rules::leases;
 use super::world::{SECOND, State, World};
 
 /// Makes all operations of a worker, waits until all is well again, and makes some more.
@@ -265,6 +266,9 @@ fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: S
     operation.stopped = stopped - operation.stopped;
     operation.answer = answer.clone();
     operation.asked = asked.map(|(server, _)| server);
+    if leases::has_lapsed(&state, number) {
+        state.history.operations[number].what = What::Set;
+    }
     answer
 }
 

@@ -5,7 +5,7 @@
 //! It is sent on the same connection, because another process may be behind the next one.
 
 use crate::history::{Answer, Operation, Served, What, number_of};
-use crate::world::State;
+use crate::world::{SECOND, State};
 
 /// What holders of leases have stored although they must not.
 pub fn check(state: &State) -> Vec<String> {
@@ -52,6 +52,27 @@ fn fault_of(state: &State, number: usize, operation: &Operation) -> Option<Strin
         let line = change.command.words.join(&b' ').escape_ascii().to_string();
         format!("has taken the place of '{line}'")
     })
+}
+
+/// For how many times its time a lease is remembered.
+const REMEMBERED: u64 = 4;
+
+/// Whether what the holder of a lease was about to store was a plain write after all: while it began, the lease was
+/// forgotten.
+pub fn has_lapsed(state: &State, number: usize) -> bool {
+    let operation = &state.history.operations[number];
+    if operation.what != What::Fulfil {
+        return false;
+    }
+    let time = REMEMBERED * state.setup.lease_time as u64 * SECOND;
+    let ends = lease_of(state, number).map(|lease| lease.clock + time);
+    let mut served = state.history.served.iter();
+    let is_plain = |it: &Served| {
+        let is_own = number_of(&it.command.value) == Some(number);
+        is_own && it.command.verb() != b"cas"
+    };
+    let is_over = ends.is_some_and(|ends| ends <= state.clock());
+    is_over && (operation.answer == Answer::Sent || served.any(is_plain))
 }
 
 /// The operation that has got the lease for the one of this number.
