@@ -150,6 +150,8 @@ impl Health {
 
     /// When the outage began that it has not returned from yet.
     pub(crate) fn away_since(&self) -> Moment {
+        // The moment is written before the word.
+        self.word.load(Ordering::Acquire);
         Moment::from_nanos(self.away_since.load(Ordering::Relaxed))
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 
+mod races;
 mod witnesses;
 
 const RULES: Rules = Rules {
@@ -41,11 +42,8 @@ impl Health {
 }
 
 fn change(from: State, to: State, seconds: u64) -> Option<Change> {
-    Some(Change {
-        from,
-        to,
-        after: Duration::from_secs(seconds),
-    })
+    let after = Duration::from_secs(seconds);
+    Some(Change { from, to, after })
 }
 
 fn changed(from: State, to: State, seconds: u64) -> Judgement {
