@@ -262,13 +262,34 @@ board: test-dependencies build ## Draw the picture of the README: the board of d
 	@MCT_BOARD="$$PWD/tests/bench/board.svg" MCT_MODULE=$(tested) \
 		cargo test --locked $(features) --test system -- every_query_has_data
 
-.PHONY: fuzz
-fuzz: ## Fuzz each target for FUZZ_SECONDS (60)
-	@$(call build_tool,$(cargo_fuzz))
+.PHONY: soak
+soak: test-dependencies build ## Calls while servers are in trouble, for MINUTES (1); SEED=7 chooses what happens
+	@MCT_SOAK=$(target)/soak.svg MCT_MODULE=$(tested) \
+		cargo test --locked $(features) --test soak -- --nocapture
+	echo "drawn: "$(target)/soak.svg
+
+# What the fuzzer finds goes to tests/fuzz/corpus. tests/fuzz/seeds has the least of it that reaches as much,
+# of inputs that are short: `make test` replays that.
+define for_each_fuzz_target
+	$(call build_tool,$(cargo_fuzz))
 	for name in $$("$$tool" fuzz list --fuzz-dir tests/fuzz); do
-		RUSTC_BOOTSTRAP=1 "$$tool" fuzz run --fuzz-dir tests/fuzz "$$name" -- \
-			-dict=tests/fuzz/$$name.dict -max_len=6000 -max_total_time="$${FUZZ_SECONDS:-60}"
+		corpus=tests/fuzz/corpus/$$name seeds=tests/fuzz/seeds/$$name
+		mkdir -p "$$corpus" "$$seeds"
+		$(1)
 	done
+endef
+run_fuzz := RUSTC_BOOTSTRAP=1 "$$tool" fuzz run --fuzz-dir tests/fuzz "$$name"
+
+.PHONY: fuzz fuzz-seeds
+fuzz: ## Fuzz each target for FUZZ_SECONDS (60), or FUZZ_RUNS times
+	@limit=-max_total_time="$${FUZZ_SECONDS:-60}"
+	[[ -z "$${FUZZ_RUNS:-}" ]] || limit=-runs="$$FUZZ_RUNS"
+	$(call for_each_fuzz_target,$(run_fuzz) "$$corpus" "$$seeds" -- \
+		-dict=tests/fuzz/$$name.dict -max_len=6000 -print_final_stats=1 "$$limit")
+fuzz-seeds: ## Keep the least of what fuzzing has found for make test
+	@$(call for_each_fuzz_target,mkdir -p $(target)/seeds/$$name; \
+		$(run_fuzz) $(target)/seeds/$$name "$$corpus" "$$seeds" -- -set_cover_merge=1 -max_len=200; \
+		rm -r "$$seeds"; mv $(target)/seeds/$$name "$$seeds")
 
 .PHONY: bench bench-faults bench-spin
 bench: bench-dependencies build ## Speed: ours, the stock module, a plain loop

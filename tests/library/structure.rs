@@ -102,6 +102,8 @@ fn no_file_is_too_long_to_read() {
         "tests/system",
         "tests/library",
         "tests/simulation",
+        "tests/soak",
+        "tests/fuzz/rules",
         "tests/support/src",
     ] {
         for file in files(Path::new(folder)) {

@@ -1,11 +1,7 @@
-//! `Callers` is sipp: it makes calls at a steady rate and counts what became of them.
+//! `Callers` call a Kamailio at a steady rate, each with one request, and count what became of that.
 
-use std::fs;
-use std::process::Command;
-
-use crate::host::Host;
 use crate::kamailio::Kamailio;
-use crate::process;
+use crate::sipp::{Counted, Load, Sipp};
 
 /// Calls to a Kamailio. Each is a request to `alice` that ends with one response.
 #[derive(Debug, Clone, Copy)]
@@ -20,47 +16,19 @@ pub struct Callers {
     pub seconds: usize,
 }
 
-/// What became of the calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
-    /// Those that had the expected response.
-    pub successful: u64,
-    /// Requests that had to be sent again.
-    pub retransmissions: u64,
-}
-
 impl Callers {
     /// Makes all the calls, and returns when the last one has ended. A call that fails, fails the test.
     #[track_caller]
     pub fn call(&self, kamailio: &Kamailio) -> Counted {
-        let scratch = Host::current().scratch();
-        let scenario = scratch.write("call.xml", self.scenario());
-        let statistics = scratch.join("statistics");
-        let mut sipp = Command::new("sipp");
-        sipp.arg(kamailio.address().to_string())
-            .args([
-                "-i",
-                "127.0.0.1",
-                "-nostdin",
-                "-timeout",
-                "60",
-                "-trace_stat",
-            ])
-            .args(["-r", &self.rate.to_string()])
-            .args(["-m", &(self.rate * self.seconds).to_string()])
-            .arg("-sf")
-            .arg(&scenario)
-            .arg("-stf")
-            .arg(&statistics)
-            .current_dir(scratch.path());
-        let output = process::output(&mut sipp).expect("sipp");
-        let statistics = fs::read_to_string(&statistics).unwrap_or_default();
-        if !output.status.success() {
-            kamailio.fail(&format!("{output:?} {statistics}"));
-        }
-        Counted {
-            successful: counted(&statistics, "SuccessfulCall(C)"),
-            retransmissions: counted(&statistics, "Retransmissions(C)"),
+        let load = Load {
+            rate: self.rate,
+            most_open: None,
+            seconds: self.seconds,
+        };
+        let sipp = Sipp::start(kamailio.address(), &self.scenario(), load);
+        match sipp.wait() {
+            Ok(counted) => counted,
+            Err(error) => kamailio.fail(&error),
         }
     }
 
@@ -101,14 +69,4 @@ fn request(method: &str, tag: &str) -> String {
 
   ]]>"
     )
-}
-
-/// What sipp has counted under that name, the last time.
-fn counted(statistics: &str, name: &str) -> u64 {
-    let mut lines = statistics.lines().filter(|line| !line.is_empty());
-    let names: Vec<_> = lines.next().expect("names").split(';').collect();
-    let numbers: Vec<_> = lines.next_back().expect("numbers").split(';').collect();
-    let at = names.iter().position(|known| *known == name);
-    let at = at.unwrap_or_else(|| panic!("no {name} in {names:?}"));
-    numbers[at].parse().expect("a number")
 }

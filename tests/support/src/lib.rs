@@ -20,12 +20,14 @@
 //! ```text
 //! kamailio    a Kamailio with the module under test, and its builder
 //! sip         requests to it, and its responses
-//! callers     many calls to it, by sipp
+//! callers     many calls to it, each of one request
+//! sipp        the program that makes calls
 //! memcached   a memcached, and what it holds
 //! model       a memcached without a process, for tests in which a seed decides everything
 //! faulty      a server with faults that a test orders
 //! faults      system calls and allocations of the module that fail
 //! forwarder   a forwarder that forgets connections
+//! firewall    the same for hours
 //! deaf        a port that does not answer requests to connect
 //! network     a network whose packets can be dropped
 //! dns         a name server that only one Kamailio asks
@@ -51,6 +53,7 @@ pub mod deaf;
 pub mod dns;
 pub mod faults;
 pub mod faulty;
+pub mod firewall;
 pub mod forwarder;
 pub mod host;
 pub mod kamailio;
@@ -64,6 +67,7 @@ pub mod prometheus;
 pub mod random;
 pub mod scratch;
 pub mod sip;
+pub mod sipp;
 pub mod sqlite;
 pub mod stock;
 pub mod twemproxy;
@@ -75,6 +79,7 @@ pub use deaf::DeafServer;
 pub use dns::Dns;
 pub use faults::{Call, Faults, Times, Who};
 pub use faulty::{Connection, FaultyServer, Store, is_second_look};
+pub use firewall::Firewall;
 pub use forwarder::Forwarder;
 pub use host::{Host, Version};
 pub use kamailio::{Answer, Builder, Check, Failure, Kamailio, Param, Run, Value};
@@ -86,6 +91,7 @@ pub use prometheus::Prometheus;
 pub use random::Random;
 pub use scratch::Scratch;
 pub use sip::{Pending, Request, Response, hex};
+pub use sipp::{Counted, Load, Sipp};
 pub use sqlite::Sqlite;
 pub use twemproxy::Twemproxy;
 

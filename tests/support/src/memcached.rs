@@ -131,6 +131,11 @@ impl Memcached {
         &self.address
     }
 
+    /// The address at which it speaks without TLS, in the same form.
+    pub fn plain_address(&self) -> String {
+        self.listen.address()
+    }
+
     /// The TCP port.
     ///
     /// # Panics

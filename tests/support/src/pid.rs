@@ -65,6 +65,11 @@ impl Pid {
         self.status_number("RssAnon:")
     }
 
+    /// Resident memory in KiB that it shares with other processes and that is part of no file (`RssShmem`).
+    pub fn shared_kib(self) -> u64 {
+        self.status_number("RssShmem:")
+    }
+
     /// The number of its threads.
     pub fn threads(self) -> usize {
         self.status_number("Threads:") as usize
