@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 #[path = "../fuzz/rules/key.rs"]
-mod rules;
+pub mod rules;
 
 /// Pieces that matter, and any others between them.
 fn any_argument() -> impl Strategy<Value = String> {
