@@ -86,9 +86,12 @@ mod health {
 /// What a server requires of a new connection.
 mod access {
     mod beside_openssl; // Kamailio's module tls, in the same process
+    mod certificates; // whose is accepted, and whose is not
     mod credentials; // user and password
+    mod pem_files; // files with a mistake, and what does not belong together
+    mod rotation; // certificates that change while all is running, or end soon
     mod tampering; // somebody on the way who cuts and changes what TLS sends
-    mod tls; // certificates: accepted, refused, changed while running
+    mod tls; // to a real memcached, of either version
 }
 
 /// Servers and callers that mean no good.

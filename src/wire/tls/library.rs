@@ -308,6 +308,12 @@ impl Tls {
             }
             E::InvalidPurpose | E::InvalidPurposeContext { .. } => "it is not for a server".into(),
             E::BadSignature => "its signature is wrong".into(),
+            // What the verifier has no word for is in its own.
+            E::Other(error) => match &*error.to_string() {
+                "EndEntityUsedAsCa" => "it was issued by one that is no authority".into(),
+                "NameConstraintViolation" => "its authority may not issue it for this name".into(),
+                other => other.into(),
+            },
             other => other.to_string(),
         }
     }

@@ -22,6 +22,29 @@ pub struct Issued {
     pub key: PathBuf,
 }
 
+impl Issued {
+    /// Keeps the certificate alone, without those above it.
+    pub fn keep_first(&self) {
+        let text = std::fs::read_to_string(&self.chain).expect("a certificate");
+        let end = text.find(END).expect("its end") + END.len();
+        std::fs::write(&self.chain, &text[..end]).expect("the scratch folder is writable");
+    }
+
+    /// Changes the certificate, so that its signature is that of another one.
+    pub fn spoil_signature(&self) {
+        let text = std::fs::read_to_string(&self.chain).expect("a certificate");
+        // The last letters before the end, which is padded, are the last bytes of the signature.
+        let end = text.find(END).expect("its end");
+        let at = text[..end].trim_end().trim_end_matches('=').len() - 4;
+        let other = if &text[at..=at] == "A" { "B" } else { "A" };
+        let spoilt = [&text[..at], other, &text[at + 1..]].concat();
+        std::fs::write(&self.chain, spoilt).expect("the scratch folder is writable");
+    }
+}
+
+/// Where a certificate ends in its file.
+const END: &str = "-----END CERTIFICATE-----\n";
+
 impl Authority {
     /// A new one.
     pub fn new() -> Authority {
@@ -39,34 +62,45 @@ impl Authority {
     }
 
     /// A certificate for a server that has these names, such as `DNS:localhost` or `IP:127.0.0.1`, valid
-    /// for so many days from `start`, in `openssl`'s form, such as `20260101000000Z`.
+    /// from `start` to `end`, in `openssl`'s form, such as `20260101000000Z`.
     pub fn issue_until(&self, name: &str, names: &str, start: &str, end: &str) -> Issued {
-        let extensions = format!("subjectAltName={names}\n");
-        self.issue_by(
-            "ca",
-            name,
-            &extensions,
-            &["-startdate", start, "-enddate", end],
-        )
+        let validity = ["-startdate", start, "-enddate", end];
+        self.issue_by("ca", name, &alternatives(names), &validity)
+    }
+
+    /// The same, valid for so many days from now on.
+    pub fn issue_for(&self, name: &str, names: &str, days: u32) -> Issued {
+        let days = days.to_string();
+        self.issue_by("ca", name, &alternatives(names), &["-days", &days])
     }
 
     /// A certificate for a server that has these names, or for a client.
     pub fn issue(&self, name: &str, names: &str) -> Issued {
-        let extensions = format!("subjectAltName={names}\n");
-        self.issue_by("ca", name, &extensions, &["-days", "90"])
+        self.issue_with(name, &alternatives(names))
+    }
+
+    /// A certificate with these extensions, in the form of `openssl`'s configuration.
+    pub fn issue_with(&self, name: &str, extensions: &str) -> Issued {
+        self.issue_by("ca", name, extensions, &["-days", "90"])
     }
 
     /// A certificate for a server, issued by an authority that this one has issued a certificate for.
     pub fn issue_below(&self, name: &str, names: &str) -> Issued {
+        self.issue_below_with(name, names, AUTHORITY, &["-days", "90"])
+    }
+
+    /// The same; the certificate of the one between has these extensions, and is valid as these arguments
+    /// of `openssl ca` say.
+    pub fn issue_below_with(
+        &self,
+        name: &str,
+        names: &str,
+        extensions: &str,
+        validity: &[&str],
+    ) -> Issued {
         let below = format!("{name}-ca");
-        self.issue_by(
-            "ca",
-            &below,
-            "basicConstraints=critical,CA:true\n",
-            &["-days", "90"],
-        );
-        let extensions = format!("subjectAltName={names}\n");
-        let issued = self.issue_by(&below, name, &extensions, &["-days", "90"]);
+        self.issue_by("ca", &below, extensions, validity);
+        let issued = self.issue_by(&below, name, &alternatives(names), &["-days", "90"]);
         let read = |path: &Path| std::fs::read(path).expect("a certificate");
         let chain = [
             read(&issued.chain),
@@ -133,6 +167,13 @@ impl Default for Authority {
     fn default() -> Authority {
         Authority::new()
     }
+}
+
+/// The extensions of an authority that another one has issued a certificate for.
+pub const AUTHORITY: &str = "basicConstraints=critical,CA:true\n";
+
+fn alternatives(names: &str) -> String {
+    format!("subjectAltName={names}\n")
 }
 
 /// Arguments for a new key and a request for its certificate.

@@ -39,6 +39,13 @@ pub struct Memcached {
     tls: Option<Port>,
 }
 
+/// Has programs with OpenSSL speak no later version than TLS 1.2.
+const NO_TLS_1_3: &str = "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = it\n\
+    [it]\nMaxProtocol = TLSv1.2\n";
+
+/// The file of a server's scratch folder that OpenSSL reads, if there is one.
+const OPENSSL_CONF: &str = "openssl.cnf";
+
 impl Memcached {
     /// Starts one on a free port of `127.0.0.1`.
     pub fn start() -> Memcached {
@@ -91,7 +98,17 @@ impl Memcached {
     /// Starts one on a free port of `127.0.0.1` that speaks TLS as `options` say, a value of its option
     /// `-o`. What looks at its items connects in plain at another port.
     pub fn secured(options: &str) -> Memcached {
+        Memcached::secured_in(Host::current().scratch(), options)
+    }
+
+    /// The same with one that speaks TLS 1.2 alone. It has no option for that, but its library has.
+    pub fn secured_by_1_2(options: &str) -> Memcached {
         let scratch = Host::current().scratch();
+        scratch.write(OPENSSL_CONF, NO_TLS_1_3);
+        Memcached::secured_in(scratch, options)
+    }
+
+    fn secured_in(scratch: Scratch, options: &str) -> Memcached {
         let tls = Port::free();
         let listen = format!("127.0.0.1:{}", tls.number());
         let args = ["-Z", "-o", options, "-l", &listen]
@@ -341,6 +358,10 @@ impl Memcached {
 fn spawn(listen: &Listen, args: &[String], scratch: &Scratch) -> Process {
     let mut command = Command::new("memcached");
     command.env("PATH", crate::host::path());
+    let openssl_conf = scratch.join(OPENSSL_CONF);
+    if openssl_conf.exists() {
+        command.env("OPENSSL_CONF", openssl_conf);
+    }
     command.args(["-t", "2", "-U", "0"]);
     command.args(listen.args());
     // SAFETY: geteuid has no arguments and cannot fail.

@@ -1,0 +1,97 @@
+//! Files of certificates and keys with a mistake, and parameters that do not belong together.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use support::{Authority, Host, Kamailio, Scratch};
+
+use super::tls::{NAMES, inside};
+
+#[test]
+fn a_file_with_a_mistake_is_refused_when_it_is_named() {
+    let authority = Authority::new();
+    let (one, two) = (authority.issue("one", NAMES), authority.issue("two", NAMES));
+    let scratch: Scratch = Host::current().scratch();
+    let text = inside(&scratch.write("text", "Hush\n"));
+    let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let broken = inside(&scratch.write("broken", broken));
+    let missing = inside(&scratch.join("missing"));
+    let folder = inside(scratch.path());
+    for (name, path, words) in [
+        (
+            "tls_ca",
+            &text,
+            "there is no certificate; accepted: certificates in PEM form",
+        ),
+        (
+            "tls_cert",
+            &text,
+            "there is no certificate; accepted: certificates in PEM form",
+        ),
+        (
+            "tls_ca",
+            &broken,
+            "a certificate is broken; accepted: certificates in PEM form",
+        ),
+        ("tls_ca", &missing, "No such file"),
+        ("tls_cert", &missing, "No such file"),
+        ("tls_key", &missing, "No such file"),
+        ("tls_ca", &folder, "it is a directory"),
+        ("tls_key", &folder, "it is a directory"),
+    ] {
+        let check = Kamailio::builder().param(name, path.as_str()).check();
+        check.assert_refused(&[&format!("parameter '{name}': "), words]);
+    }
+    for path in [&scratch.join("text"), &one.chain] {
+        fs::set_permissions(path, Permissions::from_mode(0o600)).expect("it is ours");
+        let check = Kamailio::builder().param("tls_key", inside(path)).check();
+        check.assert_refused(&[
+            "parameter 'tls_key': file '",
+            "there is no private key; accepted: a key in PEM form",
+        ]);
+        assert!(!check.output.contains("Hush"));
+    }
+    for names in [["tls_cert", "tls_key"], ["tls_key", "tls_cert"]] {
+        let file = |name| {
+            inside(if name == "tls_cert" {
+                &one.chain
+            } else {
+                &two.key
+            })
+        };
+        let [first, second] = names;
+        let check = Kamailio::builder()
+            .param(first, file(first))
+            .param(second, file(second))
+            .check();
+        check.assert_refused(&[
+            &format!("parameter '{second}': files "),
+            "; accepted: a certificate and its own key",
+        ]);
+    }
+}
+
+#[test]
+fn tls_is_for_tcp_alone() {
+    let check = Kamailio::builder()
+        .param("servers", "/run/mc.sock")
+        .param("tls", 1)
+        .check();
+    check.assert_refused(&[
+        "parameter 'tls': 'tls' is 1, and '/run/mc.sock' is a unix socket; accepted: ",
+    ]);
+    let check = Kamailio::builder()
+        .param("tls", 1)
+        .param("servers", "/run/mc.sock")
+        .check();
+    check.assert_refused(&["parameter 'servers': 'tls' is 1, and "]);
+    let authority = Authority::new();
+    let pool = format!(
+        "name=p;servers=a,/run/mc.sock;tls=1;tls_ca={}",
+        inside(&authority.file())
+    );
+    Kamailio::builder()
+        .param("pool", pool)
+        .check()
+        .assert_refused(&["pool 'p': 'tls' is 1, and "]);
+}
