@@ -30,23 +30,51 @@ pub(crate) fn read(path: &str) -> Result<String, String> {
     text(path).map_err(refuse)
 }
 
-/// Reads the file at `path`, which nobody but its owner may read, and which has `most` bytes at most.
+/// Who may read a file with a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Nobody but its owner.
+    Owner,
+    /// Its group, too: keys often belong to a group whose programs may use them.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    Group,
+}
+
+impl Readers {
+    /// The permissions that nobody else may have.
+    fn others(self) -> u32 {
+        match self {
+            Self::Owner => 0o077,
+            Self::Group => 0o007,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Owner => "only its owner",
+            Self::Group => "only its owner and its group",
+        }
+    }
+}
+
+/// Reads the file at `path`, which nobody but these `readers` may read, and which has `most` bytes at most.
 ///
 /// # Errors
 /// One line for the operator: the path, what is wrong, and what is accepted.
-pub(crate) fn read_secret(path: &str, most: usize) -> Result<Secret, String> {
+pub(crate) fn read_secret(path: &str, readers: Readers, most: usize) -> Result<Secret, String> {
     let read = || {
         let file = open(path)?;
         let mode = file.metadata()?.mode() & 0o777;
-        if mode & 0o077 != 0 {
+        if mode & readers.others() != 0 {
             return Err(Fault::Readable(mode));
         }
         Secret::read(file, most)?.ok_or(Fault::LongSecret(most))
     };
     read().map_err(|fault| {
         format!(
-            "cannot read {}: {fault}; accepted: a regular file that only its owner may read, {most} bytes at most",
-            quoted(path)
+            "cannot read {}: {fault}; accepted: a regular file that {} may read, {most} bytes at most",
+            quoted(path),
+            readers.words()
         )
     })
 }
@@ -170,15 +198,16 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_file_is_for_its_owner_alone() {
+    fn a_secret_file_is_for_its_owner_alone_or_for_its_group() {
         use std::os::unix::fs::PermissionsExt;
         let folder = Folder::new("secret");
         let path = folder.path("file");
         fs::write(&path, "hush").unwrap();
-        let read_as = |mode, most| {
+        let read_by = |readers, mode, most| {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            read_secret(&path, most)
+            read_secret(&path, readers, most)
         };
+        let read_as = |mode, most| read_by(Readers::Owner, mode, most);
         for mode in [0o600, 0o400, 0o700] {
             assert_eq!(&*read_as(mode, 4).unwrap(), b"hush");
         }
@@ -192,12 +221,24 @@ mod tests {
             let fault = format!("others may read it (its mode is {shown}); accepted: ");
             assert!(line.contains(&fault), "{line}");
         }
+        for mode in [0o600, 0o640, 0o440] {
+            assert_eq!(&*read_by(Readers::Group, mode, 4).unwrap(), b"hush");
+        }
+        for mode in [0o644, 0o604, 0o602, 0o601] {
+            let line = read_by(Readers::Group, mode, 4).unwrap_err();
+            let fault = format!("others may read it (its mode is {mode:04o}); accepted: ");
+            assert!(line.contains(&fault), "{line}");
+            assert!(
+                line.contains("only its owner and its group may read"),
+                "{line}"
+            );
+        }
         let long = read_as(0o600, 3).unwrap_err();
         assert!(
             long.contains("it is longer than 3 bytes; accepted: "),
             "{long}"
         );
-        let none = read_secret(&folder.path("none"), 9).unwrap_err();
+        let none = read_secret(&folder.path("none"), Readers::Owner, 9).unwrap_err();
         assert!(none.contains("No such file"), "{none}");
     }
 

@@ -12,7 +12,7 @@ use super::text::{MAX_REQUEST, Part};
 use crate::error::{Denied, Error, Refusal};
 use crate::quoted::quoted;
 use crate::secret::Secret;
-use crate::text_file;
+use crate::text_file::{self, Readers};
 
 /// What stands in front of the words: the key is one that nobody uses, as a server without authentication
 /// drops the item that it had there.
@@ -38,7 +38,7 @@ impl Credentials {
     /// # Errors
     /// One line for the operator: the path, what is wrong, and what is accepted. It has none of the words.
     pub(crate) fn read(path: &str) -> Result<Self, String> {
-        let file = text_file::read_secret(path, MAX_LINE + 2)?;
+        let file = text_file::read_secret(path, Readers::Owner, MAX_LINE + 2)?;
         let refuse = |fault| {
             Err(format!(
                 "file {}: {fault}; accepted: {ACCEPTED}",

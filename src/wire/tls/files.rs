@@ -8,7 +8,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::validity;
 use crate::quoted::quoted;
-use crate::text_file;
+use crate::text_file::{self, Readers};
+
+/// The largest length of the file of a key, in bytes.
+const MAX_KEY: usize = 64 * 1024;
 
 /// The certificates of a file, at least one.
 #[derive(Clone)]
@@ -79,9 +82,9 @@ impl Key {
     /// # Errors
     /// One line for the operator.
     pub(crate) fn read(path: &str) -> Result<Self, String> {
-        let text = text_file::read(path)?;
+        let text = text_file::read_secret(path, Readers::Group, MAX_KEY)?;
         let path_shown = quoted(path);
-        let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
             format!("file {path_shown}: there is no private key; accepted: a key in PEM form, without a password")
         })?;
         Ok(Self {

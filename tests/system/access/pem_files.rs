@@ -72,6 +72,40 @@ fn a_file_with_a_mistake_is_refused_when_it_is_named() {
 }
 
 #[test]
+fn a_key_that_everybody_can_read_is_refused() {
+    let authority = Authority::new();
+    let issued = authority.issue("one", NAMES);
+    let permit = |mode| {
+        fs::set_permissions(&issued.key, Permissions::from_mode(mode)).expect("it is ours");
+    };
+    let (chain, key) = (inside(&issued.chain), inside(&issued.key));
+    let plain = || {
+        Kamailio::builder()
+            .param("tls_cert", &*chain)
+            .param("tls_key", &*key)
+    };
+    let pool = format!("name=p;servers=a;tls_cert={chain};tls_key={key}");
+    let pool = || Kamailio::builder().param("pool", &*pool);
+    for mode in [0o644, 0o604, 0o602, 0o601] {
+        permit(mode);
+        let words = format!("others may read it (its mode is {mode:04o}); accepted: ");
+        plain()
+            .check()
+            .assert_refused(&["parameter 'tls_key': ", &words]);
+        pool()
+            .check()
+            .assert_refused(&["'tls_key' of pool 'p': ", &words]);
+    }
+    for mode in [0o600, 0o400, 0o640, 0o440] {
+        permit(mode);
+        for builder in [plain(), pool()] {
+            let check = builder.check();
+            assert!(check.ok, "{mode:o}: {}", check.output);
+        }
+    }
+}
+
+#[test]
 fn tls_is_for_tcp_alone() {
     let check = Kamailio::builder()
         .param("servers", "/run/mc.sock")
