@@ -44,6 +44,8 @@ pub struct Parameters {
     has_servers: bool,
     /// The pools about which a doubt was told.
     doubted: Vec<String>,
+    /// Whether the script has named a variable of the module.
+    is_used: bool,
 }
 
 impl Default for Parameters {
@@ -55,6 +57,7 @@ impl Default for Parameters {
             keys: Vec::new(),
             has_servers: false,
             doubted: Vec::new(),
+            is_used: false,
         }
     }
 }
@@ -126,6 +129,15 @@ impl Parameters {
             })
         });
         doubted.collect()
+    }
+
+    /// The script names a variable of the module. Once it does, the parameters are complete: what the first
+    /// of the pools lacks, a line for the operator. It is told once.
+    pub(crate) fn lack_at_use(&mut self) -> Option<String> {
+        if std::mem::replace(&mut self.is_used, true) {
+            return None;
+        }
+        self.settle().iter().find_map(DeclaredPool::lack)
     }
 
     /// Sets a parameter as if the configuration had set it to `number`. Returns the value for each

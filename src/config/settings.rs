@@ -141,6 +141,12 @@ impl DeclaredPool {
         })
     }
 
+    /// What is missing, now that the configuration has been read; a line for the operator.
+    pub(crate) fn lack(&self) -> Option<String> {
+        let Settings { name, tls, .. } = &self.settings;
+        tls.lack().map(|why| format!("pool '{name}': {why}"))
+    }
+
     /// What is probably not meant.
     pub(super) fn doubt(&self) -> Option<String> {
         let (replicas, servers) = (self.settings.replicas, self.servers.len());

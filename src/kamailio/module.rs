@@ -88,9 +88,9 @@ unsafe extern "C" fn mod_init() -> c_int {
         }
         for pool in &pools {
             let (name, tls) = (&pool.settings.name, &pool.settings.tls);
-            let fault = pool.conflict().or(tls.lack().map(str::to_owned));
-            if let Some(fault) = fault {
-                log::error!(target: "mod_init", "pool '{name}': {fault}");
+            let conflict = pool.conflict().map(|why| format!("pool '{name}': {why}"));
+            if let Some(fault) = conflict.or(pool.lack()) {
+                log::error!(target: "mod_init", "{fault}");
                 return -1;
             }
             let warnings = tls.warnings().into_iter().chain(pool.settings.lacks());

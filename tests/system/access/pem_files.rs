@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use support::{Authority, Host, Kamailio, Scratch};
+use support::{Authority, Builder, Host, Kamailio, Scratch};
 
 use super::tls::{NAMES, inside};
 
@@ -128,4 +128,66 @@ fn tls_is_for_tcp_alone() {
         .param("pool", pool)
         .check()
         .assert_refused(&["pool 'p': 'tls' is 1, and "]);
+}
+
+/// Configurations from which something is missing, and the words for that.
+fn lacking(authority: &Authority) -> Vec<(Builder, &'static str)> {
+    let issued = authority.issue("lacking", NAMES);
+    let (chain, key) = (inside(&issued.chain), inside(&issued.key));
+    let pool = format!("name=p;servers=a;tls_cert={chain}");
+    let empty = Kamailio::builder;
+    vec![
+        (
+            empty().param("tls_cert", &*chain),
+            "pool 'default': 'tls_cert' needs 'tls_key'; accepted: both or none",
+        ),
+        (
+            empty().param("tls_key", &*key),
+            "pool 'default': 'tls_key' needs 'tls_cert'; accepted: both or none",
+        ),
+        (
+            empty().param("pool", pool),
+            "pool 'p': 'tls_cert' needs 'tls_key'; accepted: both or none",
+        ),
+        (
+            empty().param("tls", 1),
+            "pool 'default': 'tls' is 1, and nobody is trusted; accepted: 'tls_ca', the file of an authority, or \
+             'tls_verify' = 0",
+        ),
+        (
+            empty().param("pool", "name=p;servers=a;tls=1"),
+            "pool 'p': 'tls' is 1, and nobody is trusted; accepted: 'tls_ca'",
+        ),
+    ]
+}
+
+#[test]
+fn what_is_missing_is_noticed_where_the_script_begins() {
+    let authority = Authority::new();
+    for (builder, words) in lacking(&authority) {
+        for statement in ["$mct(k) = 1;", "$var(x) = $mcinc(k);"] {
+            let check = builder.clone().script("get", statement, &[]).check();
+            check.assert_refused(&[words]);
+        }
+        // Here nothing shows where the parameters end.
+        let check = builder.clone().check();
+        assert!(check.ok, "{}", check.output);
+        let failure = builder.try_start().expect_err(words);
+        assert!(failure.log.contains(words), "{}", failure.log);
+    }
+}
+
+#[test]
+fn nothing_is_missing_that_a_plain_parameter_gives_later() {
+    let authority = Authority::new();
+    let issued = authority.issue("one", NAMES);
+    let check = Kamailio::builder()
+        .param("tls", 1)
+        .param("pool", "name=p;servers=a;tls=1")
+        .param("tls_key", inside(&issued.key))
+        .param("tls_cert", inside(&issued.chain))
+        .param("tls_ca", inside(&authority.file()))
+        .script("get", "$mct(k) = 1;", &[])
+        .check();
+    assert!(check.ok, "{}", check.output);
 }
