@@ -193,6 +193,7 @@ impl Prober {
         for (place, (at, pool, member, watch)) in servers.into_iter().enumerate() {
             look_up_if_due(&mut self.resolver, at, member, watch, now);
             member.server().log_what_was_left_out(now);
+            watch.look_at_certificates(now, member.server());
             let (server, health) = (member.server(), member.health());
             server.release(now, &lives);
             let address = &member.spec().address;
@@ -316,10 +317,14 @@ fn conclude(server: &SharedServer, asked: ProbeUnderWay, settings: &Settings) {
         is_greeted,
         errand,
         version,
+        certificates_end,
         ..
     } = probe.end();
     if result.is_ok() {
         server.note_version(&version);
+        if let Some(end) = certificates_end {
+            server.note_certificates(end);
+        }
     }
     if let Some(site) = site.filter(|_| result.is_ok()) {
         server.note_use(&site);

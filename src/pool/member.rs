@@ -356,6 +356,11 @@ impl Dial for Way<'_> {
         self.server.note_silence();
     }
 
+    #[cold]
+    fn note_certificates(&self, end: i64) {
+        self.server.note_certificates(end);
+    }
+
     fn prepare(&self, stream: &mut Stream) {
         stream.spin_within(self.settings.spin);
         if let Some(idle) = self.settings.tcp_keepalive {

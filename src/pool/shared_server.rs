@@ -246,6 +246,18 @@ impl SharedServer {
         self.slot.version.write(version);
     }
 
+    /// When the first of the certificates ends that it has shown last, in seconds of Unix time; `None` if it
+    /// has shown none.
+    pub(crate) fn certificates_end(&self) -> Option<i64> {
+        let end = self.slot.certificates_end.load(Ordering::Relaxed);
+        (end != 0).then_some(end)
+    }
+
+    /// It has shown certificates, the first of which ends then.
+    pub(crate) fn note_certificates(&self, end: i64) {
+        self.slot.certificates_end.store(end, Ordering::Relaxed);
+    }
+
     /// A probe has found this. True if the log has not told that yet: it is not what the probe before
     /// has found or, if that was good, why the state has changed.
     pub(crate) fn note_probe(&self, words: &str) -> bool {

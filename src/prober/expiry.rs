@@ -1,10 +1,12 @@
-//! Expiry: warns of certificates in the files of pools that end soon, at the start and once a day.
+//! Expiry: warns of certificates that end soon, at the start and once a day: those in the files of pools,
+//! and those that servers have shown.
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::pool::Pool;
 use crate::quoted::quoted;
+use crate::server::ServerSpec;
 use crate::sys;
 
 /// How often it looks.
@@ -26,7 +28,7 @@ impl Expiry {
             return;
         }
         self.0 = Some(now);
-        let today = sys::unix_time().as_secs();
+        let today = today();
         for pool in pools {
             let settings = pool.settings();
             for (path, left) in settings.tls.ends(today) {
@@ -40,6 +42,37 @@ impl Expiry {
             }
         }
     }
+}
+
+/// What was told of the certificates of one server.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// When the first of them ends, and when it was looked at last.
+    last: Option<(i64, Moment)>,
+}
+
+impl Told {
+    /// The server has shown certificates that end then: looks at them if they are others than before, or a day
+    /// has passed.
+    pub(super) fn look(&mut self, now: Moment, end: i64, server: &ServerSpec) {
+        if !self.is_due(now, end) {
+            return;
+        }
+        self.last = Some((end, now));
+        if let Some(words) = words(end - today() as i64) {
+            log::warn!("server {} shows a certificate that {words}", server.label());
+        }
+    }
+
+    fn is_due(&self, now: Moment, end: i64) -> bool {
+        self.last
+            .is_none_or(|(told, at)| told != end || now.passed_since(at) >= EVERY)
+    }
+}
+
+/// Now, in seconds of Unix time.
+fn today() -> u64 {
+    sys::unix_time().as_secs()
 }
 
 /// What is to be said of a certificate that ends in so many seconds.
@@ -63,5 +96,24 @@ mod tests {
         assert_eq!(said(1), "expires in 0 days");
         assert_eq!(said(0), "has expired");
         assert_eq!(said(-DAY), "has expired");
+    }
+
+    #[test]
+    fn the_certificate_of_a_server_is_looked_at_once_a_day_and_when_it_changes() {
+        let (start, mut told) = (Moment::now(), Told::default());
+        let server: ServerSpec = "a".parse().unwrap();
+        let mut looks = |after, end| {
+            let now = start + after;
+            let is_due = told.is_due(now, end);
+            told.look(now, end, &server);
+            is_due
+        };
+        let second = Duration::from_secs(1);
+        assert!(looks(Duration::ZERO, 7));
+        assert!(!looks(second, 7));
+        assert!(looks(second * 2, 8));
+        assert!(!looks(EVERY, 8));
+        assert!(looks(EVERY + second * 2, 8));
+        assert!(!looks(EVERY + second * 3, 8));
     }
 }

@@ -100,6 +100,8 @@ pub(crate) struct End {
     pub(crate) is_greeted: bool,
     /// Why it went there.
     pub(crate) errand: Errand,
+    /// When the first of the certificates ends that the server has shown there.
+    pub(crate) certificates_end: Option<i64>,
     /// The version that the server has told; empty if it has told none.
     pub(crate) version: String,
     /// Its statistics or settings, if it was asked for them: lines of `name value`.
@@ -260,6 +262,7 @@ impl Probe {
         End {
             version: said(Questions::version),
             told: said(Questions::told),
+            certificates_end: self.polled().and_then(Polled::certificates_end),
             result: self.result.unwrap_or(Err(late)),
             site: self.attempt.map(|attempt| attempt.site),
             is_greeted: self.is_greeted,

@@ -14,7 +14,9 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::Settings;
 use crate::health::{Health, State};
+use crate::pool::SharedServer;
 use crate::prober::TICK;
+use crate::prober::expiry::Told;
 use crate::server::Address;
 use crate::sys;
 
@@ -42,6 +44,8 @@ pub(super) struct Watch {
     generation: u16,
     /// When its name was looked up last.
     looked_up: Option<Moment>,
+    /// What was told of its certificates.
+    told: Told,
 }
 
 impl Watch {
@@ -52,6 +56,14 @@ impl Watch {
             tries: 0,
             generation: 0,
             looked_up: None,
+            told: Told::default(),
+        }
+    }
+
+    /// Warns of certificates of the server that end soon, if that is due.
+    pub(super) fn look_at_certificates(&mut self, now: Moment, server: &SharedServer) {
+        if let Some(end) = server.certificates_end() {
+            self.told.look(now, end, server.spec());
         }
     }
 

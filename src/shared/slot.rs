@@ -4,7 +4,7 @@
 //! A server takes a slot when it comes into a pool's list, and leaves it with the list. All bits
 //! zero = a server that begins active and of which nothing is known.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use crate::clock::Moment;
 use crate::health::Health;
@@ -36,6 +36,9 @@ pub(crate) struct Slot {
     pub(crate) question: AtomicU32,
     /// What it speaks; see [`SharedServer::dialect`](crate::pool::SharedServer::dialect).
     pub(crate) dialect: AtomicU32,
+    /// When the first of the certificates ends that it has shown last, in seconds of Unix time; 0 = it has
+    /// shown none.
+    pub(crate) certificates_end: AtomicI64,
     /// How many log lines about changes of its state there may be.
     pub(crate) log_limit: SharedLogLimit,
 }
@@ -52,5 +55,6 @@ impl Slot {
         self.version.write("");
         self.diverted.take();
         self.dialect.store(0, Ordering::Relaxed);
+        self.certificates_end.store(0, Ordering::Relaxed);
     }
 }

@@ -31,6 +31,9 @@ pub(crate) trait Dial {
     /// A stream was connected, by either way: what it still needs.
     fn prepare(&self, stream: &mut Stream);
 
+    /// The server has shown certificates, the first of which ends then, in seconds of Unix time.
+    fn note_certificates(&self, end: i64);
+
     /// The server has answered something else than the operation.
     fn note_answer(&self);
 

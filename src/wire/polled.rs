@@ -136,6 +136,11 @@ impl Polled {
         self.session.is_opening()
     }
 
+    /// When the first of the certificates ends that the server has shown, in seconds of Unix time.
+    pub(crate) fn certificates_end(&self) -> Option<i64> {
+        self.session.certificates_end()
+    }
+
     /// Waits until both sides have agreed on TLS.
     ///
     /// # Errors

@@ -51,6 +51,9 @@ impl Connection {
         dial: &impl Dial,
     ) {
         dial.prepare(&mut stream);
+        if let Some(end) = session.certificates_end() {
+            dial.note_certificates(end);
+        }
         self.note_opened();
         self.silent = None;
         self.open = Some(Open {

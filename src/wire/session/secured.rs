@@ -17,6 +17,11 @@ impl Session {
         self.tls.as_ref().is_some_and(|tls| tls.is_opening())
     }
 
+    /// When the first of the certificates ends that the server has shown, in seconds of Unix time.
+    pub(in crate::wire) fn certificates_end(&self) -> Option<i64> {
+        self.tls.as_ref()?.certificates_end()
+    }
+
     /// True if it has bytes to be sent.
     pub(in crate::wire) fn has_to_send(&self) -> bool {
         let has_plain = !self.unsent().is_empty();

@@ -71,6 +71,10 @@ impl Tls {
         match *self {}
     }
 
+    pub(crate) fn certificates_end(&self) -> Option<i64> {
+        match *self {}
+    }
+
     pub(crate) fn has_to_send(&self) -> bool {
         match *self {}
     }

@@ -15,6 +15,7 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use super::Options;
 use super::any_server::AnyServer;
 pub(crate) use super::files::{Certificates, Key};
+use super::validity;
 use crate::error::{Denied, Down, Error};
 use crate::quoted::quoted;
 use crate::sys;
@@ -178,6 +179,12 @@ impl Tls {
     /// True until both sides have agreed on everything.
     pub(crate) fn is_opening(&self) -> bool {
         self.connection.is_handshaking()
+    }
+
+    /// When the first of the certificates ends that the server has shown, in seconds of Unix time.
+    pub(crate) fn certificates_end(&self) -> Option<i64> {
+        let all = self.connection.peer_certificates()?;
+        all.iter().filter_map(|one| validity::end(one)).min()
     }
 
     /// True if it has bytes to be sent.

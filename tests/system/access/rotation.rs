@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use support::{Authority, Host, Issued, Kamailio, Memcached, Port, Scratch, wait};
+use support::{Authority, Host, Issued, Kamailio, Memcached, Port, Request, Scratch, wait};
 
 use super::tls::{NAMES, builder, inside, options, server};
 use crate::health::watch::{assert_all, row, wait_for_state};
@@ -186,4 +186,29 @@ fn a_certificate_in_our_files_that_ends_soon_is_a_warning() {
             assert!(told.contains(&line), "{told}");
         }
     }
+}
+
+#[test]
+fn a_certificate_of_a_server_that_ends_soon_is_a_warning() {
+    let authority = Authority::new();
+    let servers = [5, 15].map(|days| {
+        let issued = authority.issue_for(&format!("in-{days}"), NAMES, days);
+        server(&issued, "")
+    });
+    let [soon, later] = servers.each_ref().map(Memcached::address);
+    let kamailio = builder(&format!("{soon} soon"))
+        .param("pool", format!("name=p;servers={later} later;tls=1"))
+        .param("tls_ca", inside(&authority.file()))
+        .script("both", "", &["$mct(k)", "$mct(p=>k)", "$mcst", "$pp"])
+        .start();
+    for answer in kamailio.run_on_every_worker("both", &Request::options()) {
+        assert_eq!(answer["$mcst"], "miss");
+    }
+    let line = "server soon shows a certificate that expires in ";
+    kamailio.wait_for_log(line, wait::WAIT_LIMIT);
+    renew(&kamailio, &servers[0]);
+    kamailio.run_on_every_worker("both", &Request::options());
+    assert!(kamailio.rpc("memcached.ping", &[]).contains("answer: ok"));
+    let told = kamailio.log_lines("shows a certificate");
+    assert_eq!(told.len(), 1, "{told:#?}");
 }
