@@ -84,3 +84,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(all(test, feature = "tls"))]
+mod tests;

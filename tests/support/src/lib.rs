@@ -39,6 +39,8 @@
 //! host        this machine, or the slim root named by MCT_ROOT
 //! process     a child process that does not outlive the tests
 //! pid         what /proc shows about any process, and signals to it
+//! authority   certificates, made by openssl
+//! allocations what a thread allocates, counted
 //! random      choices that a seed decides
 //! port        a loopback port that no other test uses
 //! scratch     a folder that is removed after the test
@@ -47,6 +49,7 @@
 
 #![warn(missing_docs)]
 
+pub mod allocations;
 pub mod authority;
 pub mod callers;
 pub mod deaf;
@@ -73,6 +76,7 @@ pub mod stock;
 pub mod twemproxy;
 pub mod wait;
 
+pub use allocations::{Allocations, CountingAllocator};
 pub use authority::{Authority, Issued};
 pub use callers::Callers;
 pub use deaf::DeafServer;
