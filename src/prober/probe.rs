@@ -291,9 +291,14 @@ impl Probe {
 impl Attempt {
     /// Sends or receives what it can. Returns the finding once there is one.
     fn go_on(&mut self) -> Result<Option<Finding>, Error> {
-        self.polled.go_on()?;
+        // A server at its limit of connections refuses before there is any TLS.
+        let mut refused = match self.polled.go_on() {
+            Ok(()) => None,
+            Err(error) if error.is_refusal() => Some(error),
+            Err(error) => return Err(error),
+        };
         loop {
-            let (answer, text) = match self.polled.reply() {
+            let (answer, text) = match refused.take().map_or_else(|| self.polled.reply(), Err) {
                 Ok(None) => return Ok(None),
                 Ok(Some((reply, text))) => (Ok(reply), text),
                 Err(error) if error.is_refusal() => (Err(error), &[][..]),

@@ -139,6 +139,10 @@ impl Connection {
         dial: &impl Dial,
         error: Error,
     ) -> Result<Reply, Box<Failure>> {
+        if error.is_refusal() {
+            // It has answered, although there is no TLS yet.
+            return Err(Box::new(Failure::of_connection(error)));
+        }
         if !matches!(error, Error::Timeout(Waiting::Receive)) {
             return Err(Failure::of_connecting(error));
         }

@@ -16,6 +16,8 @@ pub(crate) mod text;
 use crate::item::key::WireKey;
 
 pub use kind::Kind;
+#[cfg(feature = "tls")]
+pub(super) use refusal::printable;
 
 /// The longest value that is sent or read, in bytes: the largest item that memcached can be
 /// set to hold (`-I 1g`; its default is 1 MiB).

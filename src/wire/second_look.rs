@@ -286,8 +286,12 @@ pub(super) type Answer = Result<Reply, Error>;
 
 /// Sends or receives what is possible; the next answer, if it has arrived.
 fn hear(polled: &mut Polled) -> Result<Option<Answer>, Error> {
-    polled.go_on()?;
-    next_answer(polled)
+    match polled.go_on() {
+        Ok(()) => next_answer(polled),
+        // A server at its limit of connections refuses before there is any TLS.
+        Err(error) if error.is_refusal() => Ok(Some(Err(error))),
+        Err(error) => Err(error),
+    }
 }
 
 fn next_answer(polled: &mut Polled) -> Result<Option<Answer>, Error> {

@@ -31,7 +31,7 @@ pub(super) fn refusal(kind: Kind, line: &[u8]) -> Error {
     }
 }
 
-pub(super) fn printable(text: &[u8]) -> Box<str> {
+pub(in crate::wire) fn printable(text: &[u8]) -> Box<str> {
     let text = text.trim_ascii();
     text[..text.len().min(MAX_TEXT)]
         .escape_ascii()

@@ -19,6 +19,7 @@ use super::validity;
 use crate::error::{Denied, Down, Error};
 use crate::quoted::quoted;
 use crate::sys;
+use crate::wire::protocol::printable;
 
 /// How many bytes of a connection are received at once.
 const ROOM: usize = 16 * 1024 + 512;
@@ -236,7 +237,8 @@ impl Tls {
 
     /// Takes some of what has arrived. True if there was any.
     fn take(&mut self) -> Result<bool, Error> {
-        let mut input = &self.input[self.start..self.end];
+        let begin = self.start;
+        let mut input = &self.input[begin..self.end];
         if input.is_empty() {
             return Ok(false);
         }
@@ -245,8 +247,19 @@ impl Tls {
         self.start += taken.map_err(|_| Error::Garbled("TLS takes no more bytes"))?;
         match self.connection.process_new_packets() {
             Ok(_) => Ok(true),
-            Err(error) => Err(self.failure(error)),
+            Err(error) => Err(self.farewell(begin).unwrap_or_else(|| self.failure(error))),
         }
+    }
+
+    /// A server at its limit of connections says so in plain text, before it knows of any TLS.
+    #[cold]
+    fn farewell(&self, begin: usize) -> Option<Error> {
+        let text = &self.input[begin..self.end];
+        let end = text.windows(2).position(|pair| pair == b"\r\n")?;
+        let is_plain = self.is_opening()
+            && text.starts_with(b"ERROR ")
+            && !sys::planted("a refusal in place of TLS is garbage");
+        is_plain.then(|| Error::Rejected(printable(&text[..end])))
     }
 
     /// Takes what has arrived, as far as both sides have not agreed on everything yet.

@@ -269,6 +269,21 @@ fn what_was_changed_at_any_byte_is_no_value() {
 }
 
 #[test]
+fn a_server_at_its_limit_of_connections_says_so_before_there_is_any_tls() {
+    let answer = |bytes: &[u8]| {
+        let mut client = Client::new(&TLS13, &access(), Way::Pieces(usize::MAX));
+        client.send().unwrap();
+        client.receive(bytes).unwrap_err()
+    };
+    let error = answer(b"ERROR Too many open connections\r\n");
+    assert!(error.is_farewell(), "{error}");
+    for other in [&b"ERROR Too many"[..], b"ERROR\r\n", b"VALUE k 0 1\r\n"] {
+        let error = answer(other);
+        assert!(matches!(error, Error::Garbled(_)), "{error}");
+    }
+}
+
+#[test]
 fn steady_use_allocates_nothing_beyond_what_the_library_does() {
     for version in VERSIONS {
         let mut client = Client::new(version, &access(), Way::Pieces(usize::MAX));
