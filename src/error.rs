@@ -197,6 +197,12 @@ impl Error {
         )
     }
 
+    /// True if it says something about one connection alone: that is broken, or the server has refused it.
+    pub(crate) fn is_of_one_connection(&self) -> bool {
+        let is_broken = self.is_hangup() || matches!(self, Self::Garbled(_));
+        self.is_refusal() || is_broken && !sys::planted("what breaks before TLS is there condemns")
+    }
+
     /// True if this process lacks something, and says nothing about the server.
     pub(crate) fn is_shortage(&self) -> bool {
         matches!(self, Self::Down(Down::Shortage(_) | Down::CutShort(_)))

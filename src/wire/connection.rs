@@ -139,16 +139,14 @@ impl Connection {
         dial: &impl Dial,
         error: Error,
     ) -> Result<Reply, Box<Failure>> {
-        if error.is_refusal() {
-            // It has answered, although there is no TLS yet.
-            return Err(Box::new(Failure::of_connection(error)));
-        }
-        if !matches!(error, Error::Timeout(Waiting::Receive)) {
+        // One connection that breaks before TLS is there is not the server. Nothing was asked on it.
+        let is_broken = error.is_of_one_connection();
+        if !is_broken && !matches!(error, Error::Timeout(Waiting::Receive)) {
             return Err(Failure::of_connecting(error));
         }
         let broken = Broken {
             error,
-            is_fresh: false,
+            is_fresh: is_broken,
             may_repeat: true,
         };
         self.look_again(request, value, budget, dial, broken)
