@@ -103,6 +103,9 @@ mod hostile {
     mod late; // replies that come after the timeout
     pub mod operation; // the five operations of the wire
     mod slow; // an operation costs its `timeout` and not a moment more
+    mod tls; // servers that break the rules of TLS
+    mod tls_anew; // servers that want to agree again
+    mod tls_relay; // between the module and a memcached with TLS, for `tls`
 }
 
 /// What an operator sees and does.
