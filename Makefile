@@ -179,7 +179,7 @@ unittest-arm64: cross-dependencies ## The same tests in an emulator of arm64
 
 # The library runs on a simulated system, so it is built anew, without Kamailio. Make hands SEEDS, SEED,
 # FIRST and FAULT on.
-simulation := --locked --no-default-features --features simulation --test simulation
+simulation := --locked --no-default-features --features simulation,tls --test simulation
 .PHONY: simulate
 simulate: ## The cache in a simulated world: SEEDS=1000 of them, or SEED=7 with its trace
 	@cargo test --profile simulation $(simulation)

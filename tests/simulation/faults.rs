@@ -284,6 +284,7 @@ impl State {
         if !keeps {
             it.memcached.restart(it.clock(now));
         }
+        it.forget_sessions();
         it.run = Run::Up;
         self.is_back(server);
     }

@@ -4,13 +4,14 @@
 //! Variables: `SEED` replays one seed and shows its trace; `SEEDS` runs so many, from `FIRST` on or from a fresh
 //! one; `FAULT` looks for the planted faults whose names have this part. Without them this is a test of the simulation and of the library. Bottom-up: [`random`] decides, [`setup`]
 //! is what it decides before a run and [`faults`] what breaks in it, by a [`plan`]; [`world`] has the time,
-//! [`system`] the calls, [`network`],
-//! [`server`]s, [`names`] and [`process`]es; [`worker`], [`prober`] and [`operator`] are what processes do;
+//! [`system`] the calls, [`network`] with each [`arrival`],
+//! [`server`]s, perhaps [`sealed`], [`names`] and [`process`]es; [`worker`], [`prober`] and [`operator`] are what processes do;
 //! [`history`] and [`observer`] remember it; [`rules`] judge it; [`run`] is one run, [`campaign`] are many.
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+mod arrival;
 mod campaign;
 mod command;
 mod faults;
@@ -28,6 +29,7 @@ mod process;
 mod random;
 mod rules;
 mod run;
+mod sealed;
 mod server;
 mod setup;
 mod system;

@@ -9,9 +9,9 @@ use std::io::{self, ErrorKind};
 use internals::simulation::Place;
 use kamailio_memcached::internals;
 
-use super::server::Run;
+use super::sealed::Sealed;
 use super::trace::shown;
-use super::world::{Event, MICRO, MILLI, SECOND, State};
+use super::world::{Event, MICRO, MILLI, State};
 
 /// What is on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +46,11 @@ pub enum Client {
 /// Segments on the way in one direction.
 #[derive(Debug, Default)]
 pub struct Direction {
-    segments: VecDeque<(u64, Segment)>,
+    pub segments: VecDeque<(u64, Segment)>,
     /// When the last one arrives.
     last: u64,
     /// Whether the arrival of the first one is an event already.
-    is_due: bool,
+    pub is_due: bool,
 }
 
 /// A connection.
@@ -70,9 +70,11 @@ pub struct Flow {
     /// What the client has not received yet.
     pub inbox: VecDeque<u8>,
     to_server: Direction,
-    to_client: Direction,
+    pub to_client: Direction,
     /// The run of the server that knows the flow.
     pub known_to: Option<u32>,
+    /// The server's side of TLS, if it speaks that and has accepted.
+    pub sealed: Option<Box<Sealed>>,
     /// What the server has not read yet.
     pub unread: Vec<u8>,
     /// What the server knows of the client.
@@ -89,7 +91,22 @@ impl Flow {
         self.to_server.segments.is_empty()
     }
 
-    fn direction(&mut self, to_server: bool) -> &mut Direction {
+    /// Whether the server has something to read.
+    pub fn has_unread(&self) -> bool {
+        let is_sealed = |sealed: &Sealed| sealed.has_unread();
+        !self.unread.is_empty() || self.sealed.as_deref().is_some_and(is_sealed)
+    }
+
+    /// Bytes for the trace. What is encrypted is different each time.
+    fn shown(&self, bytes: &[u8]) -> String {
+        match self.sealed {
+            Some(_) => format!("{} bytes", bytes.len()),
+            None => shown(bytes),
+        }
+    }
+
+    /// The segments on the way there.
+    pub fn direction(&mut self, to_server: bool) -> &mut Direction {
         match to_server {
             true => &mut self.to_server,
             false => &mut self.to_client,
@@ -119,6 +136,7 @@ impl State {
             to_server: Direction::default(),
             to_client: Direction::default(),
             known_to: None,
+            sealed: None,
             unread: Vec::new(),
             session: Default::default(),
             is_served: false,
@@ -169,7 +187,10 @@ impl State {
             true => self.random.between(1, bytes.len() as u64) as usize,
             false => bytes.len(),
         };
-        self.say(|_| format!("sends on flow {socket}: {}", shown(&bytes[..count])));
+        self.say(|it| {
+            let shown = it.flows[socket as usize].shown(&bytes[..count]);
+            format!("sends on flow {socket}: {shown}")
+        });
         let flow = &mut self.flows[socket as usize];
         let has_begun = std::mem::replace(&mut flow.is_half_sent, count < bytes.len());
         if !has_begun {
@@ -190,7 +211,10 @@ impl State {
             }
             if !keeps {
                 flow.inbox.drain(..count);
-                self.say(|_| format!("receives on flow {socket}: {}", shown(&into[..count])));
+                self.say(|it| {
+                    let shown = it.flows[socket as usize].shown(&into[..count]);
+                    format!("receives on flow {socket}: {shown}")
+                });
             }
             return Ok(count);
         }
@@ -265,135 +289,5 @@ impl State {
 
     fn is_far(&self, server: Option<usize>) -> bool {
         server.is_some_and(|server| self.servers[server].far_until > self.now)
-    }
-
-    /// The first segment of a direction is due.
-    pub fn arrive(&mut self, number: u32, to_server: bool) {
-        let now = self.now;
-        let flow = &mut self.flows[number as usize];
-        let (server, opened, is_forgotten) = (flow.server, flow.opened, flow.is_forgotten);
-        let way = flow.direction(to_server);
-        way.is_due = false;
-        let Some((_, segment)) = way.segments.front() else {
-            return;
-        };
-        if is_forgotten {
-            way.segments.clear();
-            return;
-        }
-        let is_opening = *segment == Segment::Open;
-        if let Some(until) =
-            server.and_then(|server| self.servers[server].blocked_until(now, is_opening))
-        {
-            let again = self.again(opened, until, is_opening);
-            self.flows[number as usize].direction(to_server).is_due = true;
-            self.at(
-                again,
-                Event::Arrive {
-                    flow: number,
-                    to_server,
-                },
-            );
-            return;
-        }
-        let way = self.flows[number as usize].direction(to_server);
-        let segment = way.segments.pop_front().map(|(_, segment)| segment);
-        if let Some(next) = way.segments.front().map(|(arrives, _)| (*arrives).max(now)) {
-            way.is_due = true;
-            self.at(
-                next,
-                Event::Arrive {
-                    flow: number,
-                    to_server,
-                },
-            );
-        }
-        match (segment, to_server) {
-            (Some(segment), true) => self.reach_server(number, segment),
-            (Some(segment), false) => self.reach_client(number, segment),
-            (None, _) => {}
-        }
-    }
-
-    /// When a segment is sent again that was lost until `until`.
-    fn again(&mut self, opened: u64, until: u64, is_opening: bool) -> u64 {
-        if !is_opening {
-            return until + self.random.below(200 * MILLI);
-        }
-        let mut wait = SECOND;
-        while opened + wait < until {
-            wait = 2 * wait + SECOND;
-        }
-        opened + wait
-    }
-
-    fn reach_client(&mut self, number: u32, segment: Segment) {
-        let flow = &mut self.flows[number as usize];
-        match (flow.client, segment) {
-            (Client::Closed, _) => return,
-            (Client::Connecting, Segment::Accepted) => flow.client = Client::Open,
-            (Client::Connecting, Segment::Refused | Segment::Reset) => {
-                flow.client = Client::Ended(Some(libc::ECONNREFUSED));
-            }
-            (_, Segment::Bytes(bytes)) => flow.inbox.extend(bytes),
-            (_, Segment::End) => flow.client = Client::Ended(None),
-            (Client::Open, Segment::Reset) => flow.client = Client::Ended(Some(libc::ECONNRESET)),
-            _ => return,
-        }
-        self.note_arrival(number);
-        self.wake_waiting_for(number);
-    }
-
-    fn reach_server(&mut self, number: u32, segment: Segment) {
-        let Some(at) = self.flows[number as usize].server else {
-            return;
-        };
-        let (run, epoch) = (self.servers[at].run, self.servers[at].epoch);
-        let is_known = self.flows[number as usize].known_to == Some(epoch);
-        match segment {
-            Segment::Open if run == Run::Down || self.servers[at].refuses(self.now) => {
-                self.put(number, false, Segment::Refused);
-            }
-            Segment::Open => {
-                self.flows[number as usize].known_to = Some(epoch);
-                self.put(number, false, Segment::Accepted);
-                if self.servers[at].turns_away(self.now) && run == Run::Up {
-                    self.put(
-                        number,
-                        false,
-                        Segment::Bytes(b"ERROR Too many open connections\r\n".to_vec()),
-                    );
-                    self.hang_up(number, Segment::End);
-                }
-            }
-            Segment::Reset => {
-                let flow = &mut self.flows[number as usize];
-                flow.known_to = None;
-                flow.unread.clear();
-            }
-            _ if run == Run::Down || !is_known => self.put(number, false, Segment::Reset),
-            Segment::Bytes(bytes) => {
-                self.flows[number as usize].unread.extend(bytes);
-                self.serve_soon(number);
-            }
-            Segment::End => {
-                self.flows[number as usize].ends = true;
-                self.serve_soon(number);
-            }
-            Segment::Accepted | Segment::Refused => {}
-        }
-    }
-
-    /// The server closes the flow.
-    pub fn hang_up(&mut self, number: u32, by: Segment) {
-        let flow = &mut self.flows[number as usize];
-        if flow.known_to.take().is_some() {
-            flow.unread.clear();
-            // What is lost before a reset is never sent again.
-            if by == Segment::Reset && self.random.once_in(2) {
-                flow.to_client.segments.clear();
-            }
-            self.put(number, false, by);
-        }
     }
 }

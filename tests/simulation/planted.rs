@@ -10,10 +10,11 @@ use super::run::run;
 const SEEDS: u64 = 10_000;
 
 /// All of them.
-pub const FAULTS: [&str; 40] = [
+pub const FAULTS: [&str; 42] = [
     "a change counts from its beginning",
     "a copy that fails is forgotten",
     "a lease is no condition",
+    "a refusal in place of TLS is garbage",
     "a reload forgets states",
     "a server is probed once",
     "a shortage is the server's fault",
@@ -50,6 +51,7 @@ pub const FAULTS: [&str; 40] = [
     "the age is noted after asking",
     "the dead keep their marks",
     "the second look hides what was sent",
+    "what breaks before TLS is there condemns",
     "what is sent counts as done",
 ];
 

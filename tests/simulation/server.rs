@@ -1,5 +1,8 @@
 //! Server: a memcached as a process on a machine of its own, with all that can be wrong with it.
 
+use std::sync::Arc;
+
+use rustls::ServerConfig;
 use support::model::{ClientSession, Memcached, Options};
 
 use super::command::Command;
@@ -7,7 +10,8 @@ use super::history::What;
 use super::login;
 use super::network::{Client, Segment};
 use super::process::Role;
-use super::setup::Spec;
+use super::sealed::{self, Opened, Sealed, Version};
+use super::setup::{Setup, Spec};
 use super::world::{Event, MICRO, SECOND, State, TODAY};
 
 /// Whether the process runs.
@@ -25,6 +29,8 @@ pub enum Run {
 #[derive(Debug)]
 pub struct Server {
     pub memcached: Memcached,
+    /// The TLS of its process, if it speaks that.
+    tls: Option<(Version, Arc<ServerConfig>)>,
     pub run: Run,
     /// Changes with each start: flows of another one are unknown.
     pub epoch: u32,
@@ -58,7 +64,8 @@ pub struct Server {
 
 impl Server {
     /// One that is started now, and empty.
-    pub fn new(spec: &Spec, logs_in: bool) -> Self {
+    pub fn new(spec: &Spec, setup: &Setup) -> Self {
+        let Setup { logs_in, tls, .. } = *setup;
         let words = || (login::USER.to_vec(), login::PASSWORD.to_vec());
         Self {
             memcached: Memcached::new(Options {
@@ -66,6 +73,7 @@ impl Server {
                 credentials: logs_in.then(words),
                 ..Options::default()
             }),
+            tls: tls.map(|version| (version, sealed::config(version))),
             run: Run::Up,
             epoch: 0,
             skew: spec.skew,
@@ -82,6 +90,19 @@ impl Server {
             down_since: 0,
             trouble_until: 0,
         }
+    }
+
+    /// Its process begins anew: it has forgotten all sessions.
+    pub fn forget_sessions(&mut self) {
+        if let Some((version, config)) = &mut self.tls {
+            *config = sealed::config(*version);
+        }
+    }
+
+    /// Its side of a connection that it has just accepted, if it speaks TLS.
+    pub fn sealed(&self) -> Option<Sealed> {
+        let config = self.tls.as_ref().map(|(_, config)| config);
+        config.map(Sealed::new)
     }
 
     /// The seconds of its clock.
@@ -164,6 +185,11 @@ impl State {
         if server.run != Run::Up || known_to != Some(server.epoch) {
             return;
         }
+        if !self.unseal(number) {
+            return;
+        }
+        let flow = &mut self.flows[number as usize];
+        let server = &self.servers[at];
         let mut unread = flow.unread.clone();
         let Some(command) = Command::take(&mut unread) else {
             if flow.ends {
@@ -182,6 +208,41 @@ impl State {
         self.serve_soon(number);
     }
 
+    /// The server opens what has arrived, and goes on with agreeing. False if it hangs up.
+    fn unseal(&mut self, number: u32) -> bool {
+        let flow = &mut self.flows[number as usize];
+        let Some(sealed) = flow.sealed.as_mut().filter(|sealed| sealed.has_unread()) else {
+            return true;
+        };
+        let Opened {
+            plain,
+            output,
+            ends,
+        } = sealed.open();
+        flow.unread.extend(plain);
+        if !output.is_empty() {
+            self.put_bytes(number, false, &output);
+        }
+        if ends {
+            self.hang_up(number, Segment::End);
+        }
+        !ends
+    }
+
+    /// The bytes that the server sends for these.
+    fn seal(&mut self, number: u32, bytes: Vec<u8>) -> Vec<u8> {
+        match &mut self.flows[number as usize].sealed {
+            Some(sealed) => sealed.seal(&bytes),
+            None => bytes,
+        }
+    }
+
+    /// The server sends these bytes at once.
+    fn tell(&mut self, number: u32, bytes: Vec<u8>) {
+        let bytes = self.seal(number, bytes);
+        self.put(number, false, Segment::Bytes(bytes));
+    }
+
     fn execute(&mut self, number: u32, at: usize, command: &Command) {
         let now = self.now;
         let server = &mut self.servers[at];
@@ -192,11 +253,11 @@ impl State {
                 1 => b"ERROR\r\n",
                 _ => b"SERVER_ERROR Connection timed out\r\n",
             };
-            self.put(number, false, Segment::Bytes(words.to_vec()));
+            self.tell(number, words.to_vec());
             return;
         }
         if self.setup.is_classic && matches!(command.verb(), b"ma" | b"mn" | b"mg" | b"md") {
-            self.put(number, false, Segment::Bytes(b"ERROR\r\n".to_vec()));
+            self.tell(number, b"ERROR\r\n".to_vec());
             return;
         }
         let session = &mut self.flows[number as usize].session;
@@ -206,6 +267,7 @@ impl State {
         if garbles {
             return self.garble(number, command, reply);
         }
+        let reply = self.seal(number, reply);
         self.put_bytes(number, false, &reply);
     }
 
@@ -222,7 +284,7 @@ impl State {
             }
         });
         let is_worker = it.role == Role::Worker;
-        let is_last = flow.unread.is_empty() && flow.is_silent();
+        let is_last = !flow.has_unread() && flow.is_silent();
         let awaits = it
             .waits
             .is_some_and(|(server, ..)| Some(server) == flow.server);
@@ -231,6 +293,13 @@ impl State {
 
     /// Something else than the answer.
     fn garble(&mut self, number: u32, command: &Command, reply: Vec<u8>) {
+        if self.flows[number as usize].sealed.is_some() && self.random.once_in(3) {
+            // Somebody on the way changes a bit.
+            let mut reply = self.seal(number, reply);
+            let bit = self.random.below(8 * reply.len() as u64) as usize;
+            reply[bit / 8] ^= 1 << (bit % 8);
+            return self.put(number, false, Segment::Bytes(reply));
+        }
         // A surplus answer that another request could have is no garbage.
         let is_awaited = self.is_awaited(number);
         let is_question = command.key().starts_with(b"kamailio-memcached:");
@@ -251,7 +320,7 @@ impl State {
             },
             _ => {
                 let cut = self.random.below(reply.len() as u64) as usize;
-                self.put(number, false, Segment::Bytes(reply[..cut].to_vec()));
+                self.tell(number, reply[..cut].to_vec());
                 let by = if self.random.once_in(2) {
                     Segment::End
                 } else {
@@ -260,7 +329,7 @@ impl State {
                 return self.hang_up(number, by);
             }
         };
-        self.put(number, false, Segment::Bytes(garbled));
+        self.tell(number, garbled);
     }
 
     /// All flows that lead to the server and that it knows.

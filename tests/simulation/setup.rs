@@ -7,6 +7,7 @@ use super::faults::Change;
 use super::login;
 use super::plan;
 use super::random::Random;
+use super::sealed::{self, Version};
 use super::world::{MILLI, SECOND};
 
 /// A server.
@@ -44,6 +45,8 @@ pub struct Setup {
     pub is_classic: bool,
     /// Whether clients need a password.
     pub logs_in: bool,
+    /// The TLS that the servers speak, if they do.
+    pub tls: Option<Version>,
     /// Whether there are leases.
     pub leases: bool,
     pub lease_time: i32,
@@ -103,6 +106,7 @@ impl Setup {
             defers: random.once_in(3),
             is_classic: random.once_in(3),
             logs_in: random.once_in(4),
+            tls: None,
             leases: random.once_in(2),
             lease_time: *random.pick(&[1, 3, 10]),
             // Items that were touched end within that time, others do not.
@@ -125,6 +129,11 @@ impl Setup {
             setup.replicas = *random.pick(&[1, 1, 1, 1, 2, 3]);
         }
         setup.plan = plan::plan(&setup, random);
+        // Seeds from before there was TLS mean what they meant.
+        let mut own = random.clone();
+        if own.once_in(16) {
+            setup.tls = Some(*own.pick(&[Version::Tls12, Version::Tls13]));
+        }
         setup
     }
 
@@ -189,6 +198,15 @@ impl Setup {
             let file = Given::Text(login::file());
             let set = parameters.set("credentials_file", file);
             set.expect("a file");
+        }
+        if self.tls.is_some() {
+            for (name, given) in [
+                ("tls", Given::Number(1)),
+                ("tls_ca", Given::Text(sealed::AUTHORITY)),
+                ("tls_name", Given::Text(sealed::NAME)),
+            ] {
+                parameters.set(name, given).expect(name);
+            }
         }
         for (name, text) in texts {
             parameters.set(name, Given::Text(text)).expect(name);

@@ -79,7 +79,7 @@ impl State {
         let servers = setup
             .servers
             .iter()
-            .map(|spec| Server::new(spec, setup.logs_in))
+            .map(|spec| Server::new(spec, &setup))
             .collect();
         Self {
             now: 0,
