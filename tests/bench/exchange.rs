@@ -120,7 +120,7 @@ fn main() -> io::Result<()> {
         #[cfg(feature = "tls")]
         {
             tell("TLS");
-            report.sealed(&sealed::measure(rounds, turns));
+            report.sealed(&sealed::measure(rounds, turns), &sealed::memory(5));
         }
         #[cfg(feature = "compression")]
         {

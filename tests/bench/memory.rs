@@ -45,7 +45,8 @@ pub fn mean(maker: Option<Maker>, memcached: &Memcached, turns: u32) -> Resident
     }
 }
 
-fn of(pid: Pid) -> Resident {
+/// The memory of a process.
+pub fn of(pid: Pid) -> Resident {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let number = |name: &str| -> u64 {

@@ -11,7 +11,7 @@ use crate::near::Near;
 use crate::operation::{Maker, Operation};
 use crate::rounds::{Spread, Times, paired, spread};
 #[cfg(feature = "tls")]
-use crate::sealed::Sealed;
+use crate::sealed::{self, Sealed};
 use crate::servers::{Cost, OneAndTen};
 use crate::table::{Table, number};
 #[cfg(feature = "compression")]
@@ -329,7 +329,7 @@ impl Report {
 
     /// Adds what TLS costs.
     #[cfg(feature = "tls")]
-    pub fn sealed(&mut self, sealed: &Sealed) {
+    pub fn sealed(&mut self, sealed: &Sealed, memory: &sealed::Memory) {
         let mut table = Table::new(&["get-16", "µs"]);
         for (name, time) in [
             ("ours by TLS 1.3", sealed.ours),
@@ -339,6 +339,17 @@ impl Report {
             table.row(vec![name.into(), number(Some(time), 2)]);
         }
         self.section("TLS", &table);
+        let mut table = Table::new(&["a worker's own memory for each connection", "KiB"]);
+        table.row(vec!["by TLS 1.3".into(), number(Some(memory.sealed), 0)]);
+        table.row(vec!["without TLS".into(), number(Some(memory.plain), 0)]);
+        self.section("Memory of a connection", &table);
+        self.goal(
+            "a worker's memory for a connection by TLS, KiB more",
+            "≤ 150",
+            [Some(memory.sealed - memory.plain), None],
+            0,
+            |it| it <= 150.0,
+        );
         let ratio = [Some(sealed.ratio), None];
         self.goal(
             "time by TLS : a bare loop on the same library",

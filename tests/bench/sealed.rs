@@ -1,4 +1,5 @@
-//! Measures what TLS costs: a small get beside a bare loop on the same rustls, and beside a plain connection.
+//! Measures what TLS costs: a small get beside a bare loop on the same rustls, and beside a plain connection;
+//! the memory of a connection.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,9 +9,10 @@ use std::time::Instant;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use support::{Authority, Host, Kamailio, Memcached};
+use support::{Authority, Builder, Host, Kamailio, Memcached};
 
 use crate::candidate::Candidate;
+use crate::memory;
 use crate::operation::{Operation, UNROLLED};
 use crate::rounds::spread;
 
@@ -32,11 +34,7 @@ const REPLY: &[u8] = b"VALUE get-16 1 16\r\n0123456789abcdef\r\nEND\r\n";
 /// Measures in so many rounds.
 pub fn measure(rounds: usize, turns: u32) -> Sealed {
     let authority = Authority::new();
-    let issued = authority.issue("server", "IP:127.0.0.1");
-    let (chain, key) = (issued.chain.display(), issued.key.display());
-    let memcached = Memcached::secured(&format!(
-        "ssl_chain_cert={chain},ssl_key={key},ssl_min_version=3"
-    ));
+    let memcached = secured(&authority);
     let plain = Memcached::start();
     for memcached in [&memcached, &plain] {
         Operation::Get16.store(memcached);
@@ -80,6 +78,68 @@ pub fn measure(rounds: usize, turns: u32) -> Sealed {
         plain,
         ratio,
     }
+}
+
+fn secured(authority: &Authority) -> Memcached {
+    let issued = authority.issue("server", "IP:127.0.0.1");
+    let (chain, key) = (issued.chain.display(), issued.key.display());
+    Memcached::secured(&format!(
+        "ssl_chain_cert={chain},ssl_key={key},ssl_min_version=3"
+    ))
+}
+
+/// By how much a worker's own memory grows with each connection, in KiB.
+pub struct Memory {
+    /// With one by TLS 1.3.
+    pub sealed: f64,
+    /// With one without TLS.
+    pub plain: f64,
+}
+
+/// So many connections are opened besides the first one.
+const CONNECTIONS: usize = 32;
+
+/// Measures the mean of so many workers.
+pub fn memory(workers: u32) -> Memory {
+    let authority = Authority::new();
+    let (memcached, plain) = (secured(&authority), Memcached::start());
+    for memcached in [&memcached, &plain] {
+        Operation::Get16.store(memcached);
+    }
+    let ca = Host::current().inside(&authority.file());
+    let sealed = Kamailio::on(&memcached)
+        .param("tls", 1)
+        .param("tls_ca", ca.display().to_string());
+    let plain = (Kamailio::on(&plain), plain.address());
+    let mean = |builder: &Builder, address: &str| {
+        let all = (0..workers).map(|_| per_connection(builder.clone(), address));
+        all.sum::<f64>() / f64::from(workers)
+    };
+    Memory {
+        sealed: mean(&sealed, memcached.address()),
+        plain: mean(&plain.0, plain.1),
+    }
+}
+
+/// Pools have connections of their own: as many of one server are opened.
+fn per_connection(builder: Builder, address: &str) -> f64 {
+    let pools = 0..CONNECTIONS;
+    let builder = pools.clone().fold(builder, |builder, at| {
+        builder.param("pool", format!("name=p{at};servers={address}"))
+    });
+    let first = "$var(x) = $mct(get-16);".repeat(20);
+    let read = |at| format!("$var(x) = $mct(p{at}=>get-16);").repeat(20);
+    let kamailio = builder
+        .script("first", &first, &["$mcst"])
+        .script("all", &pools.map(read).collect::<String>(), &["$mcst"])
+        .start();
+    let worker = kamailio.workers()[0];
+    let own = |script| {
+        assert_eq!(kamailio.run(script)["$mcst"], "hit");
+        memory::of(worker).own as f64
+    };
+    let before = own("first");
+    (own("all") - before) / CONNECTIONS as f64
 }
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
