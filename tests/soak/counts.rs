@@ -1,7 +1,7 @@
 //! Counts: what the Kamailios have acknowledged in an epoch, against what the memcacheds hold.
 //!
 //! A counter is never more than what was acknowledged and what nobody knows of (*unknown*), and never less
-//! than what was acknowledged, unless its server has lost its items. Each epoch has counters of its own, so
+//! than what was acknowledged, unless its server has lost its items or one of its copies has missed a count. Each epoch has counters of its own, so
 //! only those that an event has hit can lose something.
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Compared {
     pub exact: u64,
     /// Counters of which some counts are unknown.
     pub bounded: u64,
-    /// Counters whose server has lost its items: they must not have more.
+    /// Counters whose server has lost its items, or whose copies have begun anew: they must not have more.
     pub lost: u64,
     /// Counts that were acknowledged, each of them once.
     pub acknowledged: u64,
@@ -84,7 +84,7 @@ impl Compared {
             let owner = counter.owner(site);
             let has_lost = match counter.is_copied {
                 // A copy that was silent for a moment has missed a count, and begins anew.
-                true => before != after || unknown > 0 || held.iter().any(|it| *it != held[0]),
+                true => before != after || unknown > 0 || held.len() < 2 || held[0] != held[1],
                 false => before[owner] != after[owner],
             };
             let largest = held.iter().max().copied().unwrap_or(0);
