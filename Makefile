@@ -199,6 +199,9 @@ test: test-dependencies build ## All tests, with what they need installed first
 sanitize: sanitize-dependencies build ## Look for undefined behaviour: Miri, AddressSanitizer (also in Kamailio), valgrind
 	@MIRIFLAGS=-Zmiri-ignore-leaks timeout 900 cargo +nightly miri test --locked --lib -- \
 		kamailio:: shared:: health::tests:: health::addresses:: health::latency:: stats::
+	# Each seed is another order of the threads, and of what they see of each other's writes.
+	MIRIFLAGS='-Zmiri-ignore-leaks -Zmiri-many-seeds=0..32' timeout 900 \
+		cargo +nightly miri test --locked --lib -- health::tests::races
 	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 timeout 900 \
 		cargo +nightly test --locked $(features) --lib --target $(triple)
 	MCT_MODULE=$(tested) timeout 900 cargo test --locked --test system -- --ignored memcheck
