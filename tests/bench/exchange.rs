@@ -9,6 +9,7 @@
 mod ahead;
 mod calls;
 mod candidate;
+mod copies;
 mod distance;
 mod functions;
 mod instructions;
@@ -117,6 +118,8 @@ fn main() -> io::Result<()> {
         report.near(&near::measure(rounds, turns, extent.counted_turns));
         tell("answers that nobody waits for");
         report.ahead(&ahead::measure(rounds, turns));
+        tell("copies");
+        report.copies(&copies::measure(rounds, turns, extent.counted_turns));
         #[cfg(feature = "tls")]
         {
             tell("TLS");
