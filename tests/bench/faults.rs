@@ -2,8 +2,10 @@
 //!
 //! Ours and the stock module go through the same outages at the same time. Each has four workers
 //! and its own memcached, which is stopped by a signal and continued, and then killed and started
-//! again. The table goes to standard output and to `bench/faults.md` in the target folder.
+//! again. Then ours alone, with five memcacheds and two copies of each item, loses one of them while all workers
+//! read. The table goes to standard output and to `bench/faults.md` in the target folder.
 
+mod lost;
 mod pair;
 mod run;
 mod table;
@@ -14,6 +16,7 @@ use std::{io, thread};
 
 use support::sip::Pending;
 
+use lost::{Lost, STALL_LIMIT};
 use pair::Pair;
 use table::{Table, number};
 
@@ -49,7 +52,8 @@ fn main() -> io::Result<()> {
         let ours = ours.map(|thread| thread.join().expect("ours is measured"));
         (ours, stock.join().expect("the C module is measured"))
     });
-    run::publish("faults.md", &page(ours.as_ref(), &stock))
+    let lost = with_ours.then(lost::measure);
+    run::publish("faults.md", &page(ours.as_ref(), &stock, lost.as_ref()))
 }
 
 fn measure(pair: &Pair) -> Figures {
@@ -112,7 +116,7 @@ fn measure(pair: &Pair) -> Figures {
     }
 }
 
-fn page(ours: Option<&Figures>, stock: &Figures) -> String {
+fn page(ours: Option<&Figures>, stock: &Figures, lost: Option<&Lost>) -> String {
     type Figure = fn(&Figures) -> f64;
     let rows: [(&str, f64, Figure); 7] = [
         ("longest wait of a request without cache, ms", 300.0, |f| {
@@ -130,9 +134,9 @@ fn page(ours: Option<&Figures>, stock: &Figures) -> String {
         ("log lines of an outage", 5.0, |f| f.lines),
     ];
     let mut table = Table::new(&["figure", "to reach", "ours", "C", ""]);
-    for (what, limit, figure) in rows {
+    let mut row = |what: &str, limit: f64, ours: Option<f64>, stock: Option<f64>| {
         let decimals = if limit.fract() > 0.0 { 3 } else { 0 };
-        let verdict = match ours.map(|ours| figure(ours) <= limit) {
+        let verdict = match ours.map(|ours| ours <= limit) {
             Some(true) => "yes",
             Some(false) => "**no**",
             None => "–",
@@ -140,10 +144,36 @@ fn page(ours: Option<&Figures>, stock: &Figures) -> String {
         table.row(vec![
             what.into(),
             format!("≤ {limit}"),
-            number(ours.map(figure), decimals),
-            number(Some(figure(stock)), decimals),
+            number(ours, decimals),
+            number(stock, decimals),
             verdict.into(),
         ]);
+    };
+    for (what, limit, figure) in rows {
+        row(what, limit, ours.map(figure), Some(figure(stock)));
+    }
+    let stall = ms(STALL_LIMIT);
+    type OfLost = fn(&Lost) -> f64;
+    let two_copies: [(&str, f64, OfLost); 4] = [
+        (
+            "two copies, one of five servers killed: reads that failed",
+            0.0,
+            |it| count(it.killed.failed),
+        ),
+        ("the longest of these reads, ms", 1.2 * stall, |it| {
+            ms(it.killed.longest)
+        }),
+        (
+            "two copies, one of five servers stopped: reads that failed",
+            0.0,
+            |it| count(it.stopped.failed),
+        ),
+        ("the longest of these reads, ms", stall + 20.0, |it| {
+            ms(it.stopped.longest)
+        }),
+    ];
+    for (what, limit, figure) in two_copies {
+        row(what, limit, lost.map(figure), None);
     }
     let failed = [ours.map(|ours| ours.failed), Some(stock.failed)];
     let [ours, stock] = failed.map(|failed| number(failed, 0));
@@ -156,6 +186,14 @@ fn page(ours: Option<&Figures>, stock: &Figures) -> String {
         "\nOperations behind the log lines: {ours} (ours), {stock} (C)."
     )
     .expect("a string takes all");
+    if let Some(Lost { killed, stopped }) = lost {
+        let (killed, stopped) = (killed.count, stopped.count);
+        writeln!(
+            page,
+            "\nReads while a server was killed: {killed}; while one was stopped: {stopped}."
+        )
+        .expect("a string takes all");
+    }
     page
 }
 
