@@ -15,6 +15,7 @@ use crate::clock::Deadline;
 use crate::error::{Error, TooLarge, Waiting};
 use crate::item::key::WireKey;
 use crate::item::lifetime::Lifetime;
+use crate::pool::Aim;
 use crate::status::Status;
 use crate::wire::protocol::{Item, Reply, Request, Store};
 
@@ -85,9 +86,15 @@ impl Cache {
             let request = Request::Get {
                 key: &part_key.wire,
             };
-            match self.step(deadline, &part_key, &request, &mut part)? {
-                Reply::Item(item) if item.flags == index.part_flags => {}
-                _ => return Ok(None),
+            let found = match self.step(deadline, &part_key, &request, &mut part)? {
+                Reply::Item(item) => Some(item),
+                _ if self.may_be_at_stand_in(&part_key, Aim::Find) => {
+                    self.transfer(deadline, &part_key, &mut part)
+                }
+                _ => None,
+            };
+            if found.is_none_or(|item| item.flags != index.part_flags) {
+                return Ok(None);
             }
             let added = match index.is_length_of(number, part.len()) {
                 true => self.add(key, index, &part, &mut value),

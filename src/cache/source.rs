@@ -28,8 +28,8 @@ pub(super) struct Source {
     pub(super) place: Place,
     /// The item, in the form of the pool to which it comes over.
     pub(super) item: Item,
-    /// The lifetime with which it is to be stored, as it is sent; `None` = it is in parts, and stays where it
-    /// is.
+    /// The lifetime with which it is to be stored, as it is sent; `None` = it is in parts in another pool, and
+    /// stays there.
     pub(super) lifetime: Option<u32>,
 }
 
@@ -92,9 +92,14 @@ impl Cache {
             let Some((item, lifetime)) = self.inspect_source(deadline, key, &place, bytes) else {
                 continue;
             };
-            // The parts would have stand-ins of their own.
+            // Its parts have stand-ins of their own, and come over when they are missing.
             if place.is_stand_in && self.form(key).is_split(item.flags) {
-                continue;
+                let lifetime = Some(lifetime);
+                return Some(Source {
+                    place,
+                    item,
+                    lifetime,
+                });
             }
             let whole = self.whole(deadline, &place.key, item, bytes).ok()??;
             let item = self.converted(key, &place.key, whole.item, bytes)?;
