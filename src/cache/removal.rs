@@ -1,12 +1,13 @@
 //! Removal: an item that may [come over](super::transfer) is removed from its [source](super::source), too.
 
+use super::source::Source;
 use super::{Cache, Key};
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::item::lifetime::PAST;
 use crate::pool::Aim;
 use crate::status::Status;
-use crate::wire::protocol::{Item, Reply, Request};
+use crate::wire::protocol::{Reply, Request};
 
 impl Cache {
     /// Removes an item from its pool and from where it could come over: the farthest first, so that
@@ -66,13 +67,13 @@ impl Cache {
         }
     }
 
-    /// Removes an item that has come over, unless it has changed.
-    pub(super) fn undo(&mut self, deadline: &Deadline, key: &Key, item: Item, bytes: &[u8]) {
+    /// Removes an item that has come over, unless it has changed. What others have of it stays.
+    pub(super) fn undo(&mut self, deadline: &Deadline, key: &Key, source: &Source, bytes: &[u8]) {
         let mut present = Vec::new();
         let request = Request::Gets { key: &key.wire };
-        let read = self.ask_besides(deadline, key, &request, &mut present);
+        let read = self.give(deadline, key, source, &request, &mut present);
         if let Ok(Reply::Versioned(found, version)) = read
-            && found == item
+            && found == source.item
             && present == bytes
         {
             let request = Request::Cas {
@@ -83,7 +84,7 @@ impl Cache {
                 value: b"",
             };
             // It is logged if that fails.
-            let _ = self.ask_besides(deadline, key, &request, &mut Vec::new());
+            let _ = self.give(deadline, key, source, &request, &mut Vec::new());
         }
     }
 }

@@ -6,11 +6,11 @@
 
 use super::{Cache, Key};
 use crate::clock::Deadline;
-use crate::config::Settings;
 use crate::error::{Error, Waiting};
 use crate::item::lifetime::Lifetime;
 use crate::item::value::{Found, MAX_DECIMAL, Numbers, Value};
 use crate::pool::{Aim, is_placeholder};
+use crate::server::Address;
 use crate::stats::{Counter, Stats};
 use crate::wire::protocol::{Item, Reply, Request, Usage};
 
@@ -18,8 +18,8 @@ use crate::wire::protocol::{Item, Reply, Request, Usage};
 pub(super) struct Place {
     /// Its key in the pool of this place.
     pub(super) key: Key,
-    /// Whether the stand-in is asked, not the server that owns the key.
-    is_stand_in: bool,
+    /// The server that owns the key, if not that one is asked, but its stand-in.
+    stand_in_of: Option<Address>,
 }
 
 /// An item at its source.
@@ -33,17 +33,28 @@ pub(super) struct Source {
     pub(super) lifetime: Option<u32>,
 }
 
+/// What is now where an item has come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Now {
+    /// That item.
+    Same,
+    /// None.
+    Gone,
+    /// Another one, or nobody could tell.
+    Other,
+}
+
 impl Source {
-    /// Whether it is another copy of the item, in a pool with these settings.
-    pub(super) fn is_copy(&self, settings: &Settings) -> bool {
-        self.place.is_stand_in && settings.replicas > 1
+    /// The server that owns the key, if the item is at its stand-in, or is another copy. It alone gets the item back.
+    pub(super) fn owner(&self) -> Option<&Address> {
+        self.place.stand_in_of.as_ref()
     }
 
     /// What counts the items that come over from there.
     pub(super) fn counter<'a>(&self, stats: &'a Stats) -> &'a Counter {
-        match self.place.is_stand_in {
-            true => &stats.repaired,
-            false => &stats.warmed,
+        match self.owner() {
+            Some(_) => &stats.repaired,
+            None => &stats.warmed,
         }
     }
 }
@@ -93,7 +104,7 @@ impl Cache {
                 continue;
             };
             // Its parts have stand-ins of their own, and come over when they are missing.
-            if place.is_stand_in && self.form(key).is_split(item.flags) {
+            if place.stand_in_of.is_some() && self.form(key).is_split(item.flags) {
                 let lifetime = Some(lifetime);
                 return Some(Source {
                     place,
@@ -142,7 +153,7 @@ impl Cache {
         let (key, pool) = (&place.key, &mut self.pools[place.key.pool]);
         pool.follow();
         let request = Request::GetLasting { key: &key.wire };
-        let reply = match place.is_stand_in {
+        let reply = match place.stand_in_of.is_some() {
             true => pool.inspect_at_stand_in(&half, (&key.wire, key.hash), request, bytes),
             false => pool.inspect(&half, &key.wire, None, request, bytes),
         };
@@ -177,34 +188,34 @@ impl Cache {
         Some(Item { flags })
     }
 
-    /// Whether an item that has come over is still what it was where it came from: somebody may have removed it
-    /// there meanwhile. At a stand-in an operation that has begun before the return of the owner may have
-    /// changed it. Another pool's item is that pool's affair.
-    pub(super) fn is_confirmed(
-        &mut self,
-        deadline: &Deadline,
-        source: &Source,
-        bytes: &[u8],
-    ) -> bool {
+    /// What an item that has come over is now where it came from: somebody may have removed it there meanwhile. At
+    /// a stand-in an operation that has begun before the return of the owner may have changed it. Another pool's
+    /// item is that pool's affair.
+    pub(super) fn look_again(&mut self, deadline: &Deadline, source: &Source, bytes: &[u8]) -> Now {
         let place = &source.place;
-        if place.is_stand_in {
+        if place.stand_in_of.is_some() {
             let mut present = Vec::new();
             let reply = self.inspect_at(deadline, place, &mut present);
             return match reply {
-                Ok(Reply::Lasting(item, ..) | Reply::Item(item)) => {
-                    item == source.item && present == bytes
+                Ok(Reply::Lasting(item, ..) | Reply::Item(item))
+                    if item == source.item && present == bytes =>
+                {
+                    Now::Same
                 }
-                _ => false,
+                Ok(Reply::Miss) => Now::Gone,
+                _ => Now::Other,
             };
         }
         let request = Request::Get {
             key: &place.key.wire,
         };
         let Some(half) = deadline.half() else {
-            return true;
+            return Now::Same;
         };
-        let reply = self.ask_besides(&half, &place.key, &request, &mut Vec::new());
-        !matches!(reply, Ok(Reply::Miss))
+        match self.ask_besides(&half, &place.key, &request, &mut Vec::new()) {
+            Ok(Reply::Miss) => Now::Gone,
+            _ => Now::Same,
+        }
     }
 
     /// Removes the item from a place. Returns whether it was there.
@@ -213,7 +224,7 @@ impl Cache {
     /// Those of [`Pool::route`](crate::pool::Pool::route).
     pub(super) fn delete_at(&mut self, deadline: &Deadline, place: &Place) -> Result<bool, Error> {
         let key = &place.key;
-        let reply = match place.is_stand_in {
+        let reply = match place.stand_in_of.is_some() {
             true => self.delete_at_stand_in(deadline, key),
             false => {
                 let request = Request::Delete { key: &key.wire };
@@ -247,7 +258,7 @@ impl Cache {
         if self.may_be_at_stand_in(key, aim) {
             places.push(Place {
                 key: *key,
-                is_stand_in: true,
+                stand_in_of: self.pools[key.pool].owner_of(&key.wire).cloned(),
             });
         }
         let server = |cache: &Self, key: &Key| {
@@ -261,7 +272,7 @@ impl Cache {
             if !servers.contains(&at) {
                 places.push(Place {
                     key,
-                    is_stand_in: false,
+                    stand_in_of: None,
                 });
             }
             servers.push(at);

@@ -14,7 +14,7 @@
 //! All of this happens within the time of the operation that has found nothing.
 
 use super::outcome::{Read, Written};
-use super::source::Source;
+use super::source::{Now, Source};
 use super::{Cache, Key};
 use crate::clock::Deadline;
 use crate::error::{Error, Waiting};
@@ -171,7 +171,12 @@ impl Cache {
             };
             let rest = deadline.rest()?;
             let _change = self.change(key);
-            let stored = self.pools[key.pool].fulfil(&rest, &mut fulfilment, key.hash);
+            let pool = &mut self.pools[key.pool];
+            let stored = match source.owner() {
+                Some(owner) if pool.owner_of(&key.wire) != Some(owner) => Err(Error::Busy),
+                Some(_) => pool.fulfil_at_owner(&rest, &mut fulfilment, key.hash),
+                None => pool.fulfil(&rest, &mut fulfilment, key.hash),
+            };
             let stored = self.log_if_refused(key, "set", stored);
             self.after_transfer(deadline, key, &source, text, stored)?;
         }
@@ -229,27 +234,41 @@ impl Cache {
                 lifetime,
                 value: bytes,
             };
-            let stored = match source.is_copy(self.pools[key.pool].settings()) {
-                true => self.repair(deadline, key, &request),
-                false => self.ask_besides(deadline, key, &request, &mut Vec::new()),
-            };
+            let stored = self.give(deadline, key, &source, &request, &mut Vec::new());
             self.after_transfer(deadline, key, &source, bytes, stored)?;
         }
         Some(source.item)
     }
 
-    /// Stores what another copy has where it is missing: at its owner alone.
-    fn repair(
+    /// Gets the answer to a request about an item that comes over. What was at the stand-in of the owner of the key, or
+    /// at another copy, concerns the owner alone: whoever stood in for it now would have it back that was removed
+    /// there.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask_besides`]; [`Error::Busy`] if another server owns the key now.
+    pub(super) fn give(
         &mut self,
         deadline: &Deadline,
         key: &Key,
+        source: &Source,
         request: &Request<'_>,
+        value: &mut Vec<u8>,
     ) -> Result<Reply, Error> {
+        let Some(owner) = source.owner() else {
+            return self.ask_besides(deadline, key, request, value);
+        };
         let rest = deadline.rest().ok_or(Error::Timeout(Waiting::Send))?;
-        let _change = self.change(key);
-        let stored = self.pools[key.pool].repair(&rest, (&key.wire, key.hash), request);
-        self.note(key, || "add", &stored);
-        stored
+        let _change = match request.kind().writes() {
+            true => self.change(key),
+            false => None,
+        };
+        let pool = &mut self.pools[key.pool];
+        pool.follow();
+        if pool.owner_of(&key.wire) != Some(owner) {
+            return Err(Error::Busy);
+        }
+        let reply = pool.ask_owner(&rest, (&key.wire, key.hash), request, value);
+        self.log_if_refused(key, request.kind().verb(), reply)
     }
 
     /// An item was to be stored, and this is the answer. `None` = it was removed meanwhile.
@@ -263,9 +282,14 @@ impl Cache {
     ) -> Option<()> {
         if matches!(stored, Ok(Reply::Stored)) {
             source.counter(self.stats(key)).count();
-            let is_believed = sys::planted("what comes over is not looked at again");
-            if !is_believed && !self.is_confirmed(deadline, source, bytes) {
-                self.undo(deadline, key, source.item, bytes);
+            let now = match sys::planted("what comes over is not looked at again") {
+                true => Now::Same,
+                false => self.look_again(deadline, source, bytes),
+            };
+            if now != Now::Same {
+                self.undo(deadline, key, source, bytes);
+            }
+            if now == Now::Gone {
                 return None;
             }
         }

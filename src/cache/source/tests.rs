@@ -26,6 +26,15 @@ impl Pair {
         owner: &'static [&'static str],
         stand_in: &'static [&'static str],
     ) -> Self {
+        let numbers = [("failover", 1), ("miss_failover", miss_failover)];
+        Self::with(&numbers, owner, stand_in)
+    }
+
+    fn with(
+        numbers: &[(&str, i32)],
+        owner: &'static [&'static str],
+        stand_in: &'static [&'static str],
+    ) -> Self {
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let addresses = listeners.each_ref().map(|it| it.local_addr().unwrap());
         let mut parameters = Parameters::default();
@@ -33,8 +42,8 @@ impl Pair {
         for (name, text) in [("servers", &*list), ("protocol", "classic")] {
             parameters.set(name, Given::Text(text)).unwrap();
         }
-        for (name, number) in [("failover", 1), ("miss_failover", miss_failover)] {
-            parameters.set(name, Given::Number(number)).unwrap();
+        for (name, number) in numbers {
+            parameters.set(name, Given::Number(*number)).unwrap();
         }
         let cache = Cache::new(parameters.settle(), Numbers::Bits64, Shared::private(1));
         let key = cache.key(0, b"k", b"").unwrap();
@@ -142,12 +151,16 @@ fn a_hit_asks_nobody_else_and_a_miss_only_while_the_return_is_recent() {
 }
 
 #[test]
-fn what_was_removed_or_changed_at_the_stand_in_meanwhile_is_removed_again() {
-    for now in [MISS, "VALUE k 1 1\r\nw\r\nEND\r\n", "SERVER_ERROR busy\r\n"] {
+fn what_was_removed_or_changed_at_the_stand_in_meanwhile_or_may_be_is_removed_again() {
+    for (now, read) in [
+        (MISS, Read::Miss),
+        ("VALUE k 1 1\r\nw\r\nEND\r\n", Read::Hit(Found::Text)),
+        ("SERVER_ERROR busy\r\n", Read::Hit(Found::Text)),
+    ] {
         let stand_in: &'static [&'static str] = vec![VALUE, now].leak();
         const THERE: &str = "VALUE k 1 1 9\r\nv\r\nEND\r\n";
         let mut pair = Pair::new(ALWAYS, &[MISS, STORED, THERE, STORED], stand_in);
-        assert_eq!(pair.get(), Read::Miss, "{now}");
+        assert_eq!(pair.get(), read, "{now}");
         let [owner, _] = pair.said();
         assert_eq!(owner[2..], ["gets k|", "cas k 0 2592001 0 9||"], "{now}");
     }
@@ -237,4 +250,28 @@ fn what_is_out_of_date_is_removed_at_the_stand_in() {
         pair.said(),
         [["delete k|", "delete k|"], ["get k|", "delete k|"]]
     );
+}
+
+#[test]
+fn a_copy_that_does_not_take_what_was_found_is_no_failure_of_the_read() {
+    let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
+    let mut pair = Pair::with(&numbers, &[MISS, "SERVER_ERROR busy\r\n"], &[VALUE]);
+    assert_eq!(pair.get(), Read::Hit(Found::Text));
+    let stats = pair.cache.pools()[0].stats();
+    assert_eq!(stats.failures.of(Status::ServerError), 0);
+    assert_eq!(pair.repaired(), 0);
+    let [owner, _] = pair.said();
+    assert_eq!(owner, ["get k|", "add k 1 10800 1|v|"]);
+}
+
+#[test]
+fn what_is_removed_again_at_the_owner_stays_at_the_other_copy() {
+    let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
+    let there = "VALUE k 1 1 9\r\nv\r\nEND\r\n";
+    let owner = vec![MISS, STORED, there, STORED].leak();
+    let mut pair = Pair::with(&numbers, owner, &[VALUE, "SERVER_ERROR busy\r\n"]);
+    assert_eq!(pair.get(), Read::Hit(Found::Text));
+    let [owner, other] = pair.said();
+    assert_eq!(owner[2..], ["gets k|", "cas k 0 2592001 0 9||"]);
+    assert_eq!(other, ["get k|", "get k|"]);
 }

@@ -7,7 +7,6 @@
 use super::super::Pool;
 use super::super::ahead::Ahead;
 use super::super::dialect::Dialect;
-use super::super::many::Wanted;
 use super::super::member::Member;
 use super::super::pipeline::{self, Waiting};
 use super::super::route::{Exchange, Failed, Task};
@@ -164,27 +163,6 @@ impl Pool {
         Ok(reply)
     }
 
-    /// Stores what another copy has at the owner of the key, and nowhere else.
-    ///
-    /// # Errors
-    /// Those of [`Member::attempt`].
-    #[cold]
-    pub(crate) fn repair(
-        &mut self,
-        deadline: &Deadline,
-        (key, hash): Wanted<'_>,
-        request: &Request<'_>,
-    ) -> Answer {
-        let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
-        let copies = self.copies(key, hash);
-        let Some(&owner) = copies.first() else {
-            return Err(Error::Down(Down::OutOfService));
-        };
-        let (request, mut value) = (*request, Vec::new());
-        let value = &mut value;
-        self.attempt_at(owner, deadline, true, &mut Exchange { request, value })
-    }
-
     /// Has these servers do the same write, all at the same time, and returns what each of them has answered.
     fn write_at(
         &mut self,
@@ -234,7 +212,7 @@ impl Pool {
         pipeline::collect(&mut waiting.collect::<Vec<_>>(), Ahead::owes_copy);
     }
 
-    fn attempt_at(
+    pub(super) fn attempt_at(
         &mut self,
         at: usize,
         deadline: &Deadline,
