@@ -188,6 +188,10 @@ simulate: ## The cache in a simulated world: SEEDS=1000 of them, or SEED=7 with 
 systest: build ## Tests with real Kamailio and memcached
 	@MCT_MODULE=$(tested) cargo test --locked $(features) --test system
 
+.PHONY: endurance
+endurance: test-dependencies build ## Lose servers, and add one, under load: 100 000 keys
+	@MCT_MODULE=$(tested) cargo test --locked $(features) --test system -- --ignored --nocapture --test-threads 1 100_000
+
 .PHONY: test
 test: test-dependencies build ## All tests, with what they need installed first
 	@MCT_MODULE=$(tested) cargo test --locked $(features) --workspace

@@ -8,6 +8,7 @@ mod config {
     mod bad_pools; // servers, pools and placement that are refused, and in which words
     mod cache_db; // kamailio-cfg/cache-db.cfg
     mod examples; // those of kamailio-cfg that need several memcacheds
+    mod grow; // kamailio-cfg/grow.cfg under load
     mod hot; // kamailio-cfg/hot.cfg: one number that everybody calls
     mod loading; // Kamailio loads the module, checks with it, and ends with it
     mod params; // numeric parameters: accepted, refused, and what they do
@@ -59,6 +60,8 @@ mod health {
     mod cluster; // five memcacheds, and where keys belong among them
     mod connect_timeout; // less time for a server that does not even accept
     mod copies; // `replicas`
+    mod copies_lost; // each server is lost in turn, no key is
+    mod copies_with; // `replicas` together with all else that a pool may have
     mod failover; // who serves the keys of servers that are out
     mod forgotten; // a firewall forgets connections
     mod idle; // connections that the server closes, a unix socket that comes and goes

@@ -30,12 +30,12 @@ const SERVED_BY: &[(&str, &str)] = &[
     ("variables.cfg", "readme.rs"),
 ];
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("kamailio-cfg")
 }
 
 /// A value of `-A` that is a string.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
@@ -91,7 +91,7 @@ fn the_demo_remembers_a_plan_and_counts_calls() {
 }
 
 /// `kamcmd`, run by hand on the machine of this Kamailio.
-fn kamcmd(kamailio: &Kamailio, arguments: &[&str]) -> String {
+pub fn kamcmd(kamailio: &Kamailio, arguments: &[&str]) -> String {
     let socket = Host::current().inside(&kamailio.scratch().join("run/kamailio_ctl"));
     let mut command = Host::current().command("kamcmd");
     command

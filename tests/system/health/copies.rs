@@ -1,15 +1,11 @@
 //! `replicas`: each item is on its owner and on the next server, and either may be lost or silent.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
 
-use support::{Builder, Kamailio};
+use support::Builder;
 
-use super::callers::{Ending, pass};
 use super::cluster::{Cluster, DISTRIBUTIONS, keys, run};
-use super::watch::{row, wait_for_state};
+use super::watch::wait_for_state;
 
 /// Two copies of each item.
 fn builder(cluster: &Cluster) -> Builder {
@@ -102,90 +98,4 @@ fn a_key_is_read_and_written_at_the_next_copy_while_its_owner_is_silent() {
     for key in &keys {
         assert_eq!(run(&kamailio, "get", key)["$mcst"], "miss", "{key}");
     }
-}
-
-#[test]
-fn each_of_five_servers_may_be_lost_under_load() {
-    assert_nothing_is_lost(60);
-}
-
-/// Takes some minutes.
-#[test]
-#[ignore = "as many keys as a system has"]
-fn each_of_five_servers_may_be_lost_under_load_with_100_000_keys() {
-    assert_nothing_is_lost(100_000);
-}
-
-/// Kills each server in turn while both nodes read and write all keys. Before the next one is killed, each key is
-/// written once more.
-fn assert_nothing_is_lost(count: usize) {
-    let cluster = Cluster::start(DISTRIBUTIONS[0]);
-    let node = || builder(&cluster).param("miss_failover", 600).children(4);
-    let nodes = [node().start(), node().start()];
-    let keys = keys(count);
-    write_all(&nodes, &keys);
-    for server in 0..5 {
-        let failed = under_load(&nodes, &keys, || {
-            cluster.kill(&nodes[0], server);
-            cluster.kill(&nodes[1], server);
-            for (at, key) in keys.iter().enumerate() {
-                let answer = run(&nodes[at % 2], "get", key);
-                assert_eq!(answer["$mct($hdr(X-Key))"], *key, "without {server}");
-            }
-            cluster.memcacheds[server].restart();
-            let address = cluster.memcacheds[server].address();
-            for node in &nodes {
-                wait_for_state(node, address, "active");
-            }
-        });
-        assert_eq!(failed, Vec::<String>::new(), "while {server} was lost");
-        // What a node has missed while the other one had the server back already.
-        pass(Duration::from_millis(500));
-        write_all(&nodes, &keys);
-    }
-    for node in &nodes {
-        for memcached in &cluster.memcacheds {
-            assert_eq!(row(node, memcached.address()).state, "active");
-        }
-    }
-}
-
-fn write_all(nodes: &[Kamailio; 2], keys: &[String]) {
-    for (at, key) in keys.iter().enumerate() {
-        assert_eq!(run(&nodes[at % 2], "set", key)["$mcst"], "stored", "{key}");
-    }
-}
-
-/// Eight callers read and write these keys until the event is over. Returns what has failed: whatever a read has
-/// come to that is no hit, and a write that was not stored.
-fn under_load(nodes: &[Kamailio; 2], keys: &[String], event: impl FnOnce()) -> Vec<String> {
-    let (is_over, next) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let caller = &|node: &Kamailio| {
-        let mut failed = Vec::new();
-        while !is_over.load(Ordering::Relaxed) {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let key = &keys[number % keys.len()];
-            let (script, good) = match number % 5 {
-                0 => ("set", "stored"),
-                _ => ("get", "hit"),
-            };
-            let answer = run(node, script, key);
-            if answer["$mcst"] != good {
-                failed.push(format!("{script} of {key}: {:?}", answer["$mcst"]));
-            }
-        }
-        failed
-    };
-    thread::scope(|scope| {
-        let callers: Vec<_> = (0..8)
-            .map(|at| scope.spawn(move || caller(&nodes[at % 2])))
-            .collect();
-        let ending = Ending(&is_over);
-        event();
-        drop(ending);
-        let callers = callers.into_iter();
-        callers
-            .flat_map(|caller| caller.join().expect("no panic"))
-            .collect()
-    })
 }
