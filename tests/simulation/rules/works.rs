@@ -88,7 +88,7 @@ pub fn check(state: &State) -> Vec<String> {
             is_copied && word == "miss" && outs.any(|&(from, to, _)| from <= ended && to >= began);
         if is_lost
             || is_given_elsewhere
-            || matches!(word, "down" | "stale") && make_up(state, operation)
+            || matches!(word, "down" | "timeout" | "stale") && make_up(state, operation)
         {
             continue;
         }
