@@ -337,26 +337,20 @@ fn an_outage_fails_no_call_while_the_near_cache_has_what_it_needs() {
         method: "OPTIONS",
         response: 200,
         rate: 300,
-        seconds: 6,
-    };
-    // An outage lasts until calls were answered in it, and its end until they are answered by memcached.
-    let wait_for_more = |name: &str| {
-        let before = statistic(&kamailio, name);
-        let is_more = || statistic(&kamailio, name) > before;
-        wait::until(name, Duration::from_secs(10), is_more);
+        seconds: 4,
     };
     thread::scope(|scope| {
         scope.spawn(|| {
-            wait_for_more("hits");
             for _ in 0..2 {
+                thread::sleep(Duration::from_millis(600));
                 memcached.kill();
-                wait_for_more("stale");
+                thread::sleep(Duration::from_millis(600));
                 memcached.restart();
-                wait_for_more("sets");
             }
         });
-        assert_eq!(callers.call(&kamailio).successful, 1800);
+        assert_eq!(callers.call(&kamailio).successful, 1200);
     });
+    assert!(statistic(&kamailio, "stale") > 0);
 }
 
 #[test]
