@@ -51,8 +51,10 @@ impl Authority {
         let authority = Authority {
             scratch: Host::current().scratch(),
         };
-        let subject = authority.scratch.path().display().to_string();
-        authority.self_signed("ca", &format!("/CN={}", subject.replace('/', " ")));
+        // A name has 64 letters at most. That of the folder is no other one's.
+        let folder = authority.scratch.path().file_name();
+        let folder = folder.expect("it has a name").to_string_lossy();
+        authority.self_signed("ca", &format!("/CN={folder}"));
         authority
     }
 
