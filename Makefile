@@ -57,8 +57,9 @@ bench_packages := valgrind strace
 # pandoc makes the manual page, Python the other papers.
 package_packages := python3 pandoc lintian rpm rpm2cpio cpio
 sanitize_packages := valgrind
-# For the other processor: a linker, and what runs its programs.
-cross_packages = gcc-$(subst _,-,$(patsubst %-unknown-linux-gnu,%,$(other_triple)))-linux-gnu qemu-user-static
+# For the other processor: a compiler and a linker, the headers of its C library, and what runs its programs.
+cross_packages = gcc-$(subst _,-,$(patsubst %-unknown-linux-gnu,%,$(other_triple)))-linux-gnu \
+	libc6-dev-$(other_arch)-cross qemu-user-static
 
 # Tools that are written in Rust and not packaged in Debian. They are built once, into the cache
 # folder.
