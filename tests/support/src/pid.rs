@@ -75,6 +75,11 @@ impl Pid {
         self.status_number("Threads:") as usize
     }
 
+    /// How often it has gone to sleep until something happens.
+    pub fn waits(self) -> u64 {
+        self.status_number("voluntary_ctxt_switches:")
+    }
+
     /// The number of its open descriptors.
     pub fn descriptors(self) -> usize {
         fs::read_dir(format!("/proc/{self}/fd"))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use support::{Answer, Kamailio};
 
 use super::watch::{
-    Bystanders, SLACK, assert_all, micros_per_read, on_all_workers, row, timed, wait_for_state,
+    Bystanders, SLACK, assert_all, assert_no_read_waits, on_all_workers, reads, row, wait_for_state,
 };
 
 /// Of one operation.
@@ -75,7 +75,7 @@ impl Silence<'_> {
             .children(asking.workers)
             .rpc()
             .script("get", statement, &["$mcst"]);
-        let kamailio = timed(builder).start();
+        let kamailio = reads(builder).start();
         if asking.connected {
             assert_all(&kamailio, word);
         }
@@ -105,7 +105,7 @@ impl Silence<'_> {
             assert_eq!(stalled.reason, "timeout");
             if asking.workers > 1 {
                 // Whoever would begin now is told to leave it at once.
-                assert_costs_nothing(kamailio, "busy");
+                assert_no_read_waits(kamailio, "busy");
                 let state = row(kamailio, self.address).state;
                 assert_eq!(state, "trying", "all the while");
             }
@@ -128,20 +128,12 @@ impl Silence<'_> {
             ("inactive", "timeout")
         );
         assert_eq!((failed.in_flight, failed.failures), (0, 1));
-        assert_costs_nothing(kamailio, "down");
+        assert_no_read_waits(kamailio, "down");
         let begun = Instant::now();
         assert_all(kamailio, "down");
         let later = begun.elapsed();
         assert!(later < SLACK, "{asking:?}: {later:?}");
     }
-}
-
-/// A read ends with this word at once.
-#[track_caller]
-fn assert_costs_nothing(kamailio: &Kamailio, word: &str) {
-    let (micros, found) = micros_per_read(kamailio);
-    assert_eq!(found, word);
-    assert!(micros <= 50, "{micros} µs");
 }
 
 /// One worker has waited until the deadline, the others no longer than the stall limit; all other

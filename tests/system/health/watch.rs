@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Answer, Builder, Kamailio, Pending, Request, wait};
+use support::{Answer, Builder, Kamailio, Pending, Pid, Request, wait};
 
 /// By how much a busy machine may be late.
 pub const SLACK: Duration = Duration::from_millis(300);
@@ -94,32 +94,31 @@ pub fn assert_all(kamailio: &Kamailio, word: &str) {
     }
 }
 
-/// Adds a script `timed` that reads the key `k` 200 times; see [`micros_per_read`].
-pub fn timed(builder: Builder) -> Builder {
-    builder.script("timed", TIMED, &["$var(t)", "$mcst"])
+/// Reads that one run of the script `reads` makes.
+const READS: u64 = 200;
+
+/// Adds a script `reads` that reads the key `k` often; see [`assert_no_read_waits`].
+pub fn reads(builder: Builder) -> Builder {
+    let script = format!(
+        "$var(i) = 0;
+        while ($var(i) < {READS}) {{
+            $var(x) = $mct(k);
+            $var(i) = $var(i) + 1;
+        }}"
+    );
+    builder.script("reads", &script, &["$mcst"])
 }
 
-/// What one read costs, in the best of a few rounds, and the word it ends with.
-pub fn micros_per_read(kamailio: &Kamailio) -> (i64, support::Value) {
-    let rounds = (0..5).map(|_| {
-        let answer = kamailio.run("timed");
-        let micros = answer["$var(t)"].int().expect("microseconds");
-        (micros / 200, answer["$mcst"].clone())
-    });
-    rounds.min_by_key(|(micros, _)| *micros).expect("a round")
+/// A read ends with this word, and no worker goes to sleep for it.
+#[track_caller]
+pub fn assert_no_read_waits(kamailio: &Kamailio, word: &str) {
+    let waits = || kamailio.workers().into_iter().map(Pid::waits).sum::<u64>();
+    // The request itself is waited for.
+    let before = waits();
+    assert_eq!(kamailio.run("reads")["$mcst"], word);
+    let waited = waits() - before;
+    assert!(waited < READS / 10, "{waited} waits for {READS} reads");
 }
-
-/// `$TV(un)` are the microseconds to the seconds that `$TV(sn)` has just told.
-const TIMED: &str = "
-    $var(s) = $TV(sn);
-    $var(u) = $TV(un);
-    $var(i) = 0;
-    while ($var(i) < 200) {
-        $var(x) = $mct(k);
-        $var(i) = $var(i) + 1;
-    }
-    $var(t) = ($TV(sn) - $var(s)) * 1000000;
-    $var(t) = $var(t) + $TV(un) - $var(u);";
 
 /// Callers who send requests that do not touch the cache, one after the other.
 pub struct Bystanders {
