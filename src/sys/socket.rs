@@ -137,6 +137,26 @@ pub(crate) fn keep_alive(socket: &Socket, idle: Duration) -> io::Result<()> {
     set_number(socket, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3)
 }
 
+/// Has the kernel throw away what was sent and has not arrived, as soon as the socket is closed, and reset the
+/// connection. Else it goes on to send it for minutes.
+pub(crate) fn throw_away_unsent(socket: &Socket) -> io::Result<()> {
+    let value = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    // SAFETY: pointer and size are those of a live linger, what this option takes.
+    checked(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const value).cast::<c_void>(),
+            size_of::<libc::linger>() as socklen_t,
+        )
+    } as isize)
+    .map(drop)
+}
+
 fn set_number(socket: &Socket, level: c_int, option: c_int, number: c_int) -> io::Result<()> {
     // SAFETY: pointer and size are those of a live int, what these options take.
     checked(unsafe {

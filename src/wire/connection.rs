@@ -9,7 +9,6 @@ use std::hint::cold_path;
 use std::time::Duration;
 
 use super::dial::Dial;
-use super::net::Stream;
 use super::polled::Polled;
 use super::protocol::{Kind, Reply, Request};
 use super::second_look::{Failure, SecondLook};
@@ -22,9 +21,11 @@ use crate::sys;
 
 mod ahead;
 mod number;
+mod open;
 
 pub(crate) use ahead::wait_for_any;
 pub(crate) use number::Number;
+use open::Open;
 
 /// A connection that was not used for this long is looked at before it is used again. No server
 /// restarts faster than that.
@@ -49,15 +50,6 @@ pub(crate) struct Connection {
     /// no second look.
     has_deputy: bool,
     stats: &'static Stats,
-}
-
-#[derive(Debug)]
-struct Open {
-    stream: Stream,
-    session: Session,
-    /// The process that opened it, as [`sys::process`] tells them apart.
-    process: u32,
-    last_used: Moment,
 }
 
 /// What has become of the first connection of an operation.
@@ -186,7 +178,8 @@ impl Connection {
                 Some(Polled::take_over(open.stream, open.session, value))
             }
             // No time is left for a look, or it is not worth the time.
-            (Error::Timeout(_), _) if !budget.is_stalled() || is_left => {
+            (Error::Timeout(_), open) if !budget.is_stalled() || is_left => {
+                open.iter().for_each(Open::abandon);
                 return Err(Box::new(Failure {
                     // One connection is not the server.
                     is_evidence: is_fresh && (self.follows_silence || !is_left),
@@ -238,7 +231,7 @@ impl Connection {
     /// silent; those of [`Dial::connect`].
     #[cold]
     fn open(&mut self, kind: Kind, budget: &WaitBudget<'_>, dial: &impl Dial) -> Result<(), Error> {
-        self.open = None;
+        self.abandon();
         if kind.is_bound() {
             return Err(Error::Down(Down::Replaced));
         }
@@ -271,8 +264,16 @@ impl Connection {
 
     /// Closes the connection. The next request opens another one.
     pub(crate) fn close(&mut self) {
-        self.open = None;
+        self.abandon();
         self.silent = None;
+    }
+
+    /// Closes it. If it owes a reply, nobody waits for that any more.
+    #[cold]
+    fn abandon(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.abandon();
+        }
     }
 
     fn close_if_broken(&mut self) {
@@ -315,7 +316,7 @@ impl Connection {
         let bytes = session.unsent();
         let len = bytes.len();
         if let Err(error) = stream.send(bytes, budget) {
-            self.open = None;
+            self.abandon();
             return Err(error);
         }
         session.note_sent(len);
@@ -340,56 +341,6 @@ impl Connection {
         let reply = open.receive(value, budget, self.stats);
         open.last_used = budget.start();
         reply
-    }
-}
-
-impl Open {
-    /// True when this process has opened it, it owes no reply, and the server has neither closed it
-    /// nor sent anything.
-    #[inline(always)]
-    fn is_usable(&self, now: Moment) -> bool {
-        self.process == sys::process()
-            && (self.session.is_idle() || sys::planted("connections that owe a reply are used"))
-            && (now < self.last_used + IDLE
-                || self.stream.is_idle()
-                || sys::planted("nobody looks whether a connection was closed"))
-    }
-
-    #[inline(always)]
-    fn receive(
-        &mut self,
-        value: &mut Vec<u8>,
-        budget: &WaitBudget<'_>,
-        stats: &Stats,
-    ) -> Result<Reply, Error> {
-        let session = &mut self.session;
-        if session.is_secured() {
-            return self.receive_sealed(value, budget, stats);
-        }
-        if session.has_input()
-            && let Some(reply) = session.reply(value)?
-        {
-            return Ok(reply);
-        }
-        loop {
-            match self.stream.receive(session.room(value), budget) {
-                Ok(count @ 1..) => {
-                    session.received(count, value);
-                    stats.bytes_in.add(count);
-                }
-                ended => {
-                    session.received(0, value);
-                    return Err(match ended {
-                        Err(error) => session.lost(error),
-                        Ok(_) => session.closed(),
-                    });
-                }
-            }
-            if let Some(reply) = session.reply(value)? {
-                return Ok(reply);
-            }
-            budget.note_progress();
-        }
     }
 }
 

@@ -33,6 +33,12 @@ impl AsRef<Target> for Target {
     }
 }
 
+/// What was sent on a socket does not arrive after that is closed, if it has not arrived before.
+pub(super) fn abandon(socket: &sys::Socket) {
+    // If that fails, it is as it was: the kernel sends it again and again.
+    let _ = sys::throw_away_unsent(socket);
+}
+
 /// A connected stream; closed when dropped.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -81,6 +87,13 @@ impl Stream {
     pub(crate) fn keep_alive(&self, idle: Duration) {
         // Fails where there is no such option: the connection is as good without.
         let _ = sys::keep_alive(&self.socket, idle);
+    }
+
+    /// What was sent on it and has not arrived is not to arrive any more once it is closed. Who has given up a
+    /// write may do it again elsewhere, or do another one: a late packet would put the old value in its place.
+    #[cold]
+    pub(super) fn abandon(&self) {
+        abandon(&self.socket);
     }
 
     /// While answers usually come within `limit`, the first wait of an operation asks for its answer

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::access::Access;
-use super::net::{Stream, Target, is_passing};
+use super::net::{self, Stream, Target, is_passing};
 use super::protocol::{Reply, Request};
 use super::session::Session;
 use super::wait_budget::WaitBudget;
@@ -41,6 +41,13 @@ impl Polled {
         budget: &WaitBudget<'_>,
     ) -> Result<(Stream, Session, Vec<u8>), Error> {
         Ok((Stream::of(self.socket, budget)?, self.session, self.value))
+    }
+
+    /// It is about to be closed, and if it owes a reply, nobody waits for that any more.
+    pub(super) fn abandon(&self) {
+        if !self.session.is_idle() {
+            net::abandon(&self.socket);
+        }
     }
 
     /// Begins to connect, as `access` says. Values of up to `value_limit` bytes are read.

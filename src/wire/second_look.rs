@@ -123,6 +123,15 @@ impl<'a, D: Dial> SecondLook<'a, D> {
         may_repeat: bool,
     ) -> (Result<Reply, Failure>, Option<Polled>) {
         self.may_repeat = may_repeat;
+        let (reply, polled) = self.listen(request);
+        self.first
+            .iter()
+            .chain(&self.fresh)
+            .for_each(Polled::abandon);
+        (reply, polled)
+    }
+
+    fn listen(&mut self, request: &Request<'_>) -> (Result<Reply, Failure>, Option<Polled>) {
         let begun = self.dial.begin();
         match begun.and_then(|fresh| self.with_questions(fresh, request)) {
             Ok(fresh) => self.fresh = Some(fresh),
@@ -143,9 +152,10 @@ impl<'a, D: Dial> SecondLook<'a, D> {
             is_evidence: self.may_blame(),
             is_turned_away: self.may_blame() && !self.had_connection,
             is_kept_out: false,
-            error: self.error,
+            error: std::mem::replace(&mut self.error, Error::Busy),
         };
-        (Err(failure), self.fresh.filter(Polled::is_idle))
+        let fresh = self.fresh.take_if(|fresh| fresh.is_idle());
+        (Err(failure), fresh)
     }
 
     /// True while something is to be heard on the fresh connection.

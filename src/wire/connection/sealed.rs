@@ -22,7 +22,7 @@ impl Connection {
                 Ok(())
             }
             Err(error) => {
-                self.open = None;
+                self.abandon();
                 Err(error)
             }
         }

@@ -1,7 +1,8 @@
 //! `Network` is a network of a test, whose packets can be dropped: a network namespace, connected
 //! by a pair of virtual devices. It needs root, and is removed when it is dropped.
 
-use std::net::TcpStream;
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use crate::port::Port;
@@ -79,6 +80,30 @@ impl Network {
             "-n {} route del blackhole {}",
             self.name, self.here
         )));
+    }
+
+    /// From now on nothing arrives there: it goes to an interface that does not exist.
+    pub fn lead_astray(&self) {
+        let nobody = "lladdr 02:00:00:00:00:01 nud permanent";
+        let neighbour = format!("{} {nobody} dev {}a", self.there, self.name);
+        assert!(ip(&format!("neigh replace {neighbour}")));
+    }
+
+    /// From now on packets arrive there again.
+    pub fn lead_back(&self) {
+        assert!(ip(&format!("neigh del {} dev {}a", self.there, self.name)));
+    }
+
+    /// How many TCP connections of this machine lead there on which something may still be sent, also those that no
+    /// process has any more.
+    pub fn connections(&self) -> usize {
+        let [a, b, c, d] = self.there.parse::<Ipv4Addr>().expect("an address").octets();
+        let remote = format!(" {d:02X}{c:02X}{b:02X}{a:02X}:{:04X} ", 11211);
+        let table = fs::read_to_string("/proc/net/tcp").expect("the kernel tells");
+        // TIME_WAIT
+        let is_over = |line: &str| line.contains(&format!("{remote}06 "));
+        let there = table.lines().filter(|line| line.contains(&remote));
+        there.filter(|line| !is_over(line)).count()
     }
 
     /// The machine there loses its power and starts again. Our side has connections that its side

@@ -2,11 +2,21 @@
 //! closed, nothing comes back. Where no network can be made (that needs root and `ip`), these tests
 //! say so and pass; a full backlog in `stall.rs` shows the connecting half of it everywhere.
 
-use kamailio_memcached::internals::{Distribution, Placement, parse_list};
-use support::{Builder, Kamailio, Memcached, Network, Request};
+use std::time::Duration;
 
+use kamailio_memcached::internals::{Distribution, Placement, parse_list};
+use support::{Builder, Kamailio, Memcached, Network, Request, wait};
+
+use super::callers::pass;
 use super::silence::{Asking, Silence};
 use super::watch::{Bystanders, SLACK, row};
+
+/// The kernel sends what is not acknowledged again after 0.2, 0.6, 1.4, 3.0 and 6.2 s. Here it has sent it for
+/// the fourth time.
+const BETWEEN_TWO: Duration = Duration::from_millis(3300);
+
+/// Longer than it waits until it sends it for the fifth time.
+const LIMIT: Duration = Duration::from_secs(20);
 
 fn builder(servers: &str, workers: usize) -> Builder {
     Kamailio::builder()
@@ -122,4 +132,33 @@ fn key_of_first(servers: &str) -> String {
     let mut keys = (0..).map(|number| format!("key-{number}"));
     let found = keys.find(|key| placement.owner(&ring, key.as_bytes()) == 0);
     found.expect("endless")
+}
+
+/// The kernel would send it again for a quarter of an hour, although nobody waits for it.
+#[test]
+fn a_write_that_was_given_up_does_not_arrive_after_a_newer_one() {
+    let Some(network) = Network::start() else {
+        return;
+    };
+    let kamailio = Kamailio::builder()
+        .param("servers", network.address())
+        .param("timeout", 300)
+        .param("retry_interval", 100)
+        .script("set", "$mct(k) = $hdr(X-Key);", &["$mcst"])
+        .script("get", "", &["$mct(k)"])
+        .start();
+    let set = |value: &str| kamailio.run_with("set", Request::options().header("X-Key", value));
+    assert_eq!(set("first")["$mcst"], "stored");
+    let connected = network.connections();
+    network.lead_astray();
+    assert_eq!(set("given up")["$mcst"], "timeout");
+    pass(BETWEEN_TWO);
+    network.lead_back();
+    wait::until("the newer one is stored", wait::WAIT_LIMIT, || {
+        set("newer")["$mcst"] == "stored"
+    });
+    wait::until("the old connections are gone", LIMIT, || {
+        network.connections() <= connected
+    });
+    assert_eq!(kamailio.run("get")["$mct(k)"], "newer");
 }
