@@ -77,6 +77,8 @@ pub enum Down {
     Lost(io::Error),
     /// The server closed the connection before the first byte of the reply.
     Closed,
+    /// The server has closed, or reset, a new connection without TLS on which it has said nothing.
+    Mute,
 }
 
 /// Who does not accept whom.
@@ -252,7 +254,7 @@ impl Error {
     /// True if the other side had closed the connection, as a server that restarts does with idle
     /// ones. The operation may then be repeated on a new connection.
     pub fn is_hangup(&self) -> bool {
-        matches!(self, Self::Down(Down::Lost(_) | Down::Closed))
+        matches!(self, Self::Down(Down::Lost(_) | Down::Closed | Down::Mute))
     }
 }
 
@@ -308,6 +310,9 @@ impl fmt::Display for Error {
             }
             Self::Down(Down::Lost(cause)) => write!(f, "connection lost: {cause}"),
             Self::Down(Down::Closed) => f.write_str("connection closed by the server"),
+            Self::Down(Down::Mute) => f.write_str(
+                "the server closes a new connection without a word: perhaps it speaks TLS only (tls=1)",
+            ),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::TooLarge(why) => why.fmt(f),
             Self::NotANumber => f.write_str("the stored value is not a number from 0 to 2^64-1"),

@@ -79,6 +79,11 @@ impl Polled {
         self.session.request(request)
     }
 
+    /// True if all goes through TLS.
+    pub(super) fn is_secured(&self) -> bool {
+        self.session.is_secured()
+    }
+
     /// Whether it is connected.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected

@@ -13,7 +13,7 @@ use super::polled::{Polled, wait_any};
 use super::protocol::{Kind, Reply, Request};
 use super::wait_budget::WaitBudget;
 use crate::clock::{Deadline, Moment};
-use crate::error::{Error, Waiting};
+use crate::error::{Down, Error, Waiting};
 use crate::sys;
 
 /// A failed operation.
@@ -287,7 +287,11 @@ impl<'a, D: Dial> SecondLook<'a, D> {
                 false => Ok(None),
             };
         }
-        Some(heard)
+        let is_mute = !self.has_answered && !fresh.is_secured();
+        Some(heard.map_err(|error| match is_mute && error.is_hangup() {
+            true => Error::Down(Down::Mute),
+            false => error,
+        }))
     }
 }
 

@@ -239,6 +239,10 @@ fn who_speaks_no_tls_is_told_so() {
         .start();
     // memcached closes the connection, without a word.
     assert_eq!(plain.run("get")["$mcst"], "down");
+    let words = "down: the server closes a new connection without a word: perhaps it speaks TLS only (tls=1)";
+    plain.wait_for_log(words, wait::WAIT_LIMIT);
+    let listed = plain.rpc("memcached.list", &[]);
+    assert!(listed.contains("perhaps it speaks TLS only"), "{listed}");
 }
 
 #[test]
