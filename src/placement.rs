@@ -14,7 +14,7 @@ use std::str::FromStr;
 use crate::error::Refusal;
 use crate::item::key::WireKey;
 use crate::placement::hash::{KeyHash, System};
-use crate::placement::ring::{Distribution, Points, Ring};
+use crate::placement::ring::{Distribution, Points, Ring, is_new};
 use crate::quoted::quoted;
 use crate::server::ServerSpec;
 
@@ -131,13 +131,8 @@ impl Placement {
         if live(owner) {
             return Some(owner);
         }
-        if self.distribution.is_modula() {
-            let mut rehashed = (0..REHASHES).map(|counter| ring.owner(self.rehash(counter, wire)));
-            if let Some(stand_in) = rehashed.find(|&server| live(server)) {
-                return Some(stand_in);
-            }
-        }
-        ring.walk(hash).find(|&server| live(server))
+        let mut others = self.in_order(ring, wire, hash).skip(1);
+        others.find(|&server| live(server))
     }
 
     /// The servers in the order in which [`Self::first_live`] tries them, each once: the owner, the one that
@@ -149,15 +144,20 @@ impl Placement {
         wire: &'a [u8],
         hash: u32,
     ) -> impl Iterator<Item = usize> + 'a {
-        let mut found = Vec::new();
-        std::iter::from_fn(move || {
-            let next = self.first_live(ring, wire, hash, |server| !found.contains(&server))?;
-            found.push(next);
-            Some(next)
-        })
+        let rehashes = match self.distribution.is_modula() {
+            true => 0..REHASHES,
+            false => 0..0,
+        };
+        let rehashed = rehashes.map(move |counter| ring.owner(self.rehash(counter, wire)));
+        let mut met = Vec::new();
+        std::iter::once(ring.owner(hash))
+            .chain(rehashed)
+            .chain(ring.walk(hash))
+            .filter(move |&server| is_new(&mut met, server))
+            .take(ring.servers())
     }
 
-    /// All servers in that order. For operators.
+    /// All servers of the ring in that order. For operators.
     pub fn failover_order(&self, ring: &Ring, wire: &[u8]) -> Vec<usize> {
         self.in_order(ring, wire, self.hash(wire)).collect()
     }

@@ -28,6 +28,8 @@ pub struct Ring {
     slots: Option<NonZeroU32>,
     /// The only server of the ring, if there is only one. It owns everything.
     sole: Option<u16>,
+    /// How many servers have points.
+    servers: usize,
 }
 
 /// The point that a hash belongs to.
@@ -64,7 +66,11 @@ impl Ring {
             false => None,
         };
         let (points, owners): (Vec<u32>, Vec<u16>) = points.into_iter().unzip();
+        let mut met = Vec::new();
+        let servers = owners.iter();
+        let servers = servers.filter(|&&server| is_new(&mut met, server.into()));
         Some(Ring {
+            servers: servers.count(),
             points: points.into(),
             owners: owners.into(),
             slots,
@@ -75,6 +81,11 @@ impl Ring {
     /// The only server of the ring, if there is only one. Then keys need not be hashed.
     pub fn sole(&self) -> Option<usize> {
         self.sole.map(usize::from)
+    }
+
+    /// How many servers it has.
+    pub(crate) fn servers(&self) -> usize {
+        self.servers
     }
 
     /// The server that owns `hash`, as an index into the configured list. Never allocates.
@@ -103,6 +114,17 @@ impl Ring {
         let entry = self.points.partition_point(|&point| point < position);
         if entry < self.points.len() { entry } else { 0 }
     }
+}
+
+/// Notes a server in a set of them, one bit each. True if it was not there.
+pub(crate) fn is_new(met: &mut Vec<u64>, server: usize) -> bool {
+    let (word, bit) = (server / 64, 1 << (server % 64));
+    if met.len() <= word {
+        met.resize(word + 1, 0);
+    }
+    let is_new = met[word] & bit == 0;
+    met[word] |= bit;
+    is_new
 }
 
 #[cfg(test)]

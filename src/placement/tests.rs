@@ -136,6 +136,30 @@ fn a_live_server_is_always_found() {
     }
 }
 
+/// A ring has up to 160 points for each.
+#[test]
+fn of_a_thousand_servers_each_is_tried_once() {
+    for distribution in Distribution::ALL {
+        let placement = Placement::new(distribution);
+        let items: Vec<String> = (1..=1000).map(|port| format!("a:{port}")).collect();
+        let servers = parse_list(&items.join(",")).expect("a good list");
+        let ring = placement.ring(&servers, |_| true).expect("a ring");
+        let tried = std::cell::RefCell::new(Vec::new());
+        let is_live = |server| {
+            tried.borrow_mut().push(server);
+            false
+        };
+        assert_eq!(
+            placement.first_live(&ring, b"k", placement.hash(b"k"), is_live),
+            None
+        );
+        assert_eq!(tried.into_inner(), placement.failover_order(&ring, b"k"));
+        let mut all = placement.failover_order(&ring, b"k");
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..1000), "{distribution}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_wire_key_is_placed(
