@@ -1,5 +1,6 @@
-//! Servers that are far away: a proxy holds their answers back. One thread serves all of them, so answers
-//! that are due at the same time are sent at the same time.
+//! Servers that are far away: a proxy holds their answers back until the time of the way there and back has passed
+//! since the question. So its own work takes no time, as long as it is done within that. One thread serves
+//! all of them, so answers that are due at the same time are sent at the same time.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -15,6 +16,8 @@ struct Path {
     client: TcpStream,
     server: TcpStream,
     answers: VecDeque<(Instant, Vec<u8>)>,
+    /// When the last question has come.
+    asked: Instant,
 }
 
 /// Makes these servers `away`, there and back. Returns their new addresses. The thread runs until the process
@@ -58,11 +61,11 @@ fn serve(gates: &[(TcpListener, SocketAddr)], away: Duration) -> io::Result<()> 
                     socket.set_nodelay(true)?;
                     socket.set_nonblocking(true)?;
                 }
-                let answers = VecDeque::new();
                 paths.push(Path {
                     client,
                     server,
-                    answers,
+                    answers: VecDeque::new(),
+                    asked: Instant::now(),
                 });
             }
         }
@@ -74,10 +77,11 @@ fn serve(gates: &[(TcpListener, SocketAddr)], away: Duration) -> io::Result<()> 
 impl Path {
     fn pass_on(&mut self, away: Duration) -> io::Result<()> {
         while let Some(question) = received(&mut self.client)? {
+            self.asked = Instant::now();
             self.server.write_all(&question)?;
         }
         while let Some(answer) = received(&mut self.server)? {
-            self.answers.push_back((Instant::now() + away, answer));
+            self.answers.push_back((self.asked + away, answer));
         }
         let now = Instant::now();
         while let Some((_, answer)) = self.answers.pop_front_if(|(due, _)| *due <= now) {
