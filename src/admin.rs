@@ -4,6 +4,7 @@
 //! knows how operators ask, and how an answer is shown.
 
 use crate::error::Error;
+use crate::memory;
 use crate::pool::{Member, Pool};
 use crate::quoted::quoted;
 use crate::status::Status;
@@ -66,12 +67,19 @@ pub(crate) struct Selection<'a> {
     pub server: Option<&'a str>,
 }
 
+/// So many bytes are enough for an answer about a server.
+const ROOM_OF_SERVER: usize = 4 << 10;
+
 /// The servers of these pools, each with its pool. With `name`, only those of this alias or
 /// address.
 fn members<'a>(
     pools: &'a [Pool],
     name: Option<&str>,
 ) -> Result<Vec<(&'a Pool, &'a Member)>, Refused> {
+    let count: usize = pools.iter().map(|pool| pool.members().len()).sum();
+    if !memory::has(count * ROOM_OF_SERVER) {
+        return Err(Refused::because(memory::TOO_LITTLE.into()));
+    }
     let all = pools
         .iter()
         .flat_map(|pool| pool.members().iter().map(move |member| (pool, member)));

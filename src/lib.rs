@@ -34,6 +34,7 @@
 //! * `text_file`: a file that an operator names
 //! * `secret`: bytes that nobody else may see
 //! * `quoted`: text of others in messages
+//! * `memory`: whether there is enough of it
 //! * `clock`: moments and deadlines
 //! * `sys`: the kernel
 //!
@@ -58,6 +59,7 @@ mod config;
 mod error;
 mod health;
 mod item;
+mod memory;
 mod placement;
 mod pool;
 mod prober;

@@ -4,9 +4,12 @@
 //! processes share the list of servers and their health. To notice a change costs two loads an
 //! operation. A pool does not know what an operation means.
 
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::config::{DeclaredPool, Failover, Settings, Tunable};
 use crate::item::key::WireKey;
+use crate::memory;
 use crate::placement::Placement;
 use crate::placement::ring::{Hit, Points, Ring};
 use crate::server::{Address, ServerSpec};
@@ -39,6 +42,15 @@ pub(crate) use member::Member;
 pub(crate) use shared_server::{SharedServer, Site};
 pub(crate) use stand_in::Aim;
 
+/// So many bytes are enough to read the longest list.
+const ROOM_OF_TEXT: usize = 1 << 20;
+
+/// So many bytes are enough for a server of a pool, with its points on the ring.
+const ROOM_OF_SERVER: usize = 12 << 10;
+
+/// For so long a process that has too little memory does not try to follow a new list.
+const POSTPONED: Duration = Duration::from_secs(1);
+
 /// A group of servers with common settings.
 #[derive(Debug)]
 pub struct Pool {
@@ -64,6 +76,8 @@ pub struct Pool {
     ring_without: Option<(usize, Option<Ring>)>,
     /// How many operations of this process stand-ins have answered.
     stood_in: usize,
+    /// When it may follow the shared list again, after there was no memory for that.
+    postponed: Option<Moment>,
 }
 
 /// Where a key lives, for people.
@@ -109,6 +123,7 @@ impl Pool {
             in_ring: Vec::new(),
             ring_without: None,
             stood_in: 0,
+            postponed: None,
         };
         pool.refresh();
         pool
@@ -220,13 +235,22 @@ impl Pool {
     /// their states.
     #[cold]
     pub fn refresh(&mut self) {
+        if self.postponed.is_some_and(|until| Moment::now() < until) {
+            return;
+        }
         let (mut stale, changes) = (false, self.shared.changes());
         self.shared.tunables().apply(&mut self.settings);
         if self.shared.version() != self.version {
+            if !memory::has(ROOM_OF_TEXT) {
+                return self.postpone();
+            }
             // While it is being replaced, the next operation will see it.
             let Some((version, list)) = self.shared.list() else {
                 return;
             };
+            if !memory::has(list.len() * ROOM_OF_SERVER) {
+                return self.postpone();
+            }
             let mut old = std::mem::take(&mut self.members);
             let member = |(slot, spec): (usize, ServerSpec)| match old
                 .iter()
@@ -247,6 +271,9 @@ impl Pool {
         let belongs = |member: &Member| keeps_all || !member.health().is_away();
         let in_ring: Vec<bool> = self.members.iter().map(belongs).collect();
         if stale || in_ring != self.in_ring {
+            if !memory::has(in_ring.len() * ROOM_OF_SERVER) {
+                return self.postpone();
+            }
             let points = self.points.take().filter(|_| !stale);
             let mut points = points.unwrap_or_else(|| self.new_points());
             let ring = points.ring(|index| in_ring[index]);
@@ -259,6 +286,17 @@ impl Pool {
             self.ring_without = None;
         }
         self.changes = changes;
+        self.postponed = None;
+    }
+
+    /// There is no memory for another list or ring: goes on with those it has, and tries again later.
+    fn postpone(&mut self) {
+        self.postponed = Some(Moment::now() + POSTPONED);
+        log::error!(
+            "pool '{}' goes on with the servers it had: {} for a new list",
+            self.settings.name,
+            memory::TOO_LITTLE
+        );
     }
 
     /// Reads its files of secrets again. What cannot be read stays as it was.

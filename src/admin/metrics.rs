@@ -7,20 +7,35 @@ use std::fmt::Display;
 use std::io::Write as _;
 
 use crate::cache::Cache;
+use crate::error::Refusal;
 use crate::health::State;
 use crate::health::latency::BOUNDS;
+use crate::memory;
 use crate::pool::{Member, Pool};
 use crate::stats::{Shown, TABLE};
 
-/// Writes the page. Its length is some 10 KB, and 3 KB for each server.
-pub(crate) fn page(cache: &mut Cache, page: &mut Vec<u8>) {
+/// So many bytes are enough for what is told once, and of a pool or a server. The page itself has some 10 KB, and
+/// 3 KB for each server.
+const ROOM_OF_PART: usize = 32 << 10;
+
+/// Writes the page.
+///
+/// # Errors
+/// [`Refusal::Memory`]: there is not enough for it.
+pub(crate) fn page(cache: &mut Cache, page: &mut Vec<u8>) -> Result<(), Refusal> {
     cache.refresh();
+    let parts = |pool: &Pool| 1 + pool.members().len();
+    let parts = 1 + cache.pools().iter().map(parts).sum::<usize>();
+    if !memory::has(parts * ROOM_OF_PART) {
+        return Err(Refusal::Memory);
+    }
     let mut page = Page(page);
     page.family("info", Kind::Gauge, "the version of the module");
     let version = label("version", env!("CARGO_PKG_VERSION"));
     page.sample("info", &version, 1);
     put_pools(&mut page, cache.pools());
     put_servers(&mut page, cache.pools());
+    Ok(())
 }
 
 fn put_pools(page: &mut Page, pools: &[Pool]) {
@@ -192,7 +207,7 @@ mod tests {
 
     fn written(cache: &mut Cache) -> String {
         let mut text = b"before\n".to_vec();
-        page(cache, &mut text);
+        page(cache, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         text.strip_prefix("before\n").unwrap().into()
     }

@@ -25,8 +25,9 @@ pub(crate) struct Reloaded {
     pub servers: usize,
 }
 
-/// How often a file is read again because another process has published a list in the meantime.
-const ROUNDS: usize = 100;
+/// How often a file is read again because another process has published a list in the meantime, or is in the middle
+/// of that: it may have to wait for a processor.
+const ROUNDS: usize = 10_000;
 
 /// Reads the files of one pool again, or of all pools that have any: the `servers_file`, and the files of
 /// secrets. Every process uses the new list from its next operation on, and the new secrets for its next

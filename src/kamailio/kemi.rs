@@ -253,11 +253,12 @@ unsafe extern "C" fn status(_: *mut SipMsg) -> *mut KemiValue {
 
 unsafe extern "C" fn metrics(_: *mut SipMsg) -> *mut KemiValue {
     give(|| {
-        process::with(|process| {
+        let written = process::with(|process| {
             let text = process.results.next();
-            page(&mut process.cache, text);
-            Answer::text(text)
-        })
+            page(&mut process.cache, text).ok()?;
+            Some(Answer::text(text))
+        });
+        written.flatten()
     })
 }
 

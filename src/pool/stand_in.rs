@@ -10,13 +10,14 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::Pool;
 use super::inspection::Inspection;
 use super::many::Wanted;
 use super::route::Task;
+use super::{Pool, ROOM_OF_SERVER};
 use crate::clock::{Deadline, Moment};
 use crate::config::{Failover, Rejoin};
 use crate::error::Error;
+use crate::memory;
 use crate::placement::ring::Ring;
 use crate::sys;
 use crate::wire::protocol::{Reply, Request};
@@ -179,6 +180,10 @@ impl Pool {
         }
         let in_ring = &self.in_ring;
         let others = |index: usize| index != owner && in_ring[index];
+        if !memory::has(in_ring.len() * ROOM_OF_SERVER) {
+            self.ring_without = None;
+            return;
+        }
         let ring = self.points.as_mut().and_then(|points| points.ring(others));
         self.ring_without = Some((owner, ring));
     }

@@ -1,8 +1,12 @@
 //! `ServersFile` is a file in which an operator lists servers.
 
+use crate::memory;
 use crate::quoted::quoted;
 use crate::server::{self, ServerSpec};
 use crate::text_file;
+
+/// So many bytes are enough to read the longest file and to publish its list.
+const ROOM: usize = 3 << 20;
 
 /// The path of a file with one server on each line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,10 @@ impl ServersFile {
     /// One line for the operator: the line of the file, what is wrong there, what is accepted, and
     /// the path of the file.
     pub fn read(&self) -> Result<Vec<ServerSpec>, String> {
+        if !memory::has(ROOM) {
+            let path = quoted(&self.path);
+            return Err(format!("{} to read the file {path}", memory::TOO_LITTLE));
+        }
         let text = text_file::read(&self.path)?;
         server::parse_file(&text)
             .map_err(|refusal| format!("{refusal} (file {})", quoted(&self.path)))

@@ -10,6 +10,7 @@ mod config {
     mod examples; // those of kamailio-cfg that need several memcacheds
     mod grow; // kamailio-cfg/grow.cfg under load
     mod hot; // kamailio-cfg/hot.cfg: one number that everybody calls
+    mod little_memory; // lists of servers for which there is no memory
     mod loading; // Kamailio loads the module, checks with it, and ends with it
     mod params; // numeric parameters: accepted, refused, and what they do
     mod pools; // named pools and lists of several servers
@@ -18,8 +19,8 @@ mod config {
     mod reload; // `memcached.reload`: another list of servers under load
     mod runtime; // parameters that change while Kamailio runs
     mod servers; // addresses of servers: accepted, refused, reached
-    mod servers_file;
-    mod suspended_call; // kamailio-cfg/async.cfg // paths that lead to no list, and lists of other systems
+    mod servers_file; // paths that lead to no list, and lists of other systems
+    mod suspended_call; // kamailio-cfg/async.cfg
 }
 
 mod manual; // README.md and doc/: true to what the module has, with links that lead somewhere
