@@ -20,6 +20,7 @@ use crate::sys;
 use crate::wire::protocol::{Reply, Request};
 
 mod call;
+mod extension;
 mod form;
 mod inspection;
 mod large;
@@ -31,6 +32,7 @@ mod outcome;
 mod removal;
 mod source;
 mod transfer;
+mod version;
 
 pub(crate) use crate::pool::Message;
 pub(crate) use call::{Answer, Operand, Verb};

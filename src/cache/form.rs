@@ -148,6 +148,9 @@ impl Cache {
         value: &[u8],
     ) -> Result<Written, Error> {
         let extends = matches!(store, Store::Append | Store::Prepend);
+        if extends && self.packs(key) {
+            return self.extend(store, key, value);
+        }
         let (flags, value) = match extends {
             true => (flags, Cow::Borrowed(value)),
             false => self.packed(key, flags, value),

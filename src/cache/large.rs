@@ -68,8 +68,9 @@ impl Cache {
             return Ok(None);
         };
         *text = value;
-        let flags = index.part_flags;
-        let item = Item { flags };
+        let item = Item {
+            flags: index.value_flags(),
+        };
         let parts = index.count;
         Ok(Some(Whole { item, parts }))
     }
@@ -135,6 +136,30 @@ impl Cache {
     pub(super) fn index_of(&self, key: &Key, flags: u32, value: &[u8]) -> Option<Index> {
         let splits = self.splits(key) && self.form(key).splits();
         splits.then(|| Index::of(&key.wire, flags, value)).flatten()
+    }
+
+    /// True for the length of a value that one item does not hold.
+    pub(super) fn is_large(len: usize) -> bool {
+        len > PART
+    }
+
+    /// Sees that there is no index at the key of a counter: memcached would take that for a number. Returns what is
+    /// left of the time.
+    ///
+    /// # Errors
+    /// [`Error::NotANumber`]; those of [`Pool::route`](crate::pool::Pool::route).
+    #[cold]
+    pub(super) fn look_before_counting(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+    ) -> Result<Deadline, Error> {
+        if self.index(deadline, key)?.is_some() {
+            let error = Error::NotANumber;
+            self.note_failure_of_key(key, "count", &error);
+            return Err(error);
+        }
+        self.rest(deadline, key)
     }
 
     /// Writes an item in parts, if `store` allows it.

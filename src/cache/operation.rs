@@ -3,14 +3,12 @@
 //! Each makes a request, has it performed, and returns the answer, or an [`Error`] that says why there is
 //! none.
 
-use std::ops::ControlFlow;
-
 use super::outcome::{Read, Written};
 use super::{Cache, Key};
 use crate::clock::Deadline;
 use crate::error::{Error, Refusal};
 use crate::item::lifetime::Lifetime;
-use crate::item::value::{Found, MAX_DECIMAL, Value, operand};
+use crate::item::value::{MAX_DECIMAL, Value, operand};
 use crate::pool::Counter;
 use crate::status::Status;
 use crate::wire::protocol::{Reply, Request, Store, Way};
@@ -268,7 +266,10 @@ impl Cache {
             by: by.unsigned_abs(),
         };
         self.stats(key).counts.count();
-        let deadline = self.pools[key.pool].begin();
+        let mut deadline = self.pools[key.pool].begin();
+        if self.splits(key) {
+            deadline = self.look_before_counting(&deadline, key)?;
+        }
         match self.perform_with_item(&deadline, key, &request, &mut Vec::new())? {
             Reply::Counted(number) => Ok(Some(number)),
             _ => Ok(None),
@@ -296,6 +297,9 @@ impl Cache {
         };
         self.stats(key).counts.count();
         let mut deadline = self.pools[key.pool].begin();
+        if self.splits(key) {
+            deadline = self.look_before_counting(&deadline, key)?;
+        }
         if self.has_source(key) {
             // What may come over is not to be created.
             let Counter {
@@ -315,69 +319,5 @@ impl Cache {
             Reply::Counted(number) => Ok(Some(number)),
             _ => Ok(None),
         }
-    }
-
-    /// Reads an item and its version. `None` means that it is not there. Else its text is in `text`.
-    ///
-    /// # Errors
-    /// Those of [`Pool::route`](crate::pool::Pool::route) and of [`Self::read_item`].
-    pub(super) fn gets(
-        &mut self,
-        key: &Key,
-        text: &mut Vec<u8>,
-    ) -> Result<Option<(Found, u64)>, Error> {
-        let deadline = self.pools[key.pool].begin();
-        match self.perform_with_item(&deadline, key, &Request::Gets { key: &key.wire }, text) {
-            Ok(Reply::Versioned(item, version)) => {
-                let found = self.read_item(&deadline, key, item, text)?.found();
-                Ok(found.map(|found| (found, version)))
-            }
-            Ok(_) => {
-                self.stats(key).misses.count();
-                Ok(None)
-            }
-            Err(error) => {
-                self.stats(key).failed_gets.count();
-                Err(error)
-            }
-        }
-    }
-
-    /// Writes an item if it still has that version.
-    ///
-    /// # Errors
-    /// [`Refusal::Value`]; those of [`Pool::route`](crate::pool::Pool::route).
-    pub(super) fn store_version(
-        &mut self,
-        key: &Key,
-        value: Value<'_>,
-        version: u64,
-    ) -> Result<Written, Error> {
-        let mut room = [0; MAX_DECIMAL];
-        let (flags, value) = self.encoded(key, value, &mut room)?;
-        let packed = self.packed(key, flags, value);
-        self.stats(key).sets.count();
-        let mut deadline = self.pools[key.pool].begin();
-        let (flags, value) = match self.split_if_unchanged(&mut deadline, key, version, packed)? {
-            ControlFlow::Continue(ready) => ready,
-            ControlFlow::Break(changed) => return Ok(changed),
-        };
-        let request = Request::Cas {
-            key: &key.wire,
-            flags,
-            lifetime: self.lifetime(key).on_wire(),
-            version,
-            value: &value,
-        };
-        let stood_in = self.pools[key.pool].stood_in();
-        let reply = self.perform_with_item(&deadline, key, &request, &mut Vec::new())?;
-        Ok(match reply {
-            Reply::Exists => Written::Exists,
-            Reply::Miss => Written::Missing,
-            _ => {
-                self.outdate(&deadline, key, stood_in);
-                Written::Stored
-            }
-        })
     }
 }

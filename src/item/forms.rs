@@ -110,17 +110,33 @@ impl ItemForm {
         if !self.is_compressed(flags) {
             return self.decode_inflated(flags, bytes, numbers);
         }
+        let mut inflated = self.inflated(flags, bytes, limit)?;
+        let found = self.decode_inflated(flags, &mut inflated, numbers)?;
+        *bytes = inflated;
+        Ok(found)
+    }
+
+    /// Inflates the bytes of an item, if they are compressed, to `limit` bytes at most. Returns the flags that it has
+    /// then.
+    ///
+    /// # Errors
+    /// Those of [`Self::decode`]; `bytes` are then as they were stored.
+    pub(crate) fn inflate(self, flags: u32, bytes: &mut Vec<u8>, limit: u32) -> Result<u32, Error> {
+        if self.is_compressed(flags) {
+            *bytes = self.inflated(flags, bytes, limit)?;
+        }
+        Ok(flags & !self.compressed().unwrap_or(0))
+    }
+
+    fn inflated(self, flags: u32, bytes: &[u8], limit: u32) -> Result<Vec<u8>, Error> {
         if !compression::IS_BUILT_IN {
             return Err(foreign(flags, "compressed, which this build cannot read"));
         }
         let limit = limit as usize;
-        let mut inflated = match self {
-            Self::Php => php::inflate(flags, bytes, limit)?,
-            _ => inflate(bytes, limit)?,
-        };
-        let found = self.decode_inflated(flags, &mut inflated, numbers)?;
-        *bytes = inflated;
-        Ok(found)
+        match self {
+            Self::Php => php::inflate(flags, bytes, limit),
+            _ => inflate(bytes, limit),
+        }
     }
 
     /// True if such an item is the index of a value that is stored in parts.

@@ -58,6 +58,11 @@ impl Index {
         }
     }
 
+    /// The flags of the whole value.
+    pub(super) fn value_flags(self) -> u32 {
+        self.part_flags & !(u32::MAX << TAG)
+    }
+
     /// The flags of the item that holds it.
     pub(super) fn flags(self) -> u32 {
         self.part_flags | SPLIT

@@ -1,5 +1,7 @@
 //! `compress_min`, and what others have compressed.
 
+use std::thread;
+
 use serde_json::Value as Json;
 use support::{Builder, Kamailio, Memcached, Request, Value};
 
@@ -14,6 +16,15 @@ fn on(memcached: &Memcached) -> Builder {
         .rpc()
         .script("write", "$mct(k) = $hdr(X-Value);", &["$mcst", "$mct(k)"])
         .script("read", "", &["$mct(k)", "$mcst"])
+}
+
+/// With a script that puts a text behind the value.
+fn appending(builder: Builder) -> Builder {
+    builder.script(
+        "append",
+        "mct_append(\"k\", \"$hdr(X-Value)\");",
+        &["$mcst"],
+    )
 }
 
 /// The item `k` as it lies in memcached: flags and length.
@@ -107,20 +118,58 @@ fn what_is_broken_or_too_long_is_garbled_and_the_connection_stays() {
 }
 
 #[test]
-fn what_is_appended_is_not_compressed() {
+fn what_is_appended_is_not_compressed_unless_the_value_is() {
     let memcached = Memcached::start();
-    let kamailio = on(&memcached)
+    let kamailio = appending(on(&memcached))
         .script(
-            "append",
-            "$var(long) = $hdr(X-Value); $mct(short) = \"x\";
-             mct_append(\"short\", \"$var(long)\"); mct_prepend(\"short\", \"$var(long)\");",
-            &["$mct(short)"],
+            "extend",
+            "$var(long) = $hdr(X-Value);
+             mct_append(\"k\", \"$var(long)\"); mct_prepend(\"k\", \"$var(long)\");",
+            &["$mcst", "$mct(k)"],
         )
         .start();
-    let answer = kamailio.run_with("append", Request::options().header("X-Value", long()));
+    let extend = || kamailio.run_with("extend", Request::options().header("X-Value", long()));
+    memcached.put("k", 1, 300, "x");
     let expected = [long(), "x".into(), long()].concat();
-    assert_eq!(answer["$mct(short)"], expected);
-    memcached.assert_holds("short", 1, expected);
+    assert_eq!(extend()["$mct(k)"], expected);
+    memcached.assert_holds("k", 1, expected);
+    let half = &long()[..long().len() / 2];
+    kamailio.run_with("write", Request::options().header("X-Value", half));
+    memcached.command("touch k 500\r\n");
+    assert_eq!(extend()["$mct(k)"], [&long(), half, &long()].concat());
+    let (flags, len) = stored(&memcached);
+    assert!(flags == 17 && len < 200, "flags {flags}, {len} bytes");
+    memcached.assert_expires_in("k", 500);
+    memcached.put("k", 17, 0, "not zlib");
+    let extended = kamailio.run_with("append", Request::options().header("X-Value", "x"));
+    assert_eq!(extended["$mcst"], "garbled");
+    memcached.assert_holds("k", 17, "not zlib");
+}
+
+/// Nobody's text is lost.
+#[test]
+fn of_several_who_extend_a_compressed_value_at_the_same_time_each_does() {
+    let memcached = Memcached::start();
+    let kamailio = appending(on(&memcached)).children(4).start();
+    kamailio.run_with("write", Request::options().header("X-Value", long()));
+    thread::scope(|scope| {
+        for text in ["a", "b", "c"] {
+            let kamailio = &kamailio;
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    let text = Request::options().header("X-Value", text);
+                    assert_eq!(kamailio.run_with("append", text)["$mcst"], "stored");
+                }
+            });
+        }
+    });
+    let answer = kamailio.run("read");
+    let value = String::from_utf8_lossy(answer["$mct(k)"].bytes().expect("a text")).into_owned();
+    let added = value.strip_prefix(&long()).expect("what was there");
+    for letter in ['a', 'b', 'c'] {
+        assert_eq!(added.matches(letter).count(), 5, "{added}");
+    }
+    assert_eq!(stored(&memcached).0, 17);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use support::{Answer, Builder, FaultyServer, Kamailio, Memcached, Value};
 
 mod conditions;
+mod extension;
 mod faster;
 mod seen;
 

@@ -1,4 +1,4 @@
-//! Large values that are written on a condition, and what other operations do to a value in parts.
+//! Large values that are written on a condition.
 
 use support::Request;
 
@@ -23,11 +23,6 @@ fn site() -> (Site, Kamailio) {
             &["$mcst"],
         )
         .script("lease", "mct_lease(\"k\", \"$var(x)\");", &["$mcst"])
-        .script(
-            "more",
-            "mct_append(\"k\", \"more\"); $var(append) = $mcst; mct_inc(\"k\", \"1\", \"$var(n)\");",
-            &["$var(append)", "$mcst"],
-        )
         .start();
     (site, kamailio)
 }
@@ -94,17 +89,4 @@ fn the_holder_of_a_lease_stores_a_large_value() {
     assert_eq!(site.split.text("k").as_deref(), Some("newer"));
     assert!(site.parts().is_empty());
     kamailio.assert_nothing_logged();
-}
-
-#[test]
-fn what_is_appended_to_a_value_in_parts_makes_it_unreadable() {
-    let (site, kamailio) = site();
-    site.offer(2 * PART);
-    assert_eq!(kamailio.run("copy")["$mcst"], "stored");
-    let answer = kamailio.run("more");
-    assert_eq!(answer["$var(append)"], "stored");
-    assert_eq!(answer["$mcst"], "not_a_number");
-    assert_eq!(null(&kamailio), "garbled");
-    assert_eq!(kamailio.run("copy")["$mcst"], "stored");
-    assert_same(&kamailio);
 }

@@ -1,0 +1,136 @@
+//! Extension: text is put behind a value, or before it.
+//!
+//! memcached does that without knowing what its bytes mean. Beside compressed bytes, or beside the index of
+//! [parts](super::large), text would destroy the value. So where a pool has such items, an item is looked at first.
+//! One that is more than its bytes is read, extended, and stored again if it has still the same version. If it
+//! has another one, somebody else was quicker, and all of this is done again.
+
+use super::outcome::Written;
+use super::{Cache, Key};
+use crate::clock::Deadline;
+use crate::error::{Error, Refusal};
+use crate::item::lifetime::Lifetime;
+use crate::wire::protocol::{Item, Kind, Reply, Request, Store, Usage};
+
+impl Cache {
+    /// True if an item of the pool may be more than its bytes.
+    pub(super) fn packs(&self, key: &Key) -> bool {
+        let settings = self.pools[key.pool].settings();
+        settings.compress_min.is_some() || settings.large_values
+    }
+
+    /// Extends an item whose value may be compressed, or in parts. Flags and lifetime stay.
+    ///
+    /// # Errors
+    /// [`Refusal::Memory`]; those of [`Self::whole`], and of [`Pool::route`](crate::pool::Pool::route).
+    #[cold]
+    pub(super) fn extend(
+        &mut self,
+        store: Store,
+        key: &Key,
+        text: &[u8],
+    ) -> Result<Written, Error> {
+        self.stats(key).sets.count();
+        let deadline = &self.pools[key.pool].begin();
+        loop {
+            let (mut bytes, request) = (Vec::new(), Request::Gets { key: &key.wire });
+            let rest = self.rest(deadline, key)?;
+            let reply = self.perform_with_item(&rest, key, &request, &mut bytes)?;
+            let Reply::Versioned(item, version) = reply else {
+                return Ok(Written::NotStored);
+            };
+            if self.takes_more(key, item, bytes.len() + text.len()) {
+                return self.extend_bytes(deadline, store, key, text);
+            }
+            let extended = self.extended(deadline, (store, key), item, &mut bytes, text)?;
+            let Some(flags) = extended else {
+                return Ok(Written::NotStored);
+            };
+            let expire = Some(self.time_left(deadline, key)?);
+            let (key, packed) = (Key { expire, ..*key }, self.packed(key, flags, &bytes));
+            let rest = self.rest(deadline, &key)?;
+            match self.store_unchanged(rest, &key, version, packed)? {
+                Written::Exists => {}
+                Written::Missing => return Ok(Written::NotStored),
+                done => return Ok(done),
+            }
+        }
+    }
+
+    /// True if memcached can extend this item to that length itself.
+    fn takes_more(&self, key: &Key, item: Item, len: usize) -> bool {
+        let form = self.form(key);
+        let is_bytes = !form.is_compressed(item.flags) && !form.is_split(item.flags);
+        is_bytes && !(self.splits(key) && Self::is_large(len))
+    }
+
+    fn extend_bytes(
+        &mut self,
+        deadline: &Deadline,
+        store: Store,
+        key: &Key,
+        text: &[u8],
+    ) -> Result<Written, Error> {
+        let stood_in = self.pools[key.pool].stood_in();
+        let request = Request::Store {
+            store,
+            key: &key.wire,
+            flags: 0,
+            lifetime: 0,
+            value: text,
+        };
+        let reply = self.perform_after(deadline, key, &request, &mut Vec::new())?;
+        if reply == Reply::NotStored {
+            return Ok(Written::NotStored);
+        }
+        self.outdate(deadline, key, stood_in);
+        Ok(Written::Stored)
+    }
+
+    /// Makes the item that was read whole, inflates it, and puts the text beside it. Returns its flags, or `None` if
+    /// a part is missing.
+    fn extended(
+        &mut self,
+        deadline: &Deadline,
+        (store, key): (Store, &Key),
+        item: Item,
+        bytes: &mut Vec<u8>,
+        text: &[u8],
+    ) -> Result<Option<u32>, Error> {
+        let Some(whole) = self.whole(deadline, key, item, bytes)? else {
+            return Ok(None);
+        };
+        let limit = self.pools[key.pool].settings().value_limit;
+        let inflated = self.form(key).inflate(whole.item.flags, bytes, limit);
+        let flags = match inflated {
+            Ok(flags) => flags,
+            Err(error) => {
+                self.note_failure_of_key(key, Kind::Store(store).verb(), &error);
+                return Err(error);
+            }
+        };
+        if bytes.try_reserve_exact(text.len()).is_err() {
+            let what = format_args!("{} of key '{}'", Kind::Store(store).verb(), key.wire);
+            return Err(self.refuse(key.pool, what, Refusal::Memory));
+        }
+        match store {
+            Store::Prepend => drop(bytes.splice(..0, text.iter().copied())),
+            _ => bytes.extend_from_slice(text),
+        }
+        Ok(Some(flags))
+    }
+
+    /// How long the item still lasts. Where the server does not tell, it gets the lifetime of its pool.
+    fn time_left(&mut self, deadline: &Deadline, key: &Key) -> Result<Lifetime, Error> {
+        let rest = self.rest(deadline, key)?;
+        let request = Request::GetLasting { key: &key.wire };
+        let pool = &mut self.pools[key.pool];
+        let reply = pool.inspect(&rest, &key.wire, key.hash, request, &mut Vec::new());
+        self.note(key, || request.kind().verb(), &reply);
+        Ok(match reply? {
+            Reply::Lasting(_, Usage::FOR_EVER, _) => Lifetime::default(),
+            Reply::Lasting(_, left, _) => Lifetime::from(left.max(1)),
+            _ => self.lifetime(key),
+        })
+    }
+}
