@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use support::{Builder, Kamailio, Memcached, Pid, Request};
+use support::{Answer, Builder, Kamailio, Memcached, Pid, Request};
 
 use crate::operation::{self, Maker, Operation, UNROLLED};
+use crate::processors;
 
 /// The script whose loop is empty.
 pub const EMPTY: &str = "empty";
@@ -82,12 +83,27 @@ impl Candidate {
     /// Runs the script of that name. If it has a loop, each turn has `UNROLLED` operations.
     pub fn run(&self, script: &str, turns: u32) -> Duration {
         let request = Request::options().header("X-N", turns.to_string());
-        let answer = self.kamailio.run_with(script, request);
+        self.time_of(&self.kamailio.run_with(script, request))
+    }
+
+    fn time_of(&self, answer: &Answer) -> Duration {
         let clock = |name: &str| -> Duration {
             let text = String::from_utf8_lossy(answer[name].bytes().unwrap_or_default());
             clock(&text).unwrap_or_else(|| self.kamailio.fail(&format!("{name} is {text:?}")))
         };
         clock(ENDED).saturating_sub(clock(BEGUN))
+    }
+
+    /// Binds each worker to a processor of its own, and runs the script in all of them at the same time. Returns how
+    /// long it took in each.
+    pub fn run_in_all(&self, script: &str, turns: u32, processors: &[usize]) -> Vec<Duration> {
+        let workers = self.kamailio.workers();
+        for (&worker, &processor) in workers.iter().zip(processors) {
+            processors::bind_other(worker, processor).expect("a process of ours");
+        }
+        let request = Request::options().header("X-N", turns.to_string());
+        let answers = self.kamailio.run_at_once(script, workers.len(), &request);
+        answers.iter().map(|answer| self.time_of(answer)).collect()
     }
 
     /// The time of one operation in µs, without the loop and the assignment.

@@ -18,6 +18,7 @@ mod near;
 mod operation;
 mod plain;
 mod processor;
+mod processors;
 mod report;
 mod rounds;
 mod run;

@@ -20,7 +20,7 @@ pub fn bind() -> io::Result<usize> {
     Ok(last)
 }
 
-fn limit() -> usize {
+pub fn limit() -> usize {
     usize::try_from(libc::CPU_SETSIZE).expect("a small number")
 }
 
@@ -48,6 +48,11 @@ pub fn allowed() -> io::Result<Set> {
 /// # Errors
 /// If there is none of them.
 pub fn allow(wanted: impl Fn(usize) -> bool) -> io::Result<()> {
+    allow_process(0, wanted)
+}
+
+/// The same for another process; 0 = this thread.
+pub fn allow_process(process: libc::pid_t, wanted: impl Fn(usize) -> bool) -> io::Result<()> {
     // SAFETY: as above.
     let mut set: Set = unsafe { mem::zeroed() };
     for number in (0..limit()).filter(|&number| wanted(number)) {
@@ -55,7 +60,7 @@ pub fn allow(wanted: impl Fn(usize) -> bool) -> io::Result<()> {
         unsafe { libc::CPU_SET(number, &mut set) };
     }
     // SAFETY: the pointer leads to a set that lives and has the given size.
-    match unsafe { libc::sched_setaffinity(0, mem::size_of::<Set>(), &raw const set) } {
+    match unsafe { libc::sched_setaffinity(process, mem::size_of::<Set>(), &raw const set) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }

@@ -87,6 +87,13 @@ impl Report {
             2,
             |it| it <= 3.0,
         );
+        let Some((workers, rate)) = near.together else {
+            return;
+        };
+        let least = 0.75 * workers as f64;
+        let name = format!("reads of one key by {workers} workers at once : by one");
+        let rates = [Some(rate), None];
+        self.goal(&name, &format!("≥ {least}"), rates, 2, |it| it >= least);
     }
 
     /// Adds what is gained where a script does not wait for each answer.
