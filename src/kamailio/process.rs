@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn large_results_give_their_memory_back() {
         let mut results = Results::default();
-        results.next().resize(KEEP * 4, 0);
+        results.next().reserve_exact(KEEP * 4);
         for _ in 0..RESULTS {
             results.next();
         }
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn at_the_end_of_a_message_large_results_are_given_back_and_small_ones_kept() {
         let mut results = Results::default();
-        results.next().resize(LARGE + 1, 0);
+        results.next().reserve_exact(LARGE + 1);
         results.next().reserve_exact(LARGE);
         results.give_back();
         let capacities = results.buffers.each_ref().map(Vec::capacity);
