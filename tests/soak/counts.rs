@@ -2,14 +2,13 @@
 //!
 //! A counter is never more than what was acknowledged and what nobody knows of (*unknown*), and never less
 //! than what was acknowledged, unless its server has lost its items or one of its copies has missed a count. Each
-//! epoch has counters of its own, so only those that an event has hit can lose something. Where a counter comes back
-//! from another copy, a count that is under way may be in what has come and be done again.
+//! epoch has counters of its own, so only those that an event has hit can lose something.
 
 use std::time::Duration;
 
 use support::{Kamailio, Memcached, wait};
 
-use crate::site::{Site, WORKERS, ask, number};
+use crate::site::{Site, ask, number};
 
 /// The counters of an epoch: pool, name, and whether the items lie on more than one server.
 const COUNTERS: [(&str, &str, bool); 4] = [
@@ -29,8 +28,7 @@ pub struct Compared {
     pub exact: u64,
     /// Counters of which some counts are unknown.
     pub bounded: u64,
-    /// Counters whose server has lost its items, or whose copies have begun anew: they must not have more, but for
-    /// counts that were under way.
+    /// Counters whose server has lost its items, or whose copies have begun anew: they must not have more.
     pub lost: u64,
     /// Counts that were acknowledged, each of them once.
     pub acknowledged: u64,
@@ -94,11 +92,7 @@ impl Compared {
                 "{} in {}: {acknowledged} acknowledged, {unknown} unknown, {held:?} held, lost: {has_lost}",
                 counter.key, counter.pool
             );
-            let under_way = match counter.is_copied && has_lost {
-                true => (site.nodes.len() * WORKERS) as u64,
-                false => 0,
-            };
-            let is_right = largest <= acknowledged + unknown + under_way
+            let is_right = largest <= acknowledged + unknown
                 && acknowledged == counter.noted(site, "acknowledged")
                 && (has_lost || largest >= acknowledged);
             is_right.then_some((acknowledged, unknown, has_lost))
