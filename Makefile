@@ -201,12 +201,16 @@ test: test-dependencies build ## All tests, with what they need installed first
 # Miri runs the tests that it can check and that open no socket: the callbacks and the shared
 # memory. Memory that is kept until the end is not a leak.
 .PHONY: sanitize
-sanitize: sanitize-dependencies build ## Look for undefined behaviour: Miri, AddressSanitizer (also in Kamailio), valgrind
+sanitize: sanitize-dependencies build ## Look for undefined behaviour and races: Miri, ThreadSanitizer, AddressSanitizer (also in Kamailio), valgrind
 	@MIRIFLAGS=-Zmiri-ignore-leaks timeout 900 cargo +nightly miri test --locked --lib -- \
 		kamailio:: shared:: health::tests:: health::addresses:: health::latency:: stats::
 	# Each seed is another order of the threads, and of what they see of each other's writes.
 	MIRIFLAGS='-Zmiri-ignore-leaks -Zmiri-many-seeds=0..32' timeout 900 \
 		cargo +nightly miri test --locked --lib -- health::tests::races
+	# Threads in the place of processes, with a standard library that ThreadSanitizer knows. Backtraces take it seconds.
+	RUSTFLAGS=-Zsanitizer=thread RUST_BACKTRACE=0 timeout 900 \
+		cargo +nightly test -Zbuild-std --locked --lib --target $(triple) --target-dir $(target)/threads -- \
+		health:: shared:: stats:: near races lease prober::resolver
 	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 timeout 900 \
 		cargo +nightly test --locked $(features) --lib --target $(triple)
 	MCT_MODULE=$(tested) timeout 900 cargo test --locked --test system -- --ignored memcheck
