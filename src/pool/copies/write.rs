@@ -207,13 +207,7 @@ impl Pool {
         let Self {
             members, settings, ..
         } = self;
-        // Most often their answers have come while the first one was waited for.
-        let now = Moment::now();
-        let owing = |it: &&mut Member| it.ahead.owes_copy();
-        for member in members.iter_mut().filter(owing) {
-            member.hear(now);
-        }
-        let owing = members.iter_mut().filter(owing);
+        let owing = members.iter_mut().filter(|it| it.ahead.owes_copy());
         let waiting = owing.map(|it| Waiting::new(it, *deadline, settings).since_beginning());
         pipeline::collect(&mut waiting.collect::<Vec<_>>(), Ahead::owes_copy);
     }
