@@ -116,10 +116,6 @@ impl Pool {
             Some((member, asked))
         });
         let (member, asked) = found.next()?;
-        if member.ahead.owes_item(key, message) {
-            // Most often the answer is there.
-            member.hear(deadline.start());
-        }
         let waiting = Waiting::new(member, deadline, settings);
         pipeline::collect(&mut [waiting], |ahead| ahead.owes_item(key, message));
         let Some(answer) = member.ahead.answer(key, message) else {

@@ -163,7 +163,7 @@ impl Member {
     }
 
     /// Receives what is there, and gives it to those it is for.
-    pub(super) fn hear(&mut self, now: Moment) {
+    fn hear(&mut self, now: Moment) {
         if let Err(error) = self.try_to_hear(now) {
             self.lose(&error);
         } else if !self.ahead.owes() {

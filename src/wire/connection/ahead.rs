@@ -12,20 +12,13 @@ use crate::wire::session::Session;
 use crate::wire::wait_budget::WaitBudget;
 
 impl Connection {
-    /// True if a request can be added: this process has opened it, and the server has not closed it. Who has been
-    /// told so `now` need not look again.
-    pub(crate) fn takes_more(&mut self, now: Moment) -> bool {
-        let Some(open) = &mut self.open else {
-            return false;
+    /// True if a request can be added: this process has opened it, and the server has not closed it.
+    pub(crate) fn takes_more(&self, now: Moment) -> bool {
+        let usable = |open: &Open| match open.session.is_idle() {
+            true => open.is_usable(now),
+            false => open.process == sys::process(),
         };
-        if !open.session.is_idle() {
-            return open.process == sys::process();
-        }
-        let is_usable = open.is_usable(now);
-        if is_usable {
-            open.last_used = now;
-        }
-        is_usable
+        self.open.as_ref().is_some_and(usable)
     }
 
     /// True if it was not used for a moment: the server may have closed it meanwhile.
