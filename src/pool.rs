@@ -271,7 +271,8 @@ impl Pool {
         let belongs = |member: &Member| keeps_all || !member.health().is_away();
         let in_ring: Vec<bool> = self.members.iter().map(belongs).collect();
         if stale || in_ring != self.in_ring {
-            if !memory::has(in_ring.len() * ROOM_OF_SERVER) {
+            // For a new list there was room.
+            if !stale && !memory::has(in_ring.len() * ROOM_OF_SERVER) {
                 return self.postpone();
             }
             let points = self.points.take().filter(|_| !stale);

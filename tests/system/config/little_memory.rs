@@ -33,7 +33,9 @@ impl Site {
         let path = Host::current().inside(&self.list.join("servers"));
         Kamailio::builder()
             .param("servers_file", path.display().to_string())
-            .param("failover", 2)
+            // One that is out costs the others no new ring.
+            .param("failover", 0)
+            .param("retry_interval", 60_000)
             .rpc()
             .script("get", "", &["$mct(k)", "$mcst"])
             .script("page", "mct_metrics(\"$var(p)\");", &["$rc"])
@@ -108,21 +110,20 @@ fn a_long_list_is_followed_or_not_with_any_room_that_is_left() {
     let processes = kamailio.processes();
     let worker = kamailio.workers()[0];
     let (mut followed, mut kept) = (0, 0);
-    for left in [0, 1, 2, 6, 10, 14, 20] {
+    for left in [0, 2, 10, 20] {
         assert_eq!(read(&kamailio), "hit");
         worker.limit_more_memory(left << 20);
         site.list.write("servers", longest_list());
         reload(&kamailio);
-        match &*read(&kamailio) {
+        let word = read(&kamailio);
+        match &*word {
             "down" => followed += 1,
-            "hit" => {
-                kept += 1;
-                // The worker tries again a second later.
-                pass(Duration::from_millis(1100));
-            }
+            "hit" => kept += 1,
             other => panic!("{left} MiB: {other}"),
         }
         kamailio.run("page");
+        // The worker tries again a second later.
+        pass(Duration::from_millis(1100));
         worker.limit_more_memory(1 << 30);
         site.list_memcached();
         reload(&kamailio);
@@ -131,5 +132,9 @@ fn a_long_list_is_followed_or_not_with_any_room_that_is_left() {
         });
         assert_eq!(kamailio.processes(), processes, "{left} MiB");
     }
-    assert!(kept > 0 && followed > 0, "{kept} kept, {followed} followed");
+    assert!(
+        kept > 0 && followed > 0,
+        "{kept} kept, {followed} followed\n{}",
+        kamailio.log()
+    );
 }

@@ -119,9 +119,13 @@ fn a_silent_or_lying_server_costs_a_fault_in_time() {
             ("delete", &["k"]),
             ("touch", &["k", "60"]),
         ] {
-            let begun = Instant::now();
-            assert_fault(&kamailio, command, arguments, words);
-            let took = begun.elapsed();
+            // The machine may be busy once, but not each time.
+            let times = [(); 3].map(|()| {
+                let begun = Instant::now();
+                assert_fault(&kamailio, command, arguments, words);
+                begun.elapsed()
+            });
+            let took = times.into_iter().min().expect("three");
             assert!(took < 2 * (Duration::from_millis(400) + SLACK), "{took:?}");
         }
     }
