@@ -40,7 +40,7 @@ impl Cache {
     /// Writes an item if it still has that version.
     ///
     /// # Errors
-    /// [`Refusal::Value`]; those of [`Pool::route`](crate::pool::Pool::route).
+    /// [`Refusal::Value`](crate::error::Refusal::Value); those of [`Pool::route`](crate::pool::Pool::route).
     pub(super) fn store_version(
         &mut self,
         key: &Key,
