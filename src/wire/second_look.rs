@@ -131,6 +131,7 @@ impl<'a, D: Dial> SecondLook<'a, D> {
         (reply, polled)
     }
 
+    /// The same; what is of no use any more is still open.
     fn listen(&mut self, request: &Request<'_>) -> (Result<Reply, Failure>, Option<Polled>) {
         let begun = self.dial.begin();
         match begun.and_then(|fresh| self.with_questions(fresh, request)) {
