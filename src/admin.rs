@@ -29,7 +29,7 @@ pub(crate) struct Refused {
 pub(crate) enum Cause {
     /// The command itself: it names something that does not exist or is not accepted.
     Command,
-    /// The state of the servers: the same command may succeed later.
+    /// The state of the servers, or of this process: the same command may succeed later.
     Servers,
 }
 
@@ -78,7 +78,10 @@ fn members<'a>(
 ) -> Result<Vec<(&'a Pool, &'a Member)>, Refused> {
     let count: usize = pools.iter().map(|pool| pool.members().len()).sum();
     if !memory::has(count * ROOM_OF_SERVER) {
-        return Err(Refused::because(memory::TOO_LITTLE.into()));
+        return Err(Refused {
+            cause: Cause::Servers,
+            reason: memory::TOO_LITTLE.into(),
+        });
     }
     let all = pools
         .iter()
