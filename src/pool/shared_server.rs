@@ -259,14 +259,16 @@ impl SharedServer {
     }
 
     /// A probe has found this. True if the log has not told that yet: it is not what the probe before
-    /// has found or, if that was good, why the state has changed.
+    /// has found or, if that was good, why the state has changed. While the process that has changed the
+    /// state is about to tell why, it is no news either.
     pub(crate) fn note_probe(&self, words: &str) -> bool {
+        let is_told = self.slot.told.load(Ordering::Acquire) >= self.health().away_since().nanos();
         let told = match self.slot.last_probe.read() {
             good if good.is_empty() || good == "ok" => self.why(),
             bad => bad,
         };
         self.slot.last_probe.write(words);
-        !told.starts_with(&self.slot.last_probe.read())
+        is_told && !told.starts_with(&self.slot.last_probe.read())
     }
 
     /// Logs what a probe has found that has not changed the server's state.
@@ -342,9 +344,11 @@ impl SharedServer {
     /// Tells all processes of a change of state that this process has made. Logs it, but not more than
     /// a few times a minute on the whole node.
     pub(crate) fn note(&self, change: Change, why: &dyn Display) {
+        let now = Moment::now();
         self.slot.why.write(&why.to_string());
+        self.slot.told.store(now.nanos(), Ordering::Release);
         self.shared.note_change();
-        let Some(left_out) = self.slot.log_limit.admit(Moment::now()) else {
+        let Some(left_out) = self.slot.log_limit.admit(now) else {
             return;
         };
         let (label, from, to) = (self.spec.label(), change.from.word(), change.to.word());

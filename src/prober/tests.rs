@@ -231,3 +231,18 @@ fn a_probe_tells_what_it_has_found() {
     assert_eq!(server.last_probe(), words);
     assert_eq!(server.why(), format!("{words} (probe)"));
 }
+
+/// The worker that has found an outage has changed the state, and is about to log it.
+#[test]
+fn what_a_probe_finds_is_no_news_before_the_outage_is_told() {
+    let pool = pool();
+    let server = pool.members()[0].server();
+    let Judgement::Changed(change) = fail(server, pool.settings()) else {
+        panic!("one failure is an outage");
+    };
+    assert!(!server.note_probe("down: refused"));
+    server.note(change, &"down: refused (get of key 'k')");
+    assert!(!server.note_probe("down: refused"));
+    assert!(server.note_probe("timeout: no reply"));
+    assert!(!server.note_probe("timeout: no reply"));
+}

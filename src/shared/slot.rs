@@ -4,7 +4,7 @@
 //! A server takes a slot when it comes into a pool's list, and leaves it with the list. All bits
 //! zero = a server that begins active and of which nothing is known.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use crate::clock::Moment;
 use crate::health::Health;
@@ -26,6 +26,8 @@ pub(crate) struct Slot {
     pub(crate) latency: Latency,
     /// Why its state changed last.
     pub(crate) why: Words,
+    /// When that was noted. Earlier than its outage began = nobody has told of the outage yet.
+    pub(crate) told: AtomicU64,
     /// What the last probe of it has found.
     pub(crate) last_probe: Words,
     /// Its version.
@@ -51,6 +53,7 @@ impl Slot {
         self.latency.reset();
         self.log_limit.reset();
         self.why.write("");
+        self.told.store(now.nanos(), Ordering::Relaxed);
         self.last_probe.write("");
         self.version.write("");
         self.diverted.take();
