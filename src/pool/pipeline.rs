@@ -328,13 +328,24 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// The same of an operation that has waited since its beginning, though not for this server.
-    pub(super) fn since_beginning(self) -> Self {
-        let progress = match self.member.connection.has_unsent() {
-            true => self.progress,
-            false => self.deadline.start(),
+    /// Of an operation that has waited since the beginning of its deadline, though not for this server. The
+    /// connection is its own: if it were closed because the server has gone and come back meanwhile, nobody would
+    /// know what has become of the write.
+    pub(super) fn since_beginning(
+        member: &'a mut Member,
+        deadline: Deadline,
+        settings: &Settings,
+    ) -> Self {
+        let progress = match member.connection.has_unsent() {
+            true => Moment::now(),
+            false => deadline.start(),
         };
-        Self { progress, ..self }
+        Self {
+            member,
+            deadline,
+            stall_limit: settings.stall_limit,
+            progress,
+        }
     }
 
     /// Until when it is waited for.

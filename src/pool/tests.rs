@@ -1,5 +1,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -206,6 +208,76 @@ fn a_write_to_copies_that_begins_late_has_what_is_left_of_its_time() {
     assert!(matches!(reply, Err(Error::Timeout(_))), "{reply:?}");
     let late = Moment::now().since(deadline.end());
     assert!(late < Duration::from_millis(900), "{late:?}");
+}
+
+/// The copy goes out of service and comes back while the first one is waited for.
+#[test]
+#[cfg_attr(miri, ignore = "uses sockets")]
+fn a_write_that_a_copy_was_sent_is_not_sent_again_after_an_outage_of_a_moment() {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [first, second] = listeners.each_ref().map(|it| it.local_addr().unwrap());
+    let mut parameters = Parameters::default();
+    for (name, given) in [
+        ("servers", Given::Text(&format!("{first}, {second}"))),
+        ("replicas", Given::Number(2)),
+        ("timeout", Given::Number(2000)),
+        ("stall_limit", Given::Number(2000)),
+    ] {
+        parameters.set(name, given).unwrap();
+    }
+    let mut pool = Pool::new(parameters.settle().remove(0), &Shared::private(1)[0]);
+    let key = pool.placement().wire_key(b"k").unwrap();
+    let copies = pool.copies(&key, pool.placement().hash(key.as_bytes()));
+    let health = pool.members()[copies[1]].health();
+    let generation = health.generation();
+    let [at_first, at_second] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    for (at, listener) in listeners.into_iter().enumerate() {
+        let is_first = at == copies[0];
+        let requests = Arc::clone(if is_first { &at_first } else { &at_second });
+        // What it does before it answers: nothing when the connections are opened.
+        serve(listener, move || {
+            match requests.fetch_add(1, Ordering::Relaxed) {
+                0 => {}
+                _ if is_first => [State::Disabled, State::Active]
+                    .into_iter()
+                    .for_each(|state| {
+                        health.set(Moment::now(), state);
+                    }),
+                _ => thread::sleep(Duration::from_millis(100)),
+            }
+        });
+    }
+    let delete = Request::Delete { key: &key };
+    for writes in 1..=2 {
+        let deadline = pool.begin();
+        let reply = pool.route(&deadline, &key, None, &delete, &mut Vec::new());
+        assert_eq!(reply.unwrap(), Reply::Miss);
+        let requests = [&at_first, &at_second].map(|it| it.load(Ordering::Relaxed));
+        assert_eq!(requests, [writes; 2]);
+    }
+    assert_ne!(
+        health.generation(),
+        generation,
+        "it was out and has come back"
+    );
+}
+
+/// A server that finds nothing to delete, and does that before each answer.
+fn serve(listener: TcpListener, before: impl Fn() + Send + Sync + 'static) {
+    let before = Arc::new(before);
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let before = Arc::clone(&before);
+            thread::spawn(move || {
+                while stream.read(&mut [0; 64]).is_ok_and(|len| len > 0) {
+                    before();
+                    if stream.write_all(b"NOT_FOUND\r\n").is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
 }
 
 #[test]

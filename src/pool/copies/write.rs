@@ -208,7 +208,7 @@ impl Pool {
             members, settings, ..
         } = self;
         let owing = members.iter_mut().filter(|it| it.ahead.owes_copy());
-        let waiting = owing.map(|it| Waiting::new(it, *deadline, settings).since_beginning());
+        let waiting = owing.map(|it| Waiting::since_beginning(it, *deadline, settings));
         pipeline::collect(&mut waiting.collect::<Vec<_>>(), Ahead::owes_copy);
     }
 
