@@ -90,6 +90,13 @@ struct Attempt {
     questions: Questions,
 }
 
+/// What nobody waits for any more, such as a request to throw everything away, does not arrive later.
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.polled.abandon();
+    }
+}
+
 /// How a probe has ended.
 pub(crate) struct End {
     /// What it has found, or why it has found nothing.
@@ -189,7 +196,7 @@ impl Probe {
 
     /// Asks at the same site once more, by a request that every server knows.
     fn try_by_get(&mut self, failure: Error) {
-        let site = self.attempt.take().map(|attempt| attempt.site);
+        let site = self.attempt.take().map(|attempt| attempt.site.clone());
         match site.map(|site| self.attempt_at(site, true)) {
             Some(Ok(attempt)) => self.attempt = Some(attempt),
             Some(Err(error)) => self.try_next(error),
@@ -264,7 +271,7 @@ impl Probe {
             told: said(Questions::told),
             certificates_end: self.polled().and_then(Polled::certificates_end),
             result: self.result.unwrap_or(Err(late)),
-            site: self.attempt.map(|attempt| attempt.site),
+            site: self.attempt.as_ref().map(|attempt| attempt.site.clone()),
             is_greeted: self.is_greeted,
             errand: self.errand,
         }

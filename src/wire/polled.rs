@@ -44,7 +44,7 @@ impl Polled {
     }
 
     /// It is about to be closed, and if it owes a reply, nobody waits for that any more.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         if !self.session.is_idle() {
             net::abandon(&self.socket);
         }

@@ -245,7 +245,7 @@ impl<'a, D: Dial> SecondLook<'a, D> {
         match heard? {
             Ok(answer) => Some((answer?, connection(self).take()?)),
             Err(error) => {
-                *connection(self) = None;
+                connection(self).take().iter().for_each(Polled::abandon);
                 self.is_blind |= error.is_shortage();
                 self.fail(error);
                 None

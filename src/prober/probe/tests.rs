@@ -3,7 +3,7 @@ use crate::health::diverted::Missed;
 use crate::prober::rejoin::Outage;
 use crate::status::Status;
 use crate::wire::net::Target;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -60,6 +60,24 @@ fn pinged(servers: Vec<Vec<Site>>, deadline: &Deadline) -> Vec<Result<(), Error>
     let servers = servers.into_iter().map(|sites| (sites, key()));
     let ends = ask(servers.collect(), &Errand::Ping, deadline).into_iter();
     ends.map(|end| end.result.map(drop)).collect()
+}
+
+/// The network may have lost it: the kernel would send it again for minutes after the connection is closed.
+#[test]
+fn what_a_probe_has_sent_in_vain_does_not_arrive_later() {
+    let (listener, sites) = listener();
+    let soon = |millis| Deadline::new(Moment::now(), Duration::from_millis(millis));
+    let mut probe = Probe::begin(sites, key(), soon(60_000), Errand::Flush);
+    let mut stream = BufReader::new(listener.accept().unwrap().0);
+    let patience = Duration::from_millis(1);
+    stream.get_ref().set_read_timeout(Some(patience)).unwrap();
+    while stream.read_line(&mut String::new()).is_err() {
+        go_on(&mut [&mut probe], &soon(1));
+    }
+    drop(probe);
+    stream.get_ref().set_read_timeout(None).unwrap();
+    let end = stream.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
