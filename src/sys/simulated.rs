@@ -37,6 +37,8 @@ pub trait System {
     /// Waits, `time` at most, until one of the sockets can send (`true`) or receive (`false`); tells
     /// which.
     fn wait(&self, sockets: &[(u32, bool)], time: Duration) -> Vec<bool>;
+    /// When the socket is closed, what is still to be sent will be thrown away.
+    fn abandon(&self, socket: u32);
     /// Closes the socket.
     fn close(&self, socket: u32);
     /// The addresses of a name.
@@ -150,7 +152,8 @@ pub(crate) fn keep_alive(_: &Socket, _: Duration) -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn throw_away_unsent(_: &Socket) -> io::Result<()> {
+pub(crate) fn throw_away_unsent(socket: &Socket) -> io::Result<()> {
+    system().abandon(socket.number);
     Ok(())
 }
 

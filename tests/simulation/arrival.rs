@@ -24,7 +24,8 @@ impl State {
             server.and_then(|server| self.servers[server].blocked_until(now, is_opening))
         {
             let again = self.again(opened, until, is_opening);
-            self.flows[number as usize].direction(to_server).is_due = true;
+            let way = self.flows[number as usize].direction(to_server);
+            (way.is_due, way.is_lost) = (true, true);
             self.at(
                 again,
                 Event::Arrive {
@@ -35,6 +36,7 @@ impl State {
             return;
         }
         let way = self.flows[number as usize].direction(to_server);
+        way.is_lost = false;
         let segment = way.segments.pop_front().map(|(_, segment)| segment);
         if let Some(next) = way.segments.front().map(|(arrives, _)| (*arrives).max(now)) {
             way.is_due = true;
@@ -105,11 +107,7 @@ impl State {
                     self.hang_up(number, Segment::End);
                 }
             }
-            Segment::Reset => {
-                let flow = &mut self.flows[number as usize];
-                flow.known_to = None;
-                flow.unread.clear();
-            }
+            Segment::Reset if !is_known => {}
             _ if run == Run::Down || !is_known => self.put(number, false, Segment::Reset),
             Segment::Bytes(bytes) => {
                 let flow = &mut self.flows[number as usize];
@@ -119,7 +117,8 @@ impl State {
                 }
                 self.serve_soon(number);
             }
-            Segment::End => {
+            // What has arrived before is read even then.
+            Segment::End | Segment::Reset => {
                 self.flows[number as usize].ends = true;
                 self.serve_soon(number);
             }

@@ -51,6 +51,8 @@ pub struct Direction {
     last: u64,
     /// Whether the arrival of the first one is an event already.
     pub is_due: bool,
+    /// The first one was lost, and is sent again until it arrives.
+    pub is_lost: bool,
 }
 
 /// A connection.
@@ -65,6 +67,8 @@ pub struct Flow {
     /// A firewall has forgotten it.
     pub is_forgotten: bool,
     pub client: Client,
+    /// When the client closes it, what has been lost on the way is not sent again.
+    pub is_abandoned: bool,
     /// The end of what the client wanted to send last is still to be sent.
     is_half_sent: bool,
     /// What the client has not received yet.
@@ -131,6 +135,7 @@ impl State {
             opened: self.now,
             is_forgotten: false,
             client: Client::Connecting,
+            is_abandoned: false,
             is_half_sent: false,
             inbox: VecDeque::new(),
             to_server: Direction::default(),
@@ -206,9 +211,8 @@ impl State {
         let flow = &mut self.flows[socket as usize];
         let count = flow.inbox.len().min(into.len());
         if count > 0 {
-            for (to, from) in into.iter_mut().zip(&flow.inbox) {
-                *to = *from;
-            }
+            let inbox = flow.inbox.make_contiguous();
+            into[..count].copy_from_slice(&inbox[..count]);
             if !keeps {
                 flow.inbox.drain(..count);
                 self.say(|it| {
@@ -231,11 +235,21 @@ impl State {
         let flow = &mut self.flows[socket as usize];
         let segment = match (flow.client, flow.inbox.is_empty()) {
             (Client::Closed, _) => return,
+            _ if flow.is_abandoned => Segment::Reset,
             (Client::Connecting | Client::Ended(Some(_)), _) | (_, false) => Segment::Reset,
             _ => Segment::End,
         };
+        let is_open = flow.client == Client::Open && !self.processes[flow.process].is_killed;
         flow.client = Client::Closed;
         flow.inbox.clear();
+        let way = &mut flow.to_server;
+        let is_request = |(_, segment): &(u64, Segment)| matches!(segment, Segment::Bytes(_));
+        if way.is_lost && flow.is_abandoned {
+            way.segments.clear();
+        } else if way.is_lost && is_open && way.segments.iter().any(is_request) {
+            let found = format!("flow {socket} is closed, and what was lost on it will arrive");
+            self.history.violations.push(found);
+        }
         self.say(|_| format!("closes flow {socket}"));
         self.put(socket, true, segment);
     }

@@ -10,7 +10,7 @@ use super::run::run;
 const SEEDS: u64 = 10_000;
 
 /// All of them.
-pub const FAULTS: [&str; 42] = [
+pub const FAULTS: [&str; 43] = [
     "a change counts from its beginning",
     "a copy that fails is forgotten",
     "a lease is no condition",
@@ -52,6 +52,7 @@ pub const FAULTS: [&str; 42] = [
     "the dead keep their marks",
     "the second look hides what was sent",
     "what breaks before TLS is there condemns",
+    "what is given up arrives later",
     "what is sent counts as done",
 ];
 

@@ -86,6 +86,10 @@ impl System for World {
         sockets.iter().map(is_ready).collect()
     }
 
+    fn abandon(&self, socket: u32) {
+        self.state.borrow_mut().flows[socket as usize].is_abandoned = true;
+    }
+
     fn close(&self, socket: u32) {
         self.state.borrow_mut().close(socket);
     }
