@@ -113,6 +113,12 @@ pub(crate) enum Judgement {
 }
 
 impl Health {
+    /// All of its verdict.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn word(&self) -> u64 {
+        self.word.load(Ordering::Relaxed)
+    }
+
     /// The state.
     pub(crate) fn state(&self) -> State {
         self.verdict().state

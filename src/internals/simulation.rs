@@ -63,6 +63,11 @@ pub struct Watched {
 }
 
 impl Watched {
+    /// All that its processes think of it, as one number.
+    pub fn verdict(&self) -> u64 {
+        self.health.word()
+    }
+
     /// The word for its state, and whether it has to make up for missed writes before it is asked.
     pub fn state(&self) -> (&'static str, bool) {
         (self.health.state().word(), self.health.diverted() != 0)
@@ -199,7 +204,7 @@ fn call(cache: &mut Cache, verb: Verb, key: &Key, operands: &[Operand<'_>]) -> C
     let answer = cache.call(verb, key, operands, &mut text);
     Called {
         status: Status::of(&answer),
-        text: String::from_utf8_lossy(&text).into_owned(),
+        text: String::from_utf8(text).expect("what the simulation writes is text"),
         version: answer
             .ok()
             .and_then(|answer| answer.version)

@@ -198,7 +198,7 @@ impl State {
                     server,
                     keeps: false,
                 };
-                self.at(now + time, Event::Change(start));
+                self.at(now + time, Event::Change(Box::new(start)));
             }
             Change::Evict { server } => {
                 let key = self.random.below(self.setup.keys);

@@ -185,7 +185,9 @@ pub struct Turn {
     pub to: &'static str,
     /// What the process does that ran then.
     pub by: Option<Role>,
-    /// The index of that process, and since when it has asked the server within its operation.
+    /// The index of that process.
+    pub process: Option<usize>,
+    /// The same, and since when it has asked the server within its operation.
     pub attempt: Option<(usize, u64)>,
     /// When the server had come back into service last.
     pub returned: u64,
@@ -267,7 +269,7 @@ impl State {
     pub fn note_served(&mut self, flow: u32, server: usize, command: &Command, reply: &[u8]) {
         let (process, at) = (self.flows[flow as usize].process, self.now);
         self.say(|_| {
-            let line = command.words.join(&b' ').escape_ascii().to_string();
+            let line = command.line().escape_ascii().to_string();
             format!(
                 "server {server} executes '{line}': {}",
                 super::trace::shown(reply)
@@ -289,8 +291,8 @@ impl State {
         let (command, reply, at) = (&served.command, &served.reply, served.at);
         let operation = match command.verb() {
             b"set" | b"add" | b"cas" if served.has_stored() => {
-                let created = || self.created_by(&command.value);
-                number_of(&command.value).or_else(created)
+                let created = || self.created_by(command.value());
+                number_of(command.value()).or_else(created)
             }
             b"incr" | b"decr" if reply.first().is_some_and(u8::is_ascii_digit) => {
                 Some(command.number() as usize)
@@ -330,6 +332,7 @@ pub fn value_of(number: usize, len: usize) -> String {
 
 /// The number of the operation that has written this value, if one has.
 pub fn number_of(value: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(value).ok()?;
-    text.strip_prefix('v')?.split_once('.')?.0.parse().ok()
+    let number = value.strip_prefix(b"v")?;
+    let end = number.iter().position(|&byte| byte == b'.')?;
+    std::str::from_utf8(&number[..end]).ok()?.parse().ok()
 }

@@ -18,6 +18,7 @@ mod faults;
 mod history;
 mod logger;
 mod login;
+mod memory;
 mod names;
 mod network;
 mod observer;

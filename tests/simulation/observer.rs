@@ -23,6 +23,8 @@ pub struct Observer {
 #[derive(Clone)]
 struct Seen {
     state: &'static str,
+    /// What it has seen of it last, as one number, if it is listed.
+    verdict: Option<u64>,
     /// Since when workers may not ask it, if so; not by an operator.
     out_since: Option<u64>,
     /// Since when it is out of service, if it is, and whether an operator has had a hand in that.
@@ -35,6 +37,7 @@ impl Observer {
     pub fn new(cache: Cache, setup: &Setup) -> Self {
         let seen = Seen {
             state: "active",
+            verdict: None,
             out_since: None,
             away: None,
             is_listed: true,
@@ -51,12 +54,15 @@ impl Observer {
     pub fn look(&mut self, state: &mut State) {
         self.follow(state);
         for (at, watched) in &self.watched {
+            let (verdict, seen) = (watched.verdict(), &mut self.servers[*at]);
+            if seen.verdict.replace(verdict) == Some(verdict) {
+                continue;
+            }
             let (now, role) = (
                 state.now,
                 state.current.map(|current| state.processes[current].role),
             );
             let (word, is_diverted) = watched.state();
-            let seen = &mut self.servers[*at];
             if word != seen.state {
                 let (from, to) = (seen.state, word);
                 let attempt = state.current.and_then(|current| {
@@ -70,6 +76,7 @@ impl Observer {
                     from,
                     to,
                     by: role,
+                    process: state.current,
                     attempt,
                     returned,
                 });
@@ -135,6 +142,7 @@ impl Observer {
         };
         self.watched = watched.into_iter().filter_map(index).collect();
         for (at, seen) in self.servers.iter_mut().enumerate() {
+            seen.verdict = None;
             let is_listed = self.watched.iter().any(|(listed, _)| *listed == at);
             if is_listed && !seen.is_listed {
                 // It begins anew.

@@ -1,14 +1,13 @@
 //! Run: one seed, from its setup to its verdict.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::slice;
 
 use internals::simulation::{self, ProberProcess};
 use internals::{Cache, Numbers, Set, Shared, Slot, Table, WAYS};
 use kamailio_memcached::internals;
 
 use super::logger;
+use super::memory::Memory;
 use super::observer::Observer;
 use super::operator;
 use super::prober;
@@ -29,28 +28,6 @@ pub struct Outcome {
     pub operations: usize,
     /// The kinds of faults that there were, a bit each.
     pub coverage: u32,
-}
-
-/// Memory that the processes share, all bits zero; given back when dropped.
-struct Memory<T: 'static>(&'static [T]);
-
-impl<T> Memory<T> {
-    /// # Safety
-    /// All bits zero must be a `T`.
-    unsafe fn new(count: usize) -> Self {
-        let layout = Layout::array::<T>(count.max(1)).expect("a size");
-        // SAFETY: the layout has a size. The caller says that all bits zero is a value.
-        Self(unsafe { slice::from_raw_parts(alloc_zeroed(layout).cast(), count) })
-    }
-}
-
-impl<T> Drop for Memory<T> {
-    fn drop(&mut self) {
-        let layout = Layout::array::<T>(self.0.len().max(1)).expect("a size");
-        // SAFETY: it was allocated by `new` with this layout. The caches, which are dropped before it, were
-        // the only ones that used it; processes that were killed never run again.
-        unsafe { dealloc(self.0.as_ptr().cast_mut().cast(), layout) };
-    }
 }
 
 /// Runs this seed.
@@ -80,7 +57,8 @@ fn run_in(world: *const World, setup: &Setup) -> Outcome {
     simulation::install(Some(world));
     logger::log_to(Some(world));
     let sets = Table::sets(setup.near_size);
-    // SAFETY: all bits zero is an empty one of each, as their documentation says.
+    // SAFETY: all bits zero is an empty one of each, as their documentation says. The caches, which are dropped
+    // before it, are the only ones that use it; processes that were killed never run again.
     let (shared, sets, slots) = unsafe {
         (
             Memory::<Shared>::new(1),
@@ -88,9 +66,9 @@ fn run_in(world: *const World, setup: &Setup) -> Outcome {
             Memory::<Slot>::new(sets * WAYS),
         )
     };
-    let near = Table::new(shared.0[0].near(), sets.0, slots.0);
+    let near = Table::new(shared.all()[0].near(), sets.all(), slots.all());
     let panic = {
-        let mut run = Run::new(world, setup, shared.0, near);
+        let mut run = Run::new(world, setup, shared.all(), near);
         let went = catch_unwind(AssertUnwindSafe(|| run.go_on()));
         run.end();
         went.err()
@@ -127,6 +105,8 @@ struct Run<'a> {
     /// too.
     caches: Vec<*mut Cache>,
     prober: *mut ProberProcess,
+    /// The processes that can run now.
+    ready: Vec<usize>,
 }
 
 impl<'a> Run<'a> {
@@ -152,6 +132,7 @@ impl<'a> Run<'a> {
             bodies: Vec::new(),
             caches,
             prober: Box::into_raw(Box::default()),
+            ready: Vec::new(),
         };
         *world.observer.borrow_mut() = Some(Observer::new(cache(), setup));
         for index in 0..setup.workers {
@@ -175,7 +156,7 @@ impl<'a> Run<'a> {
         state.history.returned = vec![0; setup.servers.len()];
         for (moment, change) in &setup.plan {
             if !change.is_command() {
-                state.at(*moment, Event::Change(change.clone()));
+                state.at(*moment, Event::Change(Box::new(change.clone())));
             }
         }
         drop(state);
@@ -223,17 +204,14 @@ impl<'a> Run<'a> {
         }
         let now = state.now;
         let can_run = |it: &Process| it.activity == Activity::Ready && it.stopped_until <= now;
-        let ready = state.processes.iter().filter(|it| can_run(it)).count();
-        if ready == 0 {
-            return None;
+        let all = state.processes.iter().enumerate();
+        self.ready.clear();
+        self.ready
+            .extend(all.filter(|(_, it)| can_run(it)).map(|(index, _)| index));
+        match self.ready.len() {
+            0 => None,
+            count => Some(self.ready[state.random.below(count as u64) as usize]),
         }
-        let which = state.random.below(ready as u64) as usize;
-        let mut ready = state
-            .processes
-            .iter()
-            .enumerate()
-            .filter(|(_, it)| can_run(it));
-        ready.nth(which).map(|(index, _)| index)
     }
 
     /// Time passes until the next event. False if the run is over.

@@ -190,8 +190,7 @@ impl State {
         }
         let flow = &mut self.flows[number as usize];
         let server = &self.servers[at];
-        let mut unread = flow.unread.clone();
-        let Some(command) = Command::take(&mut unread) else {
+        let Some(command) = Command::first(&flow.unread) else {
             if flow.ends {
                 flow.known_to = None;
             }
@@ -203,7 +202,7 @@ impl State {
             self.at(until, Event::Serve { flow: number });
             return;
         }
-        self.flows[number as usize].unread = unread;
+        flow.unread.drain(..command.bytes.len());
         self.execute(number, at, &command);
         self.serve_soon(number);
     }

@@ -131,7 +131,7 @@ impl Setup {
         setup.plan = plan::plan(&setup, random);
         // Seeds from before there was TLS mean what they meant.
         let mut own = random.clone();
-        if own.once_in(16) {
+        if own.once_in(64) {
             setup.tls = Some(*own.pick(&[Version::Tls12, Version::Tls13]));
         }
         setup

@@ -163,7 +163,7 @@ fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: S
         What::Get => {
             let mut text = Vec::new();
             let result = cache.get(&key, &mut text);
-            let text = String::from_utf8_lossy(&text).into_owned();
+            let text = String::from_utf8(text).unwrap_or_else(|it| format!("{:?}", it.as_bytes()));
             match Status::of(&result) {
                 Status::Hit => Answer::Hit(text),
                 Status::Stale => Answer::Stale(text),

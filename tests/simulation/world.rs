@@ -43,7 +43,7 @@ pub enum Event {
     /// A server reads what a flow has brought.
     Serve { flow: u32 },
     /// Something breaks or is mended.
-    Change(Change),
+    Change(Box<Change>),
 }
 
 /// All of a run but the processes' stacks.

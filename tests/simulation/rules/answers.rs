@@ -68,15 +68,15 @@ fn answers(served: &Served, operation: &Operation, number: usize) -> bool {
             is_asked && served.value().map(str::trim_end) == Some(value)
         }
         (What::Set, Answer::Stored) => {
-            stores && reply == b"STORED\r\n" && number_of(&command.value) == Some(number)
+            stores && reply == b"STORED\r\n" && number_of(command.value()) == Some(number)
         }
         (What::Set, Answer::NotStored) => {
-            stores && reply == b"NOT_STORED\r\n" && number_of(&command.value) == Some(number)
+            stores && reply == b"NOT_STORED\r\n" && number_of(command.value()) == Some(number)
         }
         (What::Cas, Answer::Stored) => {
             command.verb() == b"cas"
                 && reply == b"STORED\r\n"
-                && number_of(&command.value) == Some(number)
+                && number_of(command.value()) == Some(number)
         }
         (What::Cas, Answer::NotStored) => command.verb() == b"cas" && reply == b"EXISTS\r\n",
         (What::Cas, Answer::Miss) => command.verb() == b"cas" && reply == b"NOT_FOUND\r\n",
@@ -87,7 +87,7 @@ fn answers(served: &Served, operation: &Operation, number: usize) -> bool {
                 command.number() == by && counted == Some(&*count.to_string())
             }
             b"add" => {
-                let is_initial = command.value == by.to_string().as_bytes();
+                let is_initial = command.value() == by.to_string().as_bytes();
                 *count == by && is_initial && reply == b"STORED\r\n"
             }
             _ => command.number() == by && reply == format!("{count}\r\n").as_bytes(),

@@ -21,7 +21,7 @@ pub fn check(state: &State) -> Vec<String> {
 
 fn fault_of(state: &State, number: usize, operation: &Operation) -> Option<String> {
     let served = &state.history.served;
-    let is_stored = |it: &Served| it.has_stored() && number_of(&it.command.value) == Some(number);
+    let is_stored = |it: &Served| it.has_stored() && number_of(it.command.value()) == Some(number);
     let stored_at = served.iter().position(is_stored)?;
     let stored = &served[stored_at];
     if stored.command.verb() != b"cas" {
@@ -29,7 +29,7 @@ fn fault_of(state: &State, number: usize, operation: &Operation) -> Option<Strin
     }
     let ended = lease_of(state, number)?.ended?;
     let of_key = |it: &Served| it.command.key() == operation.key.as_bytes();
-    let version = stored.command.words.get(5)?;
+    let version = stored.command.words().nth(5)?;
     // An earlier question of this process may be executed late, on a connection that it has given up.
     let is_giving = |it: &Served| {
         let is_told = it.version() == Some(version);
@@ -49,7 +49,7 @@ fn fault_of(state: &State, number: usize, operation: &Operation) -> Option<Strin
         it.server == stored.server && of_key(it) && is_change
     });
     changes.next().map(|change| {
-        let line = change.command.words.join(&b' ').escape_ascii().to_string();
+        let line = change.command.line().escape_ascii().to_string();
         format!("has taken the place of '{line}'")
     })
 }
@@ -68,7 +68,7 @@ pub fn has_lapsed(state: &State, number: usize) -> bool {
     let ends = lease_of(state, number).map(|lease| lease.clock + time);
     let mut served = state.history.served.iter();
     let is_plain = |it: &Served| {
-        let is_own = number_of(&it.command.value) == Some(number);
+        let is_own = number_of(it.command.value()) == Some(number);
         is_own && it.command.verb() != b"cas"
     };
     let is_over = ends.is_some_and(|ends| ends <= state.clock());
@@ -92,7 +92,7 @@ pub fn lost(state: &State, number: usize) -> Option<&Operation> {
         return None;
     }
     let served = state.history.served.iter();
-    let mut sent = served.filter(|it| number_of(&it.command.value) == Some(number));
+    let mut sent = served.filter(|it| number_of(it.command.value()) == Some(number));
     match sent.next() {
         Some(_) => None,
         None => lease_of(state, number),
@@ -102,8 +102,8 @@ pub fn lost(state: &State, number: usize) -> Option<&Operation> {
 /// Whether a server's answer is the answer to an operation with a lease.
 pub fn answers(served: &Served, operation: &Operation, number: usize) -> bool {
     let (verb, reply) = (served.command.verb(), &served.reply[..]);
-    let is_own = number_of(&served.command.value) == Some(number);
-    let is_addition = verb == b"add" && served.command.value.is_empty();
+    let is_own = number_of(served.command.value()) == Some(number);
+    let is_addition = verb == b"add" && served.command.value().is_empty();
     let reads = matches!(verb, b"mg" | b"gets");
     match (operation.what, &operation.answer) {
         (What::Lease, Answer::Leased(value)) => {

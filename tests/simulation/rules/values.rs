@@ -56,8 +56,17 @@ fn source<'a>(state: &'a State, read: &Operation, writer: usize) -> Option<&'a S
         served.process == read.process
             && matches!(served.command.verb(), b"get" | b"gets" | b"mg")
             && served.command.key() == read.key.as_bytes()
-            && String::from_utf8_lossy(&served.reply).contains(&mark)
+            && has(&served.reply, mark.as_bytes())
     })
+}
+
+/// Whether the mark stands at the end of the first line of a reply, or of a later one.
+fn has(reply: &[u8], mark: &[u8]) -> bool {
+    let mut ends = reply
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == mark[0]);
+    ends.any(|(at, _)| reply[at..].starts_with(mark))
 }
 
 /// What has replaced the value before the read began.
@@ -110,7 +119,7 @@ fn done_at(state: &State, number: usize, operation: &Operation) -> Option<usize>
             && served.command.key() == operation.key.as_bytes()
             && match operation.what {
                 What::Set | What::Cas | What::Fulfil => {
-                    number_of(&served.command.value) == Some(number)
+                    number_of(served.command.value()) == Some(number)
                 }
                 _ => matches!(served.command.verb(), b"delete" | b"md"),
             }
@@ -152,7 +161,7 @@ fn survivor(state: &State, read: &Operation, writer: usize, served: &Served) -> 
         it.server == served.server
             && it.at < served.at
             && it.has_stored()
-            && number_of(&it.command.value) == Some(writer)
+            && number_of(it.command.value()) == Some(writer)
     })?;
     let server = served.server;
     (write.at < outage.began && !outage.is_operators)

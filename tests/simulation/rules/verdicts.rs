@@ -130,7 +130,10 @@ pub fn check(state: &State) -> Vec<String> {
             .clone()
             .any(|&(from, to, _)| from <= turn.at && to >= since);
         // So does one whose flow was opened for this very operation.
-        let has_fresh = turn.attempt.is_some_and(|(process, began)| {
+        let has_fresh = turn.process.is_some_and(|process| {
+            let mut operations = history.operations.iter().rev();
+            let under_way = operations.find(|it| it.process == process && it.began <= turn.at);
+            let began = under_way.map_or(turn.at, |it| it.began);
             let mut flows = state.flows.iter();
             flows.any(|flow| {
                 let is_its = flow.process == process && flow.server == Some(turn.server);
