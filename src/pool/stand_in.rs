@@ -16,7 +16,7 @@ use super::route::Task;
 use super::{Pool, ROOM_OF_SERVER};
 use crate::clock::{Deadline, Moment};
 use crate::config::{Failover, Rejoin};
-use crate::error::Error;
+use crate::error::{Down, Error};
 use crate::memory;
 use crate::placement::ring::Ring;
 use crate::sys;
@@ -80,7 +80,7 @@ impl Pool {
     /// Reads an item at the stand-in, as [`Self::inspect`] does at the owner.
     ///
     /// # Errors
-    /// Those of [`Self::route`].
+    /// [`Down::OutOfService`] if none can be asked; those of [`Self::route`].
     #[cold]
     pub(crate) fn inspect_at_stand_in(
         &mut self,
@@ -98,7 +98,7 @@ impl Pool {
             Some(StandIn { at, .. }) => {
                 inspection.attempt(&mut self.members[at], deadline, &self.settings)
             }
-            None => Ok(Reply::Miss),
+            None => Err(Error::Down(Down::OutOfService)),
         }
     }
 
