@@ -37,15 +37,11 @@ impl Sample {
         log.read();
         let processes = node.processes().into_iter().map(Process::of).collect();
         let memory = ask(node, "core.shmmem", "[]");
-        let counted = statistics(node);
-        let counted = counted.as_object().expect("statistics").iter();
         Sample {
             at,
             processes,
             shared: number(&memory["used"]),
-            counted: counted
-                .map(|(name, value)| (name.clone(), number(value)))
-                .collect(),
+            counted: statistics(node),
             lines: log.ours,
         }
     }

@@ -1,5 +1,6 @@
 //! The site: three memcacheds, of which one is behind a firewall, and two Kamailios with all features in use.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -178,10 +179,18 @@ pub fn number(value: &Value) -> u64 {
 
 /// A statistic of the module.
 pub fn statistic(node: &Kamailio, name: &str) -> u64 {
-    number(&statistics(node)[name])
+    statistics(node)[name]
 }
 
-/// All of them.
-pub fn statistics(node: &Kamailio) -> Value {
-    ask(node, "cnt.grp_get_all", r#"["memcached"]"#)
+/// All of them. (`cnt.grp_get_all` has but 32 bits of each.)
+pub fn statistics(node: &Kamailio) -> BTreeMap<String, u64> {
+    let lines = ask(node, "stats.get_statistics", r#"["memcached:"]"#);
+    let pair = |line: &Value| {
+        let text = line.as_str().expect("a line");
+        let (name, number) = text.split_once(" = ").expect("a name and a number");
+        let name = name.trim_start_matches("memcached:").to_owned();
+        (name, number.trim().parse().expect("a number"))
+    };
+    let lines = lines.as_array().expect("lines");
+    lines.iter().map(pair).collect()
 }
