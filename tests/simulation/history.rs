@@ -300,7 +300,9 @@ impl State {
             b"ma" if reply.starts_with(b"VA ") => Some(command.number() as usize),
             _ => None,
         };
-        if let Some(it) = operation.and_then(|number| self.history.operations.get_mut(number)) {
+        let operation = operation.and_then(|number| self.history.operations.get_mut(number));
+        // What comes over is what another operation has written.
+        if let Some(it) = operation.filter(|it| it.process == served.process) {
             it.last_executed = at;
             let is_decided = match it.what {
                 What::Set => self.setup.adds,

@@ -243,7 +243,10 @@ impl State {
         flow.client = Client::Closed;
         flow.inbox.clear();
         let way = &mut flow.to_server;
-        let is_request = |(_, segment): &(u64, Segment)| matches!(segment, Segment::Bytes(_));
+        // Before both sides have agreed on TLS there is no request.
+        let is_agreed = flow.sealed.as_deref().is_none_or(Sealed::has_agreed);
+        let is_request =
+            |(_, segment): &(u64, Segment)| is_agreed && matches!(segment, Segment::Bytes(_));
         if way.is_lost && flow.is_abandoned {
             way.segments.clear();
         } else if way.is_lost && is_open && way.segments.iter().any(is_request) {

@@ -10,7 +10,7 @@ use super::run::run;
 const SEEDS: u64 = 10_000;
 
 /// All of them.
-pub const FAULTS: [&str; 43] = [
+pub const FAULTS: [&str; 47] = [
     "a change counts from its beginning",
     "a copy that fails is forgotten",
     "a lease is no condition",
@@ -19,6 +19,7 @@ pub const FAULTS: [&str; 43] = [
     "a server is probed once",
     "a shortage is the server's fault",
     "a stand-in has the whole time again",
+    "a stand-in keeps what was deleted",
     "additions are repeated",
     "answers outlive their message",
     "changes are not noted",
@@ -53,7 +54,10 @@ pub const FAULTS: [&str; 43] = [
     "the second look hides what was sent",
     "what breaks before TLS is there condemns",
     "what is given up arrives later",
+    "what comes over is not looked at again",
+    "what comes over is set",
     "what is sent counts as done",
+    "writes that come meanwhile are forgotten",
 ];
 
 /// Whether each fault whose name has this part is found. Tells by which seed, and how.

@@ -84,6 +84,11 @@ impl Sealed {
         self.unread.extend_from_slice(bytes);
     }
 
+    /// Whether both sides have agreed, as far as the server knows.
+    pub fn has_agreed(&self) -> bool {
+        !self.tls.is_handshaking()
+    }
+
     /// Whether there are bytes to be read.
     pub fn has_unread(&self) -> bool {
         !self.unread.is_empty()

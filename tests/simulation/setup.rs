@@ -37,6 +37,8 @@ pub struct Setup {
     pub failover: i32,
     /// On how many servers each item is kept.
     pub replicas: i32,
+    /// For how many seconds after a return what is missing is asked for elsewhere; -1 = always.
+    pub miss_failover: i32,
     pub empties: bool,
     pub adds: bool,
     /// Whether plain writes do not wait.
@@ -101,6 +103,7 @@ impl Setup {
             },
             failover: *random.pick(&[0, 1, 1, 2]),
             replicas: 1,
+            miss_failover: 0,
             empties: !random.once_in(3),
             adds: random.once_in(5),
             defers: random.once_in(3),
@@ -133,6 +136,10 @@ impl Setup {
         let mut own = random.clone();
         if own.once_in(64) {
             setup.tls = Some(*own.pick(&[Version::Tls12, Version::Tls13]));
+        }
+        let has_stand_ins = setup.failover == 1 || setup.replicas > 1;
+        if has_stand_ins && !setup.adds && own.once_in(4) {
+            setup.miss_failover = *own.pick(&[1, 5, -1]);
         }
         setup
     }
@@ -178,6 +185,7 @@ impl Setup {
         let numbers = [
             ("failover", self.failover),
             ("replicas", self.replicas),
+            ("miss_failover", self.miss_failover),
             ("mode", self.adds.into()),
             ("lease_time", self.lease_time),
             ("lease_early", self.lease_early),

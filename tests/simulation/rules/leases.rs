@@ -113,8 +113,12 @@ pub fn answers(served: &Served, operation: &Operation, number: usize) -> bool {
         (What::Lease, Answer::Stale(value)) => {
             served.is_stale() && !served.is_won() && served.value() == Some(value)
         }
+        // One that comes over from elsewhere is only read there.
         (What::Lease, Answer::Hit(value)) => {
-            reads && !served.is_stale() && !served.is_won() && served.value() == Some(value)
+            (reads || verb == b"get")
+                && !served.is_stale()
+                && !served.is_won()
+                && served.value() == Some(value)
         }
         (What::Lease, Answer::Miss) => reads && !served.is_won() && served.value() == Some(""),
         (What::Fulfil, Answer::Stored) => is_own && served.has_stored(),

@@ -13,6 +13,8 @@
 //! * A write that is not acknowledged, or was repeated on a second connection, may be done by a copy that is
 //!   still under way. It replaces what was written meanwhile.
 //!
+//! With `miss_failover=-1` and `rejoin=flush`, what comes over to its owner was not replaced there.
+//!
 //! And with `rejoin=flush`, a server that was out of service gives no value from before.
 
 use crate::history::{Answer, Operation, Served, What, number_of};
@@ -93,11 +95,14 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
     });
     later.find_map(|(number, new)| {
         // The old write, or a copy of it, was done later.
-        if old.ended.is_none_or(|ended| ended >= new.began) || old.last_executed >= new.began {
+        let is_late = old.ended.is_none_or(|ended| ended >= new.began);
+        if is_late || old.last_executed >= new.began || is_coming(state, writer, served) {
             return None;
         }
         let at = done_at(state, number, new)?;
-        (at == server || is_promised(state, old, &read.key, server, at)).then(|| {
+        let is_bound = is_promised(state, old, &read.key, server, at)
+            || comes_over(state, read, served) && is_removed_elsewhere(state, old, &read.key, at);
+        (at == server || is_bound).then(|| {
             format!(
                 "from server {server}, although operation {number} had replaced it at server {at}"
             )
@@ -147,6 +152,56 @@ fn is_promised(
     let is_copied = has_copy(read_at) && has_copy(replaced_at);
     let is_made_up = state.setup.makes_up() && place(read_at) < place(replaced_at);
     is_unchanged && !moves_all && (is_copied || is_made_up)
+}
+
+/// The server that owns a key.
+fn owner(state: &State, key: &str) -> Option<usize> {
+    let mut orders = state.history.orders.iter();
+    let order = orders.find(|(known, _)| known == key);
+    order.and_then(|(_, order)| order.first().copied())
+}
+
+/// Whether the read has asked there because another server, which owns the item, did not have it.
+fn comes_over(state: &State, read: &Operation, served: &Served) -> bool {
+    let owner = owner(state, &read.key);
+    let before = state.history.served.iter();
+    let mut before = before.filter(|it| (read.from..=served.at).contains(&it.at));
+    owner.is_some_and(|owner| owner != served.server)
+        && before.any(|it| {
+            it.process == read.process
+                && Some(it.server) == owner
+                && it.command.key() == read.key.as_bytes()
+                && matches!(
+                    &it.reply[..],
+                    b"END\r\n" | b"EN\r\n" | b"NOT_FOUND\r\n" | b"NF\r\n"
+                )
+        })
+}
+
+/// Whether somebody is just having the value come over to this server, and may still find that it was removed.
+fn is_coming(state: &State, writer: usize, served: &Served) -> bool {
+    let history = &state.history;
+    let mut stored = history.served.iter().filter(|it| {
+        let is_before = it.server == served.server && it.at <= served.at && it.has_stored();
+        is_before
+            && it.process != history.operations[writer].process
+            && number_of(it.command.value()) == Some(writer)
+    });
+    stored.any(|stored| {
+        let mut operations = history.operations.iter();
+        operations.any(|it| {
+            let is_under_way = it.ended.is_none_or(|ended| ended >= served.at);
+            it.process == stored.process && it.began <= stored.at && is_under_way
+        })
+    })
+}
+
+/// Whether what is replaced at this server is removed where it could come over from.
+fn is_removed_elsewhere(state: &State, old: &Operation, key: &str, replaced_at: usize) -> bool {
+    let (history, setup) = (&state.history, &state.setup);
+    let is_owner = owner(state, key) == Some(replaced_at);
+    let is_unchanged = history.commands.iter().all(|&command| command < old.began);
+    is_owner && is_unchanged && setup.empties && setup.miss_failover < 0 && setup.replicas == 1
 }
 
 /// Whether the value was in the server before its last outage, and should have been removed.

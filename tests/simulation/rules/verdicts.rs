@@ -32,6 +32,8 @@ fn answered(state: &State, server: usize, process: usize, since: u64, until: u64
             && (it.what, &it.answer) != (What::Fulfil, &Answer::Miss)
             // The copy that was asked last need not be the one that has answered.
             && (state.setup.replicas == 1 || it.what.is_read())
+            // What was not found was asked for elsewhere.
+            && state.setup.miss_failover == 0
             // What was asked ahead may have been answered long before, and who asks for many items receives first
             // what servers owe from before.
             && it.source == Source::Server
