@@ -257,6 +257,13 @@ impl Cache {
         }
         let reply = reply?;
         at_sources.map_err(|error| self.fail(key, error))?;
+        if self.pools[key.pool].may_come_back((&key.wire, key.hash)) {
+            // The owner may have got it back from a copy before that was asked.
+            let rest = self.rest(&deadline, key)?;
+            let again = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
+            self.note(key, || "invalidate", &again);
+            again?;
+        }
         Ok(match reply {
             Reply::Touched => Status::Touched,
             Reply::Deleted => Status::Deleted,

@@ -75,7 +75,10 @@ impl Cache {
     #[cold]
     fn may_be_elsewhere(&mut self, key: &Key, aim: Aim) -> bool {
         let pool = &mut self.pools[key.pool];
-        pool.settings().warm_from.is_some() || pool.may_be_at_stand_in((&key.wire, key.hash), aim)
+        let wanted = (&key.wire, key.hash);
+        pool.settings().warm_from.is_some()
+            || pool.may_be_at_stand_in(wanted, aim)
+            || aim == Aim::Remove && pool.may_come_back(wanted)
     }
 
     /// The server that is asked for the item if its owner does not have it, for people; `None` = nobody is.

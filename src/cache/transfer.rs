@@ -225,10 +225,7 @@ impl Cache {
         sys::preempt();
         if let Some(lifetime) = source.lifetime {
             let request = Request::Store {
-                store: match sys::planted("what comes over is set") {
-                    true => Store::Set,
-                    false => Store::Add,
-                },
+                store: Store::Add,
                 key: &key.wire,
                 flags: source.item.flags,
                 lifetime,

@@ -43,13 +43,24 @@ impl Pool {
     /// Whether the item of this key may be at the stand-in of its owner.
     #[cold]
     pub(crate) fn may_be_at_stand_in(&mut self, wanted: Wanted<'_>, aim: Aim) -> bool {
-        let window = self.settings.miss_failover;
         let is_alone = match self.settings.replicas > 1 {
             // What is removed is removed wherever there is a copy.
             true => aim == Aim::Remove,
             false => self.settings.failover == Failover::Off,
         };
-        if window.is_zero() || is_alone {
+        !is_alone && self.may_get_back(wanted, aim)
+    }
+
+    /// Whether an item may come back to its owner from another copy that is not removed yet.
+    #[cold]
+    pub(crate) fn may_come_back(&mut self, wanted: Wanted<'_>) -> bool {
+        self.settings.replicas > 1 && self.may_get_back(wanted, Aim::Remove)
+    }
+
+    /// Whether the owner of the key may get an item back now, or, if that is to be removed, a moment ago.
+    fn may_get_back(&mut self, wanted: Wanted<'_>, aim: Aim) -> bool {
+        let window = self.settings.miss_failover;
+        if window.is_zero() {
             return false;
         }
         // Who looks for an item has done so already.

@@ -275,3 +275,17 @@ fn what_is_removed_again_at_the_owner_stays_at_the_other_copy() {
     assert_eq!(owner[2..], ["gets k|", "cas k 0 2592001 0 9||"]);
     assert_eq!(other, ["get k|", "get k|"]);
 }
+
+/// Another process may have found it at the copy, which was not deleted yet, and brought it back to the owner.
+#[test]
+fn what_is_deleted_at_all_copies_is_deleted_at_the_owner_once_more() {
+    for (is_back, deleted) in [(MISSING, Status::Miss), ("DELETED\r\n", Status::Deleted)] {
+        let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
+        let owner = vec![MISSING, is_back].leak();
+        let mut pair = Pair::with(&numbers, owner, &[MISSING]);
+        assert_eq!(pair.cache.delete(&pair.key()).unwrap(), deleted);
+        let [owner, other] = pair.said();
+        assert_eq!(owner, ["delete k|"; 2]);
+        assert_eq!(other, ["delete k|"]);
+    }
+}
