@@ -148,9 +148,7 @@ impl Prober {
             .replace(now)
             .is_some_and(|last| now.passed_since(last) > OVERLAP)
         {
-            self.under_way
-                .iter_mut()
-                .for_each(|asked| asked.is_outdated = true);
+            self.outdate();
         }
         cache.release_near(&lives);
         self.begin_probes(cache, now, lives);
@@ -161,6 +159,9 @@ impl Prober {
             .map(|asked| &mut asked.probe)
             .collect();
         go_on(&mut probes, &Deadline::new(Moment::now(), TICK / 2));
+        if Moment::now().passed_since(now) > OVERLAP {
+            self.outdate();
+        }
         let over = |asked: &mut ProbeUnderWay| asked.probe.is_over();
         for asked in self.under_way.extract_if(.., over) {
             if let Some(server) = asked.server(cache) {
@@ -180,6 +181,12 @@ impl Prober {
                 asked.give_up(server);
             }
         }
+    }
+
+    /// This process was stopped.
+    fn outdate(&mut self) {
+        let under_way = self.under_way.iter_mut();
+        under_way.for_each(|asked| asked.is_outdated = true);
     }
 
     /// Begins a probe of every server that is due. If there are more than this process may have
