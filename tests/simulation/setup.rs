@@ -138,8 +138,8 @@ impl Setup {
             setup.tls = Some(*own.pick(&[Version::Tls12, Version::Tls13]));
         }
         let has_stand_ins = setup.failover == 1 || setup.replicas > 1;
-        if has_stand_ins && !setup.adds && own.once_in(4) {
-            setup.miss_failover = *own.pick(&[1, 5, -1]);
+        if has_stand_ins && !setup.adds && own.once_in(2) {
+            setup.miss_failover = *own.pick(&[1, 5, -1, -1]);
         }
         setup
     }

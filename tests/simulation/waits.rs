@@ -117,7 +117,8 @@ impl State {
         let what = it
             .operation
             .map(|index| self.history.operations[index].what);
-        let is_one = !matches!(what, Some(What::Many(_)));
+        // So may who asks elsewhere for what is missing, each time for a share of the time.
+        let is_one = !matches!(what, Some(What::Many(_))) && self.setup.miss_failover == 0;
         // What it asked before the server came back has no answer; after that, its wait begins anew.
         let has_returned = |server: usize, from: u64| {
             let returned = self.history.returned.get(server);

@@ -102,7 +102,8 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
         let at = done_at(state, number, new)?;
         let is_bound = is_promised(state, old, &read.key, server, at)
             || comes_over(state, read, served) && is_removed_elsewhere(state, old, &read.key, at);
-        (at == server || is_bound).then(|| {
+        let is_same = at == server && !comes_back(state, old, writer, new, served);
+        (is_same || is_bound).then(|| {
             format!(
                 "from server {server}, although operation {number} had replaced it at server {at}"
             )
@@ -176,6 +177,25 @@ fn comes_over(state: &State, read: &Operation, served: &Served) -> bool {
                     b"END\r\n" | b"EN\r\n" | b"NOT_FOUND\r\n" | b"NF\r\n"
                 )
         })
+}
+
+/// Whether the value has come over to this server after it was replaced there, and that is not promised: an operator
+/// has put a server back that holds it.
+fn comes_back(
+    state: &State,
+    old: &Operation,
+    writer: usize,
+    new: &Operation,
+    served: &Served,
+) -> bool {
+    let history = &state.history;
+    let mut later = history
+        .served
+        .iter()
+        .filter(|it| Some(it.at) > new.ended && it.at < served.at && it.server == served.server);
+    let is_unchanged = history.commands.iter().all(|&command| command < old.began);
+    !is_unchanged
+        && later.any(|it| it.has_stored() && number_of(it.command.value()) == Some(writer))
 }
 
 /// Whether somebody is just having the value come over to this server, and may still find that it was removed.
