@@ -34,6 +34,9 @@ pub(crate) struct Near {
 /// writes to memory that all processes count in.
 const COUNT_AFTER: Duration = Duration::from_millis(8);
 
+/// How long an entry is waited for that another process is just writing, while its server cannot be asked.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(1);
+
 impl Near {
     /// A near cache in this table.
     pub(crate) fn new(table: Table) -> Self {
@@ -218,7 +221,17 @@ impl Cache {
         let (now, table) = (Moment::now(), self.near(key.pool)?.table());
         let limit = self.pools[key.pool].settings().stale_limit()?;
         let place = table.place(&key.wire);
-        let kept = table.find(place, &key.wire, now, |kept| kept.lasts(now, limit), text)?;
+        let is_wanted = |kept: &Kept| kept.lasts(now, limit);
+        let patience = Deadline::new(now, WRITTEN_WITHIN);
+        let kept = loop {
+            let is_being_written = table.is_being_written(place);
+            let kept = table.find(place, &key.wire, now, is_wanted, text);
+            let may_come = is_being_written || table.is_being_written(place);
+            match kept {
+                None if may_come && patience.remaining().is_some() => sys::give_way(),
+                kept => break kept?,
+            }
+        };
         log::debug!("get: item with key '{}' is stale", key.wire);
         self.stats(key).stale.count();
         let item = Item { flags: kept.flags };

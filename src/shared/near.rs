@@ -177,6 +177,15 @@ impl Table {
         None
     }
 
+    /// Whether somebody is just writing what may be the entry of a key of that place.
+    #[cold]
+    pub(crate) fn is_being_written(&self, place: Place) -> bool {
+        let tag = tag(place.hash, self.age(place));
+        let slots = &self.slots[place.set * WAYS..];
+        let mut ways = self.sets[place.set].tags.iter().zip(slots);
+        ways.any(|(candidate, slot)| candidate.load(Ordering::Relaxed) == tag && slot.is_taken())
+    }
+
     /// Keeps what a server was asked `now` and has answered, if it is short enough, and nobody has changed it
     /// since.
     pub(crate) fn put(&self, place: Place, key: &WireKey, kept: Kept, value: &[u8], now: Moment) {

@@ -106,6 +106,11 @@ impl Slot {
         self.sequence.load(Ordering::Relaxed)
     }
 
+    /// Whether a process is writing, or has died while it wrote.
+    pub(super) fn is_taken(&self) -> bool {
+        writer(self.sequence()) != 0
+    }
+
     /// This process begins to write, if `sequence` is still the word and names nobody.
     pub(super) fn begin(&self, sequence: u64) -> Option<Writing<'_>> {
         (writer(sequence) == 0).then(|| self.take(sequence))?

@@ -53,6 +53,25 @@ fn an_entry_is_found_as_it_was_put() {
 }
 
 #[test]
+fn an_entry_that_is_being_written_is_told_from_none() {
+    let (table, now) = (private(64), Moment::now());
+    let alice = key("alice");
+    let place = table.place(&alice);
+    assert!(!table.is_being_written(place));
+    put(&table, &alice, b"old", now);
+    assert!(!table.is_being_written(place));
+    let entry = kept(&table, &alice, now);
+    let way = table.sets[place.set].best_way(tag(place.hash, entry.age), now);
+    let writing = table.take(place, way).expect("nobody has taken it");
+    assert!(table.is_being_written(place));
+    assert_eq!(find(&table, &alice, now), None);
+    writing.write(&alice, entry, b"new");
+    table.finish(writing, place, way, entry.age, now);
+    assert!(!table.is_being_written(place));
+    assert_eq!(find(&table, &alice, now), Some(b"new".to_vec()));
+}
+
+#[test]
 fn keys_and_values_of_512_bytes_together_are_kept_and_longer_ones_are_not() {
     let (table, now) = (private(1), Moment::now());
     for len in [1, 7, 8, 9, 31, 249] {
