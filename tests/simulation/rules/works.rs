@@ -79,11 +79,13 @@ pub fn check(state: &State) -> Vec<String> {
         let forgets = history.forgets.iter().any(|&at| {
             at <= ended && (at >= began || matches!(word, "down" | "stale") && at + pause >= began)
         });
-        // A server makes up for what it was asked to remove on such a connection.
-        let removes = word == "busy" && state.setup.miss_failover != 0;
-        let is_lost = (is_once || is_silent_twice(state, operation))
+        // A stand-in has half of the time to remove an item, and makes up for what it was asked on such a connection.
+        let has_sources = state.setup.miss_failover != 0;
+        let removes = has_sources && matches!(operation.what, What::Delete | What::Invalidate);
+        let is_lost = (is_once || removes || is_silent_twice(state, operation))
             && !history.forgets.is_empty()
-            && (removes || matches!(word, "timeout" | "down" | "miss" | "stale"));
+            && (has_sources && word == "busy"
+                || matches!(word, "timeout" | "down" | "miss" | "stale"));
         // A lease is lost with the copy that has given it, which is not asked while it makes up for a write.
         let mut outs = history.outs.iter();
         let is_given_elsewhere =
