@@ -249,21 +249,18 @@ impl Cache {
         }
         // From there it would come over as if it were up to date, once it has ended here.
         let at_sources = self.delete_at_sources(&deadline, key);
-        if matches!(reply, Ok(Reply::Miss)) && self.may_be_at_stand_in(key, Aim::Remove) {
-            // Another process may have brought it over before.
-            let rest = self.rest(&deadline, key)?;
-            reply = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
-            self.note(key, || "invalidate", &reply);
-        }
-        let reply = reply?;
-        at_sources.map_err(|error| self.fail(key, error))?;
-        if self.pools[key.pool].may_come_back((&key.wire, key.hash)) {
-            // The owner may have got it back from a copy before that was asked.
+        let was_missing = matches!(reply, Ok(Reply::Miss));
+        let may_be_there = was_missing && self.may_be_at_stand_in(key, Aim::Remove)
+            || reply.is_ok() && self.pools[key.pool].may_come_back((&key.wire, key.hash));
+        if may_be_there {
+            // Another process may have brought it over before it was removed there, or changed at a copy.
             let rest = self.rest(&deadline, key)?;
             let again = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
             self.note(key, || "invalidate", &again);
-            again?;
+            reply = if was_missing { again } else { again.and(reply) };
         }
+        let reply = reply?;
+        at_sources.map_err(|error| self.fail(key, error))?;
         Ok(match reply {
             Reply::Touched => Status::Touched,
             Reply::Deleted => Status::Deleted,

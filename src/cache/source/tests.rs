@@ -289,3 +289,15 @@ fn what_is_deleted_at_all_copies_is_deleted_at_the_owner_once_more() {
         assert_eq!(other, ["delete k|"]);
     }
 }
+
+#[test]
+fn what_is_out_of_date_at_all_copies_is_so_once_more_at_the_owner_which_may_have_got_it_back() {
+    let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
+    let (owner, other) = (vec![MISSING, "DELETED\r\n"], [MISSING, MISS, MISSING]);
+    let mut pair = Pair::with(&numbers, owner.leak(), other.to_vec().leak());
+    let invalidated = pair.call(Verb::Invalidate, &[Value::Integer(60)]);
+    assert_eq!(invalidated.status, Status::Deleted);
+    let [owner, other] = pair.said();
+    assert_eq!(owner, ["delete k|"; 2]);
+    assert_eq!(other, ["delete k|", "get k|", "delete k|"]);
+}
