@@ -147,7 +147,8 @@ impl Pool {
         }
     }
 
-    fn owner_at(&self, (key, hash): Wanted<'_>) -> Option<usize> {
+    /// The index of the server that owns a key; `None` while no server belongs to the ring.
+    pub(super) fn owner_at(&self, (key, hash): Wanted<'_>) -> Option<usize> {
         let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
         Some(self.any_ring()?.owner(hash))
     }

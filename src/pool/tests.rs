@@ -183,10 +183,8 @@ fn answers_once() -> SocketAddr {
     address
 }
 
-#[test]
-#[cfg_attr(miri, ignore = "uses sockets")]
-fn a_write_to_copies_that_begins_late_has_what_is_left_of_its_time() {
-    let [first, second] = [(); 2].map(|()| answers_once());
+/// A pool that keeps each item on both of these servers, and waits for 2 s.
+fn copied([first, second]: [SocketAddr; 2]) -> Pool {
     let mut parameters = Parameters::default();
     for (name, given) in [
         ("servers", Given::Text(&format!("{first}, {second}"))),
@@ -196,7 +194,13 @@ fn a_write_to_copies_that_begins_late_has_what_is_left_of_its_time() {
     ] {
         parameters.set(name, given).unwrap();
     }
-    let mut pool = Pool::new(parameters.settle().remove(0), &Shared::private(1)[0]);
+    Pool::new(parameters.settle().remove(0), &Shared::private(1)[0])
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "uses sockets")]
+fn a_write_to_copies_that_begins_late_has_what_is_left_of_its_time() {
+    let mut pool = copied([(); 2].map(|()| answers_once()));
     let key = pool.placement().wire_key(b"k").unwrap();
     let delete = Request::Delete { key: &key };
     let deadline = pool.begin();
@@ -215,17 +219,7 @@ fn a_write_to_copies_that_begins_late_has_what_is_left_of_its_time() {
 #[cfg_attr(miri, ignore = "uses sockets")]
 fn a_write_that_a_copy_was_sent_is_not_sent_again_after_an_outage_of_a_moment() {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [first, second] = listeners.each_ref().map(|it| it.local_addr().unwrap());
-    let mut parameters = Parameters::default();
-    for (name, given) in [
-        ("servers", Given::Text(&format!("{first}, {second}"))),
-        ("replicas", Given::Number(2)),
-        ("timeout", Given::Number(2000)),
-        ("stall_limit", Given::Number(2000)),
-    ] {
-        parameters.set(name, given).unwrap();
-    }
-    let mut pool = Pool::new(parameters.settle().remove(0), &Shared::private(1)[0]);
+    let mut pool = copied(listeners.each_ref().map(|it| it.local_addr().unwrap()));
     let key = pool.placement().wire_key(b"k").unwrap();
     let copies = pool.copies(&key, pool.placement().hash(key.as_bytes()));
     let health = pool.members()[copies[1]].health();

@@ -33,12 +33,11 @@ impl Pool {
     /// Those of [`Self::ask_owner`] that leave it undone.
     #[cold]
     pub(crate) fn delete_at_owner(&mut self, deadline: &Deadline, wanted: Wanted<'_>) -> Answer {
-        let (key, hash) = wanted;
+        let key = wanted.0;
         let answer = self.ask_owner(deadline, wanted, &Request::Delete { key }, &mut Vec::new());
         match answer {
             Err(error) if error.allows_stand_in(true) && !error.is_shortage() => {
-                let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
-                if let Some(owner) = self.any_ring().map(|ring| ring.owner(hash)) {
+                if let Some(owner) = self.owner_at(wanted) {
                     self.members[owner].note_missed(key, &self.settings);
                 }
                 Ok(Reply::Miss)
@@ -65,11 +64,10 @@ impl Pool {
     fn owner_does(
         &mut self,
         deadline: &Deadline,
-        (key, hash): Wanted<'_>,
+        wanted: Wanted<'_>,
         task: &mut dyn Task,
     ) -> Answer {
-        let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
-        let Some(owner) = self.any_ring().map(|ring| ring.owner(hash)) else {
+        let Some(owner) = self.owner_at(wanted) else {
             return Err(Error::Down(Down::OutOfService));
         };
         self.attempt_at(owner, deadline, self.settings.replicas > 1, task)
