@@ -6,7 +6,8 @@
 //! is what it decides before a run and [`faults`] what breaks in it, by a [`plan`]; [`world`] has the time,
 //! [`system`] the calls, [`network`] with each [`arrival`],
 //! [`server`]s, perhaps [`sealed`], [`names`] and [`process`]es; [`worker`], [`prober`] and [`operator`] are what processes do;
-//! [`history`] and [`observer`] remember it; [`rules`] judge it; [`run`] is one run, [`campaign`] are many.
+//! [`history`] and [`observer`] remember it; [`rules`] judge it; [`run`] is one run in its [`memory`], [`campaign`] are
+//! many.
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -62,18 +62,27 @@ fn pinged(servers: Vec<Vec<Site>>, deadline: &Deadline) -> Vec<Result<(), Error>
     ends.map(|end| end.result.map(drop)).collect()
 }
 
-/// The network may have lost it: the kernel would send it again for minutes after the connection is closed.
-#[test]
-fn what_a_probe_has_sent_in_vain_does_not_arrive_later() {
-    let (listener, sites) = listener();
-    let soon = |millis| Deadline::new(Moment::now(), Duration::from_millis(millis));
-    let mut probe = Probe::begin(sites, key(), soon(60_000), Errand::Flush);
+fn soon(millis: u64) -> Deadline {
+    Deadline::new(Moment::now(), Duration::from_millis(millis))
+}
+
+/// The server's side of the connection of a probe, after it has received the first request.
+fn accept_request(listener: &TcpListener, probe: &mut Probe) -> BufReader<TcpStream> {
     let mut stream = BufReader::new(listener.accept().unwrap().0);
     let patience = Duration::from_millis(1);
     stream.get_ref().set_read_timeout(Some(patience)).unwrap();
     while stream.read_line(&mut String::new()).is_err() {
-        go_on(&mut [&mut probe], &soon(1));
+        go_on(&mut [probe], &soon(1));
     }
+    stream
+}
+
+/// The network may have lost it: the kernel would send it again for minutes after the connection is closed.
+#[test]
+fn what_a_probe_has_sent_in_vain_does_not_arrive_later() {
+    let (listener, sites) = listener();
+    let mut probe = Probe::begin(sites, key(), soon(60_000), Errand::Flush);
+    let mut stream = accept_request(&listener, &mut probe);
     drop(probe);
     stream.get_ref().set_read_timeout(None).unwrap();
     let end = stream.read_to_end(&mut Vec::new()).unwrap_err();
@@ -83,14 +92,8 @@ fn what_a_probe_has_sent_in_vain_does_not_arrive_later() {
 #[test]
 fn an_answer_that_came_while_nobody_listened_is_taken() {
     let (listener, sites) = listener();
-    let soon = |millis| Deadline::new(Moment::now(), Duration::from_millis(millis));
     let mut probe = Probe::begin(sites, key(), soon(60_000), Errand::Ping);
-    let mut stream = BufReader::new(listener.accept().unwrap().0);
-    let patience = Duration::from_millis(1);
-    stream.get_ref().set_read_timeout(Some(patience)).unwrap();
-    while stream.read_line(&mut String::new()).is_err() {
-        go_on(&mut [&mut probe], &soon(1));
-    }
+    let mut stream = accept_request(&listener, &mut probe);
     probe.deadline = Deadline::new(probe.began(), Duration::ZERO);
     stream.get_mut().write_all(b"VERSION 1\r\n").unwrap();
     assert!(!probe.is_over(), "nobody has listened since");
@@ -101,7 +104,6 @@ fn an_answer_that_came_while_nobody_listened_is_taken() {
 #[test]
 fn a_silent_server_gets_more_time_once() {
     let (_listener, sites) = listener();
-    let soon = |millis| Deadline::new(Moment::now(), Duration::from_millis(millis));
     let mut probe = Probe::begin(sites, key(), soon(1), Errand::Ping);
     std::thread::sleep(Duration::from_millis(5));
     go_on(&mut [&mut probe], &soon(20));
