@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::slice;
 
-/// A run uses few of the pages.
-const PAGE: usize = 4096;
+/// The largest page that a kernel may have. A run uses few of them.
+const PAGE: usize = 64 * 1024;
 
 thread_local! {
     /// Blocks that are not in use, all bits zero.
