@@ -27,6 +27,7 @@ mod lease;
 mod many;
 mod member;
 mod operation;
+mod passed_over;
 mod pipeline;
 mod route;
 mod shared_server;

@@ -5,6 +5,7 @@ use std::hint::cold_path;
 
 use super::inspection::Inspection;
 use super::many::Wanted;
+use super::passed_over::PassedOver;
 use super::{Counter, Member, Pool};
 use crate::clock::{Deadline, Moment};
 use crate::config::{Failover, Settings};
@@ -261,7 +262,7 @@ impl Pool {
         let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
         // No server before the one that takes a write may undo it by what it still holds.
         let is_kept = self.settings.makes_up_for_writes() && kind.writes();
-        let mut passed_over = Vec::new();
+        let mut passed_over: Vec<PassedOver> = Vec::new();
         while error.allows_stand_in(kind.is_repeatable()) {
             let passed = RefCell::new(Vec::new());
             let is_next = |index: usize| {
@@ -288,14 +289,14 @@ impl Pool {
             };
             for index in passed.into_inner() {
                 let is_first = index == owner || !sys::planted("only the owner misses writes");
-                if is_kept && is_first && !passed_over.contains(&index) {
-                    self.members[index].note_missed(key, &self.settings);
-                    passed_over.push(index);
+                if is_kept && is_first && passed_over.iter().all(|it| it.at != index) {
+                    passed_over.push(self.pass_over(index, key));
                 }
             }
             asked.push(next);
             match task.attempt(&mut self.members[next], &own, &self.settings) {
                 Ok(reply) => {
+                    self.note_passed_over(key, &passed_over);
                     self.shared.stats().failovers.count();
                     self.stood_in += 1;
                     return Ok(reply);

@@ -39,9 +39,8 @@ impl Pool {
             return self.beyond_copies(deadline, key, hash, Failed { asked, error }, task);
         }
         // Before anybody can read from another copy what these do not have.
-        for out in copies.iter().filter(|at| !live.contains(at)) {
-            self.members[*out].note_missed(key, &self.settings);
-        }
+        let out = copies.iter().filter(|at| !live.contains(at));
+        let passed_over: Vec<_> = out.map(|&at| self.pass_over(at, key)).collect();
         let mut answers = self.write_at(deadline, &live, task);
         let is_answer = |answer: &Answer| answer.as_ref().err().is_none_or(Error::is_refusal);
         if !answers.iter().any(is_answer) && task.kind().is_repeatable() {
@@ -72,6 +71,7 @@ impl Pool {
         };
         if answers[first].is_ok() {
             self.note_undone(key, &live, &answers);
+            self.note_passed_over(key, &passed_over);
         }
         if live[first] != copies[0] {
             self.stats().failovers.count();
