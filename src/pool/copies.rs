@@ -195,7 +195,7 @@ impl Pool {
     }
 
     /// Those of these copies that may be asked.
-    fn live(&self, copies: &[usize]) -> impl Iterator<Item = usize> {
+    pub(super) fn live(&self, copies: &[usize]) -> impl Iterator<Item = usize> {
         let may_be_asked = |at: &usize| self.members[*at].health().may_be_asked();
         copies.iter().copied().filter(may_be_asked)
     }

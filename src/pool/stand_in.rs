@@ -1,13 +1,16 @@
-//! StandIn: the server that would serve a key if its owner was out of service.
+//! StandIn: the server that comes next to the owner of a key, and serves the key while the owner is out of service.
 //!
 //! What it has stored while the owner was out stays there. For a while after the return of the owner, an item
 //! that the owner does not have is looked for there, and what is removed is removed there, too.
+//!
+//! **It is always the same server**, also while it is out of service itself: if another one took its place then, that
+//! one would not know what has been removed before. Where each item has several copies, it is one of them: all copies
+//! know.
 //!
 //! **Removals last longer than reads**, by the time that an operation has: somebody may have begun to bring an
 //! item over just before. They begin earlier, too: while the owner is out, because it may be back before
 //! the removal comes to it.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use super::inspection::Inspection;
@@ -29,14 +32,6 @@ pub(crate) enum Aim {
     Find,
     /// It is removed.
     Remove,
-}
-
-/// The stand-in of a key.
-struct StandIn {
-    /// Its index.
-    at: usize,
-    /// Those that come before it, but cannot be asked.
-    passed: Vec<usize>,
 }
 
 impl Pool {
@@ -82,16 +77,18 @@ impl Pool {
         is_out || window == Duration::MAX || health.returned().is_some_and(is_lately)
     }
 
-    /// The alias or address of that stand-in, for people.
+    /// The alias or address of that stand-in, if it can be asked, for people.
     pub(crate) fn stand_in_label(&mut self, wanted: Wanted<'_>) -> Option<String> {
-        let StandIn { at, .. } = self.stand_in(wanted)?;
-        Some(self.members[at].spec().label())
+        let at = self.stand_in(wanted)?;
+        let member = &self.members[at];
+        let may_be_asked = member.health().may_be_asked();
+        may_be_asked.then(|| member.spec().label())
     }
 
     /// Reads an item at the stand-in, as [`Self::inspect`] does at the owner.
     ///
     /// # Errors
-    /// [`Down::OutOfService`] if none can be asked; those of [`Self::route`].
+    /// [`Down::OutOfService`] if there is none; those of [`Self::route`].
     #[cold]
     pub(crate) fn inspect_at_stand_in(
         &mut self,
@@ -106,15 +103,13 @@ impl Pool {
             value,
         };
         match self.stand_in(wanted) {
-            Some(StandIn { at, .. }) => {
-                inspection.attempt(&mut self.members[at], deadline, &self.settings)
-            }
+            Some(at) => inspection.attempt(&mut self.members[at], deadline, &self.settings),
             None => Err(Error::Down(Down::OutOfService)),
         }
     }
 
-    /// Removes an item at the stand-in. With `rejoin=flush`, a server that cannot do that now does so before it
-    /// is asked again.
+    /// Removes an item at the stand-in. With `rejoin=flush`, one that cannot do that now does so before it is
+    /// asked again; with `rejoin=keep`, nothing is promised of one that is out of service.
     ///
     /// # Errors
     /// Those of [`Self::route`].
@@ -124,21 +119,23 @@ impl Pool {
         deadline: &Deadline,
         wanted: Wanted<'_>,
     ) -> Result<Reply, Error> {
-        let Some(StandIn { at, passed }) = self.stand_in(wanted) else {
+        let Some(at) = self.stand_in(wanted) else {
             return Ok(Reply::Miss);
         };
         if sys::planted("a stand-in keeps what was deleted") {
             return Ok(Reply::Miss);
         }
         let is_kept = self.settings.rejoin == Rejoin::Flush;
-        let key = wanted.0;
-        if is_kept {
-            let passed = passed.into_iter().map(|index| &self.members[index]);
-            passed.for_each(|member| member.server().divert(key));
-        }
-        let request = Request::Delete { key };
-        let member = &mut self.members[at];
-        match member.attempt(&request, &mut Vec::new(), deadline, &self.settings) {
+        let (key, member) = (wanted.0, &mut self.members[at]);
+        let reply = match member.health().may_be_asked() {
+            true => {
+                let request = Request::Delete { key };
+                member.attempt(&request, &mut Vec::new(), deadline, &self.settings)
+            }
+            false if is_kept => Err(Error::Down(Down::OutOfService)),
+            false => Ok(Reply::Miss),
+        };
+        match reply {
             Err(error) if is_kept && error.allows_stand_in(true) && !error.is_shortage() => {
                 member.server().divert(key);
                 Ok(Reply::Miss)
@@ -153,36 +150,29 @@ impl Pool {
         Some(self.any_ring()?.owner(hash))
     }
 
-    /// The server that would be asked now if the owner was out of service. `None` = there is no other one.
-    fn stand_in(&mut self, wanted: Wanted<'_>) -> Option<StandIn> {
+    /// The next copy that can be asked, or the server that stands in for the owner first. `None` = there is no other
+    /// one.
+    fn stand_in(&mut self, wanted: Wanted<'_>) -> Option<usize> {
         let owner = self.owner_at(wanted)?;
+        let (key, hash) = wanted;
+        let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
+        if self.settings.replicas > 1 {
+            let mut others = self.copies(key, hash);
+            others.retain(|copy| *copy != owner);
+            let next = self.live(&others).next();
+            return next.or_else(|| others.first().copied());
+        }
         self.make_ring_without(owner);
         let ring = match self.settings.failover {
             Failover::NewRing => self.ring_without.as_ref()?.1.as_ref()?,
             _ => self.any_ring()?,
         };
-        let (key, hash) = wanted;
-        let hash = hash.unwrap_or_else(|| self.placement().hash(key.as_bytes()));
-        let copies = self.copies(key, hash);
-        let may_stand_in =
-            |index: &usize| self.settings.failover != Failover::Off || copies.contains(index);
-        let passed = RefCell::new(Vec::new());
-        let is_next = |index: usize| {
-            let may_be_asked = self.members[index].health().may_be_asked();
-            if index != owner && !may_be_asked {
-                passed.borrow_mut().push(index);
-            }
-            index != owner && may_be_asked && may_stand_in(&index)
-        };
+        let is_another = |index: usize| index != owner;
         let placement = self.placement();
-        let at = placement.first_live(ring, key.as_bytes(), hash, is_next)?;
-        Some(StandIn {
-            at,
-            passed: passed.into_inner(),
-        })
+        placement.first_live(ring, key.as_bytes(), hash, is_another)
     }
 
-    /// With `failover=2`, remembers the ring that there is while this server is out of service.
+    /// With `failover=2`, remembers the ring that there is while this server alone is out of service.
     fn make_ring_without(&mut self, owner: usize) {
         let is_made = |(without, _): &(usize, Option<Ring>)| *without == owner;
         if self.settings.failover != Failover::NewRing
@@ -190,9 +180,8 @@ impl Pool {
         {
             return;
         }
-        let in_ring = &self.in_ring;
-        let others = |index: usize| index != owner && in_ring[index];
-        if !memory::has(in_ring.len() * ROOM_OF_SERVER) {
+        let others = |index: usize| index != owner;
+        if !memory::has(self.members.len() * ROOM_OF_SERVER) {
             self.ring_without = None;
             return;
         }

@@ -65,7 +65,10 @@ pub(in crate::cache) fn serve(listener: &TcpListener, replies: &[&str]) -> Vec<S
     heard
 }
 
-fn read_request(stream: &mut BufReader<std::net::TcpStream>, heard: &mut Vec<String>) {
+pub(in crate::cache) fn read_request(
+    stream: &mut BufReader<std::net::TcpStream>,
+    heard: &mut Vec<String>,
+) {
     let mut line = String::new();
     stream.read_line(&mut line).unwrap();
     let words = ["set ", "add ", "replace ", "append ", "prepend ", "cas "];

@@ -1,8 +1,9 @@
+use std::io::{BufReader, Write};
 use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::super::call::tests::serve;
+use super::super::call::tests::{read_request, serve};
 use super::*;
 use crate::cache::{Answer, Read, Verb};
 use crate::clock::Moment;
@@ -35,24 +36,8 @@ impl Pair {
         owner: &'static [&'static str],
         stand_in: &'static [&'static str],
     ) -> Self {
-        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let addresses = listeners.each_ref().map(|it| it.local_addr().unwrap());
-        let mut parameters = Parameters::default();
-        let list = addresses.map(|address| address.to_string()).join(",");
-        for (name, text) in [("servers", &*list), ("protocol", "classic")] {
-            parameters.set(name, Given::Text(text)).unwrap();
-        }
-        for (name, number) in numbers {
-            parameters.set(name, Given::Number(*number)).unwrap();
-        }
-        let cache = Cache::new(parameters.settle(), Numbers::Bits64, Shared::private(1));
-        let key = cache.key(0, b"k", b"").unwrap();
-        let owned_by = cache.pools()[0].owner_of(&key.wire).unwrap().to_string();
-        let replies = match owned_by == addresses[0].to_string() {
-            true => [owner, stand_in],
-            false => [stand_in, owner],
-        };
-        let mut replies = replies.into_iter();
+        let (cache, listeners) = cache_on_two(numbers, "keep");
+        let mut replies = [owner, stand_in].into_iter();
         let servers = listeners.map(|listener| {
             let replies = replies.next().unwrap();
             thread::spawn(move || match replies {
@@ -60,11 +45,6 @@ impl Pair {
                 replies => serve(&listener, replies),
             })
         });
-        let [first, second] = servers;
-        let servers = match owned_by == addresses[0].to_string() {
-            true => [first, second],
-            false => [second, first],
-        };
         Self { cache, servers }
     }
 
@@ -84,11 +64,7 @@ impl Pair {
     }
 
     fn owner(&self) -> &'static Health {
-        let pool = &self.cache.pools()[0];
-        let owner = pool.owner_of(&self.key().wire).unwrap();
-        let mut members = pool.members().iter();
-        let member = members.find(|it| it.spec().address == *owner).unwrap();
-        member.health()
+        owner(&self.cache)
     }
 
     fn repaired(&self) -> u64 {
@@ -100,6 +76,42 @@ impl Pair {
         drop(self.cache);
         self.servers.map(|server| server.join().unwrap())
     }
+}
+
+/// A cache on two servers: first the one that owns the key `k`, then its stand-in.
+fn cache_on_two(numbers: &[(&str, i32)], rejoin: &str) -> (Cache, [TcpListener; 2]) {
+    let mut listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let addresses = listeners.each_ref().map(|it| it.local_addr().unwrap());
+    let mut parameters = Parameters::default();
+    let list = addresses.map(|address| address.to_string()).join(",");
+    let texts = [
+        ("servers", &*list),
+        ("protocol", "classic"),
+        ("rejoin", rejoin),
+    ];
+    for (name, text) in texts {
+        parameters.set(name, Given::Text(text)).unwrap();
+    }
+    for (name, number) in numbers {
+        parameters.set(name, Given::Number(*number)).unwrap();
+    }
+    let cache = Cache::new(parameters.settle(), Numbers::Bits64, Shared::private(1));
+    let key = cache.key(0, b"k", b"").unwrap();
+    let owner = cache.pools()[0].owner_of(&key.wire).unwrap().to_string();
+    if owner != addresses[0].to_string() {
+        listeners.reverse();
+    }
+    (cache, listeners)
+}
+
+/// The health of the server that owns the key `k`.
+fn owner(cache: &Cache) -> &'static Health {
+    let pool = &cache.pools()[0];
+    let key = cache.key(0, b"k", b"").unwrap();
+    let address = pool.owner_of(&key.wire).unwrap();
+    let mut members = pool.members().iter();
+    let member = members.find(|it| it.spec().address == *address).unwrap();
+    member.health()
 }
 
 const MISS: &str = "END\r\n";
@@ -148,6 +160,46 @@ fn a_hit_asks_nobody_else_and_a_miss_only_while_the_return_is_recent() {
         assert_eq!(may_be, aims, "{ago} s ago");
     }
     pair.said();
+}
+
+/// While the next server was out, the third one has got what was written then. It does not know what was deleted later.
+#[test]
+fn only_the_next_server_is_asked_or_with_copies_only_these() {
+    for (numbers, asked) in [
+        (&[("failover", 1)][..], [Some(1), None]),
+        (&[("failover", 1), ("replicas", 2)], [Some(1), None]),
+        (&[("failover", 0), ("replicas", 3)], [Some(1), Some(2)]),
+    ] {
+        let mut parameters = Parameters::default();
+        let list = "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3";
+        parameters.set("servers", Given::Text(list)).unwrap();
+        for (name, number) in [("miss_failover", ALWAYS)].iter().chain(numbers) {
+            parameters.set(name, Given::Number(*number)).unwrap();
+        }
+        let mut cache = Cache::new(parameters.settle(), Numbers::Bits64, Shared::private(1));
+        let key = cache.key(0, b"k", b"").unwrap();
+        let location = cache.pools[0].locate(key.wire.as_bytes()).unwrap();
+        let order: Vec<_> = location.order.into_iter().cloned().collect();
+        let labels = asked.map(|at: Option<usize>| at.map(|at| order[at].label()));
+        assert_eq!(cache.asked_after_miss(&key), labels[0], "{numbers:?}");
+        let mut members = cache.pools[0].members().iter();
+        let next = members.find(|it| *it.spec() == order[1]).unwrap();
+        next.health().set(Moment::now(), State::Disabled);
+        assert_eq!(cache.asked_after_miss(&key), labels[1], "{numbers:?}");
+    }
+}
+
+#[test]
+fn a_delete_asks_nobody_in_place_of_a_stand_in_that_is_out() {
+    let mut pair = Pair::new(ALWAYS, &["DELETED\r\n"], &[]);
+    let key = pair.key();
+    let owner = pair.owner();
+    let mut members = pair.cache.pools[0].members().iter();
+    let other = members.find(|it| !std::ptr::eq(it.health(), owner));
+    other.unwrap().health().set(Moment::now(), State::Disabled);
+    assert_eq!(pair.cache.delete(&key).unwrap(), Status::Deleted);
+    let [owner, _] = pair.said();
+    assert_eq!(owner, ["delete k|"]);
 }
 
 #[test]
@@ -215,6 +267,32 @@ fn what_a_stand_in_has_stored_for_the_owner_is_not_removed_there() {
     assert_eq!(stored.status, Status::Stored);
     let [_, stand_in] = pair.said();
     assert_eq!(stand_in, ["set k 1 10800 1|v|"]);
+}
+
+/// Another process may have had it come over before it was changed at the stand-in.
+#[test]
+fn an_owner_that_returns_before_the_stand_in_has_done_a_write_makes_up_for_it_once_more() {
+    for (window, missed) in [(ALWAYS, 1), (0, 0)] {
+        let numbers = [("failover", 1), ("miss_failover", window)];
+        let (mut cache, [_owner, stand_in]) = cache_on_two(&numbers, "flush");
+        let key = cache.key(0, b"k", b"").unwrap();
+        let owner = owner(&cache);
+        // It must make up for another write already.
+        owner.divert(Moment::now());
+        let writer = thread::spawn(move || {
+            let value = [Some(Value::Text(b"v"))];
+            let stored = cache.call(Verb::Set, &key, &value, &mut Vec::new());
+            stored.unwrap().status
+        });
+        let mut stand_in = BufReader::new(stand_in.accept().unwrap().0);
+        read_request(&mut stand_in, &mut Vec::new());
+        let noted = owner.diverted();
+        assert!(owner.settle(Moment::now(), owner.generation(), noted));
+        assert!(owner.may_be_asked(), "it is back");
+        stand_in.get_mut().write_all(STORED.as_bytes()).unwrap();
+        assert_eq!(writer.join().unwrap(), Status::Stored);
+        assert_eq!(owner.diverted(), missed, "{window}");
+    }
 }
 
 #[test]

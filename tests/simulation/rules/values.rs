@@ -62,7 +62,7 @@ fn source<'a>(state: &'a State, read: &Operation, writer: usize) -> Option<&'a S
     })
 }
 
-/// Whether the mark stands at the end of the first line of a reply, or of a later one.
+/// Whether the mark, which begins with the end of a line, stands in a reply.
 fn has(reply: &[u8], mark: &[u8]) -> bool {
     let mut ends = reply
         .iter()
@@ -143,16 +143,17 @@ fn is_promised(
 ) -> bool {
     let order = state.history.orders.iter().find(|(known, _)| known == key);
     let place = |server| order.and_then(|(_, order)| order.iter().position(|it| *it == server));
-    let is_unchanged = state
-        .history
-        .commands
-        .iter()
-        .all(|&command| command < old.began);
     let moves_all = state.setup.failover == 2 && state.setup.distribution == "modula";
     let has_copy = |server| place(server).is_some_and(|at| at < state.setup.replicas as usize);
     let is_copied = has_copy(read_at) && has_copy(replaced_at);
     let is_made_up = state.setup.makes_up() && place(read_at) < place(replaced_at);
-    is_unchanged && !moves_all && (is_copied || is_made_up)
+    is_unchanged(state, old) && !moves_all && (is_copied || is_made_up)
+}
+
+/// Whether no operator has changed anything since that operation began.
+fn is_unchanged(state: &State, since: &Operation) -> bool {
+    let mut commands = state.history.commands.iter();
+    commands.all(|&command| command < since.began)
 }
 
 /// The server that owns a key.
@@ -179,8 +180,8 @@ fn comes_over(state: &State, read: &Operation, served: &Served) -> bool {
         })
 }
 
-/// Whether the value has come over to this server after it was replaced there, and that is not promised: an operator
-/// has put a server back that holds it.
+/// Whether the value has come over to this server after it was replaced there, and that is not promised: the server that
+/// holds it was put back by an operator, or keeps its items.
 fn comes_back(
     state: &State,
     old: &Operation,
@@ -193,8 +194,7 @@ fn comes_back(
         .served
         .iter()
         .filter(|it| Some(it.at) > new.ended && it.at < served.at && it.server == served.server);
-    let is_unchanged = history.commands.iter().all(|&command| command < old.began);
-    !is_unchanged
+    !(is_unchanged(state, old) && state.setup.makes_up())
         && later.any(|it| it.has_stored() && number_of(it.command.value()) == Some(writer))
 }
 
@@ -218,10 +218,10 @@ fn is_coming(state: &State, writer: usize, served: &Served) -> bool {
 
 /// Whether what is replaced at this server is removed where it could come over from.
 fn is_removed_elsewhere(state: &State, old: &Operation, key: &str, replaced_at: usize) -> bool {
-    let (history, setup) = (&state.history, &state.setup);
+    let setup = &state.setup;
     let is_owner = owner(state, key) == Some(replaced_at);
-    let is_unchanged = history.commands.iter().all(|&command| command < old.began);
-    is_owner && is_unchanged && setup.empties && setup.miss_failover < 0 && setup.replicas == 1
+    let is_alone = setup.miss_failover < 0 && setup.replicas == 1;
+    is_owner && is_unchanged(state, old) && setup.empties && is_alone
 }
 
 /// Whether the value was in the server before its last outage, and should have been removed.
