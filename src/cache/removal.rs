@@ -87,12 +87,29 @@ impl Cache {
         }
     }
 
-    /// Removes an item that has come over, unless it has changed. What others have of it stays.
+    /// Removes an item that has come over, unless it has changed. What others have of it stays. If its server cannot do
+    /// that now, or there is no time left, it does so before it is asked again.
     pub(super) fn undo(&mut self, deadline: &Deadline, key: &Key, source: &Source, bytes: &[u8]) {
+        if self.try_to_undo(deadline, key, source, bytes).is_err() {
+            let _change = self.change(key);
+            let pool = &self.pools[key.pool];
+            if let Some(owner) = source.owner().or_else(|| pool.owner_of(&key.wire)) {
+                pool.note_missed_at(owner, &key.wire);
+            }
+        }
+    }
+
+    fn try_to_undo(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        source: &Source,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
         let mut present = Vec::new();
         let request = Request::Gets { key: &key.wire };
-        let read = self.give(deadline, key, source, &request, &mut present);
-        if let Ok(Reply::Versioned(found, version)) = read
+        let found = self.give(deadline, key, source, &request, &mut present)?;
+        if let Reply::Versioned(found, version) = found
             && found == source.item
             && present == bytes
         {
@@ -103,9 +120,9 @@ impl Cache {
                 version,
                 value: b"",
             };
-            // It is logged if that fails.
-            let _ = self.give(deadline, key, source, &request, &mut Vec::new());
+            self.give(deadline, key, source, &request, &mut Vec::new())?;
         }
+        Ok(())
     }
 }
 

@@ -193,7 +193,7 @@ impl Cache {
 
     /// What an item that has come over is now where it came from: somebody may have removed it there meanwhile. At
     /// a stand-in an operation that has begun before the return of the owner may have changed it. Another pool's
-    /// item is that pool's affair.
+    /// item is that pool's affair, as long as there is time to ask for it.
     pub(super) fn look_again(&mut self, deadline: &Deadline, source: &Source, bytes: &[u8]) -> Now {
         let place = &source.place;
         if place.stand_in_of.is_some() {
@@ -213,7 +213,7 @@ impl Cache {
             key: &place.key.wire,
         };
         let Some(half) = deadline.half() else {
-            return Now::Same;
+            return Now::Other;
         };
         match self.ask_besides(&half, &place.key, &request, &mut Vec::new()) {
             Ok(Reply::Miss) => Now::Gone,
@@ -247,10 +247,10 @@ impl Cache {
         deadline: &Deadline,
         key: &Key,
     ) -> Result<Reply, Error> {
-        let half = deadline.half().ok_or(Error::Timeout(Waiting::Send))?;
+        let half = deadline.half();
         let _change = self.change(key);
         let pool = &mut self.pools[key.pool];
-        let reply = pool.delete_at_stand_in(&half, (&key.wire, key.hash));
+        let reply = pool.delete_at_stand_in(half.as_ref(), (&key.wire, key.hash));
         self.log_if_refused(key, "delete", reply)
     }
 

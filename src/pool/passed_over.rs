@@ -7,6 +7,7 @@
 use super::Pool;
 use crate::clock::Moment;
 use crate::item::key::WireKey;
+use crate::server::Address;
 
 /// One server that a write passes over.
 pub(super) struct PassedOver {
@@ -34,6 +35,15 @@ impl Pool {
             if member.health().returned() != *returned {
                 member.note_missed(key, &self.settings);
             }
+        }
+    }
+
+    /// A server, if it is still in the list, makes up for a write to `key` that could not be done there.
+    #[cold]
+    pub(crate) fn note_missed_at(&self, server: &Address, key: &WireKey) {
+        let mut members = self.members.iter();
+        if let Some(member) = members.find(|it| it.spec().address == *server) {
+            member.note_missed(key, &self.settings);
         }
     }
 }

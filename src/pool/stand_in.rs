@@ -19,7 +19,7 @@ use super::route::Task;
 use super::{Pool, ROOM_OF_SERVER};
 use crate::clock::{Deadline, Moment};
 use crate::config::{Failover, Rejoin};
-use crate::error::{Down, Error};
+use crate::error::{Down, Error, Waiting};
 use crate::memory;
 use crate::placement::ring::Ring;
 use crate::sys;
@@ -108,15 +108,15 @@ impl Pool {
         }
     }
 
-    /// Removes an item at the stand-in. With `rejoin=flush`, one that cannot do that now does so before it is
-    /// asked again; with `rejoin=keep`, nothing is promised of one that is out of service.
+    /// Removes an item at the stand-in. With `rejoin=flush`, one that cannot do that now, or for which there is no time
+    /// left, does so before it is asked again; with `rejoin=keep`, nothing is promised of one that is out of service.
     ///
     /// # Errors
     /// Those of [`Self::route`].
     #[cold]
     pub(crate) fn delete_at_stand_in(
         &mut self,
-        deadline: &Deadline,
+        deadline: Option<&Deadline>,
         wanted: Wanted<'_>,
     ) -> Result<Reply, Error> {
         let Some(at) = self.stand_in(wanted) else {
@@ -127,13 +127,14 @@ impl Pool {
         }
         let is_kept = self.settings.rejoin == Rejoin::Flush;
         let (key, member) = (wanted.0, &mut self.members[at]);
-        let reply = match member.health().may_be_asked() {
-            true => {
+        let reply = match (member.health().may_be_asked(), deadline) {
+            (true, Some(deadline)) => {
                 let request = Request::Delete { key };
                 member.attempt(&request, &mut Vec::new(), deadline, &self.settings)
             }
-            false if is_kept => Err(Error::Down(Down::OutOfService)),
-            false => Ok(Reply::Miss),
+            (true, None) => Err(Error::Timeout(Waiting::Send)),
+            (false, _) if is_kept => Err(Error::Down(Down::OutOfService)),
+            (false, _) => Ok(Reply::Miss),
         };
         match reply {
             Err(error) if is_kept && error.allows_stand_in(true) && !error.is_shortage() => {

@@ -10,6 +10,7 @@ use crate::clock::Moment;
 use crate::config::{Given, Parameters};
 use crate::health::{Health, State};
 use crate::item::value::Value;
+use crate::pool::Member;
 use crate::shared::Shared;
 use crate::status::Status;
 
@@ -64,7 +65,7 @@ impl Pair {
     }
 
     fn owner(&self) -> &'static Health {
-        owner(&self.cache)
+        owner_of(&self.cache)
     }
 
     fn repaired(&self) -> u64 {
@@ -105,7 +106,7 @@ fn cache_on_two(numbers: &[(&str, i32)], rejoin: &str) -> (Cache, [TcpListener; 
 }
 
 /// The health of the server that owns the key `k`.
-fn owner(cache: &Cache) -> &'static Health {
+fn owner_of(cache: &Cache) -> &'static Health {
     let pool = &cache.pools()[0];
     let key = cache.key(0, b"k", b"").unwrap();
     let address = pool.owner_of(&key.wire).unwrap();
@@ -194,9 +195,9 @@ fn a_delete_asks_nobody_in_place_of_a_stand_in_that_is_out() {
     let mut pair = Pair::new(ALWAYS, &["DELETED\r\n"], &[]);
     let key = pair.key();
     let owner = pair.owner();
-    let mut members = pair.cache.pools[0].members().iter();
-    let other = members.find(|it| !std::ptr::eq(it.health(), owner));
-    other.unwrap().health().set(Moment::now(), State::Disabled);
+    let mut others = pair.cache.pools[0].members().iter().map(Member::health);
+    let stand_in = others.find(|it| !std::ptr::eq(*it, owner)).unwrap();
+    stand_in.set(Moment::now(), State::Disabled);
     assert_eq!(pair.cache.delete(&key).unwrap(), Status::Deleted);
     let [owner, _] = pair.said();
     assert_eq!(owner, ["delete k|"]);
@@ -215,6 +216,28 @@ fn what_was_removed_or_changed_at_the_stand_in_meanwhile_or_may_be_is_removed_ag
         assert_eq!(pair.get(), read, "{now}");
         let [owner, _] = pair.said();
         assert_eq!(owner[2..], ["gets k|", "cas k 0 2592001 0 9||"], "{now}");
+    }
+}
+
+/// Its own time may be over as well, if the process was stopped.
+#[test]
+fn what_cannot_be_removed_again_now_is_removed_before_the_server_is_asked_again() {
+    let owner = &[MISS, STORED, "SERVER_ERROR busy\r\n"];
+    let mut pair = Pair::new(ALWAYS, owner, &[VALUE, MISS]);
+    assert_eq!(pair.get(), Read::Miss);
+    assert_eq!(pair.owner().diverted(), 1);
+    pair.said();
+    for (rejoin, reply, missed) in [("flush", Ok(Reply::Miss), 1), ("keep", Err(()), 0)] {
+        let numbers = [("failover", 1), ("miss_failover", ALWAYS)];
+        let (mut cache, _listeners) = cache_on_two(&numbers, rejoin);
+        let key = cache.key(0, b"k", b"").unwrap();
+        let owner = owner_of(&cache);
+        let pool = &mut cache.pools[0];
+        let removed = pool.delete_at_stand_in(None, (&key.wire, None));
+        assert_eq!(removed.map_err(drop), reply, "{rejoin}");
+        let mut others = pool.members().iter().map(Member::health);
+        let stand_in = others.find(|it| !std::ptr::eq(*it, owner)).unwrap();
+        assert_eq!(stand_in.diverted(), missed, "{rejoin}");
     }
 }
 
@@ -276,7 +299,7 @@ fn an_owner_that_returns_before_the_stand_in_has_done_a_write_makes_up_for_it_on
         let numbers = [("failover", 1), ("miss_failover", window)];
         let (mut cache, [_owner, stand_in]) = cache_on_two(&numbers, "flush");
         let key = cache.key(0, b"k", b"").unwrap();
-        let owner = owner(&cache);
+        let owner = owner_of(&cache);
         // It must make up for another write already.
         owner.divert(Moment::now());
         let writer = thread::spawn(move || {
