@@ -38,8 +38,9 @@ pub(crate) use ahead::Message;
 pub(crate) use counter::Counter;
 pub(crate) use dialect::Dialect;
 pub(crate) use lease::{Fulfilment, Invalidation, LeaseRequest, is_placeholder};
-pub(crate) use many::{Wanted, collect};
+pub(crate) use many::collect;
 pub(crate) use member::Member;
+pub(crate) use route::Wanted;
 pub(crate) use shared_server::{SharedServer, Site};
 pub(crate) use stand_in::Aim;
 

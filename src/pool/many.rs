@@ -6,6 +6,7 @@
 use super::ahead::{Ahead, Answer, Asked, Message};
 use super::lease::is_placeholder;
 use super::pipeline::{self, Waiting};
+use super::route::Wanted;
 use super::{Member, Pool};
 use crate::clock::{Deadline, Moment};
 use crate::config::Failover;
@@ -14,9 +15,6 @@ use crate::item::key::WireKey;
 use crate::shared::near::Change;
 use crate::sys;
 use crate::wire::protocol::{Reply, Request};
-
-/// A key that is asked for, and its hash if that is known already.
-pub(crate) type Wanted<'a> = (&'a WireKey, Option<u32>);
 
 impl Pool {
     /// How many items were asked ahead, whether their answers have come or not.

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::hint::cold_path;
 
 use super::inspection::Inspection;
-use super::many::Wanted;
 use super::passed_over::PassedOver;
 use super::{Counter, Member, Pool};
 use crate::clock::{Deadline, Moment};
@@ -13,6 +12,9 @@ use crate::error::{Error, Waiting};
 use crate::item::key::WireKey;
 use crate::sys;
 use crate::wire::protocol::{Kind, Reply, Request};
+
+/// A key that is asked for, and its hash if that is known already.
+pub(crate) type Wanted<'a> = (&'a WireKey, Option<u32>);
 
 /// What one server of the pool is to do.
 pub(super) trait Task {

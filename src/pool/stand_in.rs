@@ -14,8 +14,7 @@
 use std::time::Duration;
 
 use super::inspection::Inspection;
-use super::many::Wanted;
-use super::route::Task;
+use super::route::{Task, Wanted};
 use super::{Pool, ROOM_OF_SERVER};
 use crate::clock::{Deadline, Moment};
 use crate::config::{Failover, Rejoin};

@@ -2,8 +2,7 @@
 
 use super::super::Pool;
 use super::super::lease::Fulfilment;
-use super::super::many::Wanted;
-use super::super::route::{Exchange, Task};
+use super::super::route::{Exchange, Task, Wanted};
 use super::Answer;
 use crate::clock::Deadline;
 use crate::error::{Down, Error};
