@@ -44,8 +44,6 @@ pub struct Parameters {
     has_servers: bool,
     /// The pools about which a doubt was told.
     doubted: Vec<String>,
-    /// Whether the script has named a variable of the module.
-    is_used: bool,
 }
 
 impl Default for Parameters {
@@ -57,7 +55,6 @@ impl Default for Parameters {
             keys: Vec::new(),
             has_servers: false,
             doubted: Vec::new(),
-            is_used: false,
         }
     }
 }
@@ -131,12 +128,8 @@ impl Parameters {
         doubted.collect()
     }
 
-    /// The script names a variable of the module. Once it does, the parameters are complete: what the first
-    /// of the pools lacks, a line for the operator. It is told once.
-    pub(crate) fn lack_at_use(&mut self) -> Option<String> {
-        if std::mem::replace(&mut self.is_used, true) {
-            return None;
-        }
+    /// What the first of the pools lacks, now that the configuration has been read; a line for the operator.
+    pub(crate) fn lack(&self) -> Option<String> {
         self.settle().iter().find_map(DeclaredPool::lack)
     }
 

@@ -18,6 +18,7 @@
 
 mod argument;
 mod cfg;
+mod config_check;
 mod events;
 mod functions;
 mod host;

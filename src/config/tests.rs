@@ -377,16 +377,14 @@ fn what_is_accepted_is_told_by_the_check_itself() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn what_is_missing_is_told_at_the_first_use_and_once() {
+fn what_is_missing_is_told_once_all_is_read() {
     let mut parameters = Parameters::default();
     parameters.set("tls", Given::Number(1)).unwrap();
-    let line = parameters.lack_at_use().unwrap();
+    let line = parameters.lack().unwrap();
     assert!(
         line.starts_with("pool 'default': 'tls' is 1, and nobody is trusted; accepted: "),
         "{line}"
     );
-    assert_eq!(parameters.lack_at_use(), None);
     parameters.set("tls_verify", Given::Number(0)).unwrap();
-    let pools = parameters.settle();
-    assert_eq!(pools[0].lack(), None);
+    assert_eq!(parameters.lack(), None);
 }

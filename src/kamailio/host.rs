@@ -5,6 +5,7 @@
 #[macro_use]
 pub(super) mod layout;
 
+pub(super) mod exit;
 pub(super) mod family;
 pub(super) mod guard;
 pub(super) mod kemi_layout;

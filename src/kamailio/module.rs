@@ -14,7 +14,8 @@ use super::host::symbols::host;
 use super::host::{log as host_log, memory};
 use super::process::{self, PARAMETERS};
 use super::{
-    NAME, cfg, events, functions, kemi, message_end, params, prober_process, pv, rpc, statistics,
+    NAME, cfg, config_check, events, functions, kemi, message_end, params, prober_process, pv, rpc,
+    statistics,
 };
 use crate::config::DeclaredPool;
 use crate::item::value::Numbers;
@@ -58,6 +59,7 @@ pub(super) unsafe extern "C" fn mod_register(
     guard(-1, || {
         host_log::install();
         log_panics();
+        config_check::expect();
         pv::TABLE.adapt(host().family);
         if !kemi::register(host().family) {
             log::error!(target: "mod_register", "Kamailio does not accept the functions for KEMI scripts");
@@ -72,6 +74,7 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 
 unsafe extern "C" fn mod_init() -> c_int {
     guard(-1, || {
+        config_check::is_over();
         let given = PARAMETERS.with(|parameters| {
             let parameters = parameters.get_or_insert_default();
             (parameters.settle(), parameters.doubts())

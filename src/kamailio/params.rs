@@ -2,7 +2,8 @@
 //!
 //! Both are made from `config`'s table. Every name has one row for strings and one for integers, so
 //! that a value of the wrong type is refused with our own message. All values are checked here,
-//! while the configuration is read, since `kamailio -c` does not call `mod_init`.
+//! while the configuration is read, since `kamailio -c` does not call `mod_init`. What is wrong only together is
+//! found [at the end](super::config_check).
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;

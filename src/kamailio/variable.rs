@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::host::guard::guard;
 use super::host::layout::{PV_NAME_OTHER, PvName, PvParam, PvSpec, Str};
 use super::key_argument::KeyArgument;
-use super::process::{self, PARAMETERS};
+use super::process;
 use crate::quoted::quoted;
 
 /// A variable with the key argument between its parentheses.
@@ -104,11 +104,6 @@ unsafe fn parse(variable: &'static str, spec: *mut PvSpec, inner: *mut Str) -> c
             );
             return -1;
         };
-        let lack = PARAMETERS.with(|parameters| parameters.get_or_insert_default().lack_at_use());
-        if let Some(lack) = lack.flatten() {
-            log::error!("{lack}");
-            return -1;
-        }
         let Some(variable) = Variable::parse(variable, text) else {
             return -1;
         };

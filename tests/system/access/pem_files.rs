@@ -162,16 +162,16 @@ fn lacking(authority: &Authority) -> Vec<(Builder, &'static str)> {
 }
 
 #[test]
-fn what_is_missing_is_noticed_where_the_script_begins() {
+fn what_is_missing_is_noticed_when_the_configuration_has_been_read() {
     let authority = Authority::new();
     for (builder, words) in lacking(&authority) {
-        for statement in ["$mct(k) = 1;", "$var(x) = $mcinc(k);"] {
+        for statement in ["$mct(k) = 1;", "mct_get(\"k\", \"$var(x)\");"] {
             let check = builder.clone().script("get", statement, &[]).check();
             check.assert_refused(&[words]);
         }
-        // Here nothing shows where the parameters end.
         let check = builder.clone().check();
-        assert!(check.ok, "{}", check.output);
+        check.assert_refused(&[words]);
+        assert!(check.output.contains("config file ok"), "{}", check.output);
         let failure = builder.try_start().expect_err(words);
         assert!(failure.log.contains(words), "{}", failure.log);
     }
