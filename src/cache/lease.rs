@@ -238,7 +238,13 @@ impl Cache {
         self.stats(key).deletes.count();
         let _change = self.change(key);
         let deadline = self.pools[key.pool].begin();
-        let mut reply = self.pools[key.pool].invalidate(&deadline, &invalidation, key.hash);
+        let pool = &mut self.pools[key.pool];
+        let at_others = match pool.may_come_back((&key.wire, key.hash)) {
+            true => pool.invalidate_at_others(&deadline, &invalidation, key.hash),
+            false => None,
+        };
+        let rest = self.rest(&deadline, key)?;
+        let mut reply = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
         self.note(key, || "invalidate", &reply);
         if matches!(reply, Ok(Reply::Miss))
             && self.transfer(&deadline, key, &mut Vec::new()).is_some()
@@ -250,16 +256,16 @@ impl Cache {
         // From there it would come over as if it were up to date, once it has ended here.
         let at_sources = self.delete_at_sources(&deadline, key);
         let was_missing = matches!(reply, Ok(Reply::Miss));
-        let may_be_there = was_missing && self.may_be_at_stand_in(key, Aim::Remove)
-            || reply.is_ok() && self.pools[key.pool].may_come_back((&key.wire, key.hash));
-        if may_be_there {
-            // Another process may have brought it over before it was removed there, or changed at a copy.
+        if was_missing && self.may_be_at_stand_in(key, Aim::Remove) {
+            // Another process may have brought it over before it was removed there.
             let rest = self.rest(&deadline, key)?;
-            let again = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
-            self.note(key, || "invalidate", &again);
-            reply = if was_missing { again } else { again.and(reply) };
+            reply = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
+            self.note(key, || "invalidate", &reply);
         }
-        let reply = reply?;
+        let reply = match reply? {
+            Reply::Miss => at_others.unwrap_or(Reply::Miss),
+            reply => reply,
+        };
         at_sources.map_err(|error| self.fail(key, error))?;
         Ok(match reply {
             Reply::Touched => Status::Touched,

@@ -1,12 +1,11 @@
 //! Removal: an item that may [come over](super::transfer) is removed from its [source](super::source), too.
 //!
-//! The copies of an item are all removed at the same time. So the owner may get it back from one that is not removed
-//! yet, and is asked once more in the end.
+//! Where an item has several copies, those that do not own it come first, too.
 
 use super::source::Source;
 use super::{Cache, Key};
 use crate::clock::Deadline;
-use crate::error::{Error, Waiting};
+use crate::error::Error;
 use crate::item::lifetime::PAST;
 use crate::pool::Aim;
 use crate::status::Status;
@@ -25,29 +24,15 @@ impl Cache {
         let _change = self.change(key);
         let at_sources = self.delete_at_sources(&deadline, key);
         let rest = self.rest(&deadline, key)?;
+        let (wanted, pool) = ((&key.wire, key.hash), &mut self.pools[key.pool]);
+        let at_others = pool.may_come_back(wanted) && pool.delete_at_others(&rest, wanted);
+        let rest = self.rest(&deadline, key)?;
         let here = self.delete_here(&rest, key)?;
-        let came_back = self.delete_again(&deadline, key);
-        match at_sources.and_then(|was_there| Ok(was_there | came_back?)) {
+        match at_sources.map(|was_there| was_there || at_others) {
             Err(error) => Err(self.fail(key, error)),
             Ok(true) if here == Status::Miss => Ok(Status::Deleted),
             Ok(_) => Ok(here),
         }
-    }
-
-    /// All copies of an item were deleted. One that may have come back to its owner meanwhile is deleted there once
-    /// more. Returns whether it was there.
-    ///
-    /// # Errors
-    /// Those of [`Self::delete_everywhere`].
-    fn delete_again(&mut self, deadline: &Deadline, key: &Key) -> Result<bool, Error> {
-        let wanted = (&key.wire, key.hash);
-        let pool = &mut self.pools[key.pool];
-        if !pool.may_come_back(wanted) {
-            return Ok(false);
-        }
-        let rest = deadline.rest().ok_or(Error::Timeout(Waiting::Send))?;
-        let reply = pool.delete_at_owner(&rest, wanted);
-        Ok(self.log_if_refused(key, "delete", reply)? == Reply::Deleted)
     }
 
     /// Removes an item from where it could come over. Returns whether it was there.

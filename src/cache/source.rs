@@ -200,12 +200,14 @@ impl Cache {
             let mut present = Vec::new();
             let reply = self.inspect_at(deadline, place, &mut present);
             return match reply {
-                Ok(Reply::Lasting(item, ..) | Reply::Item(item))
-                    if item == source.item && present == bytes =>
+                Ok(Reply::Miss) => Now::Gone,
+                // It may be marked as out of date.
+                Ok(Reply::Lasting(item, _, lease))
+                    if item == source.item && present == bytes && !lease.is_stale =>
                 {
                     Now::Same
                 }
-                Ok(Reply::Miss) => Now::Gone,
+                Ok(Reply::Item(item)) if item == source.item && present == bytes => Now::Same,
                 _ => Now::Other,
             };
         }

@@ -22,6 +22,7 @@ use crate::error::{Down, Error, Waiting};
 use crate::item::key::WireKey;
 use crate::wire::protocol::Reply;
 
+mod others;
 mod owner;
 mod write;
 

@@ -39,7 +39,7 @@ impl Pair {
         owner: &'static [&'static str],
         stand_in: &'static [&'static str],
     ) -> Self {
-        let (cache, listeners) = cache_on_two(numbers, "keep");
+        let (cache, listeners) = cache_on_two(numbers, "keep", "classic");
         let mut replies = [owner, stand_in].into_iter();
         let servers = listeners.map(|listener| {
             let replies = replies.next().unwrap();
@@ -82,14 +82,18 @@ impl Pair {
 }
 
 /// A cache on two servers: first the one that owns the key `k`, then its stand-in.
-fn cache_on_two(numbers: &[(&str, i32)], rejoin: &str) -> (Cache, [TcpListener; 2]) {
+fn cache_on_two(
+    numbers: &[(&str, i32)],
+    rejoin: &str,
+    protocol: &str,
+) -> (Cache, [TcpListener; 2]) {
     let mut listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let addresses = listeners.each_ref().map(|it| it.local_addr().unwrap());
     let mut parameters = Parameters::default();
     let list = addresses.map(|address| address.to_string()).join(",");
     let texts = [
         ("servers", &*list),
-        ("protocol", "classic"),
+        ("protocol", protocol),
         ("rejoin", rejoin),
     ];
     for (name, text) in texts {
@@ -231,7 +235,7 @@ fn what_cannot_be_removed_again_now_is_removed_before_the_server_is_asked_again(
     pair.said();
     for (rejoin, reply, missed) in [("flush", Ok(Reply::Miss), 1), ("keep", Err(()), 0)] {
         let numbers = [("failover", 1), ("miss_failover", ALWAYS)];
-        let (mut cache, _listeners) = cache_on_two(&numbers, rejoin);
+        let (mut cache, _listeners) = cache_on_two(&numbers, rejoin, "classic");
         let key = cache.key(0, b"k", b"").unwrap();
         let owner = owner_of(&cache);
         let pool = &mut cache.pools[0];
@@ -299,7 +303,7 @@ fn what_a_stand_in_has_stored_for_the_owner_is_not_removed_there() {
 fn an_owner_that_returns_before_the_stand_in_has_done_a_write_makes_up_for_it_once_more() {
     for (window, missed) in [(ALWAYS, 1), (0, 0)] {
         let numbers = [("failover", 1), ("miss_failover", window)];
-        let (mut cache, [_owner, stand_in]) = cache_on_two(&numbers, "flush");
+        let (mut cache, [_owner, stand_in]) = cache_on_two(&numbers, "flush", "classic");
         let key = cache.key(0, b"k", b"").unwrap();
         let owner = owner_of(&cache);
         // It must make up for another write already.

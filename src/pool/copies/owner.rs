@@ -6,7 +6,7 @@ use super::super::route::{Exchange, Task, Wanted};
 use super::Answer;
 use crate::clock::Deadline;
 use crate::error::{Down, Error};
-use crate::wire::protocol::{Reply, Request};
+use crate::wire::protocol::Request;
 
 impl Pool {
     /// Gets the answer of the owner of the key to a request, which no other copy and no stand-in gets.
@@ -23,26 +23,6 @@ impl Pool {
     ) -> Answer {
         let request = *request;
         self.owner_does(deadline, wanted, &mut Exchange { request, value })
-    }
-
-    /// Deletes an item at its owner once more, after all copies were deleted: the owner may have got it back from one
-    /// before that was deleted. An owner that cannot do it has missed it.
-    ///
-    /// # Errors
-    /// Those of [`Self::ask_owner`] that leave it undone.
-    #[cold]
-    pub(crate) fn delete_at_owner(&mut self, deadline: &Deadline, wanted: Wanted<'_>) -> Answer {
-        let key = wanted.0;
-        let answer = self.ask_owner(deadline, wanted, &Request::Delete { key }, &mut Vec::new());
-        match answer {
-            Err(error) if error.allows_stand_in(true) && !error.is_shortage() => {
-                if let Some(owner) = self.owner_at(wanted) {
-                    self.members[owner].note_missed(key, &self.settings);
-                }
-                Ok(Reply::Miss)
-            }
-            answer => answer,
-        }
     }
 
     /// As [`Self::ask_owner`], for the holder of a lease that the owner has given; see [`Self::fulfil`].

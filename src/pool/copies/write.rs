@@ -41,7 +41,7 @@ impl Pool {
         // Before anybody can read from another copy what these do not have.
         let out = copies.iter().filter(|at| !live.contains(at));
         let passed_over: Vec<_> = out.map(|&at| self.pass_over(at, key)).collect();
-        let mut answers = self.write_at(deadline, &live, task);
+        let mut answers = self.write_at(deadline, &live, live.len() > 1, task);
         let is_answer = |answer: &Answer| answer.as_ref().err().is_none_or(Error::is_refusal);
         if !answers.iter().any(is_answer) && task.kind().is_repeatable() {
             // A firewall may have forgotten all connections of a quiet hour.
@@ -80,7 +80,7 @@ impl Pool {
     }
 
     /// Some of these servers have done a write. Those that have failed make up for it.
-    fn note_undone(&self, key: &WireKey, servers: &[usize], answers: &[Answer]) {
+    pub(super) fn note_undone(&self, key: &WireKey, servers: &[usize], answers: &[Answer]) {
         for (at, answer) in servers.iter().zip(answers) {
             if answer.is_err() && !sys::planted("a copy that fails is forgotten") {
                 self.members[*at].note_missed(key, &self.settings);
@@ -157,23 +157,24 @@ impl Pool {
             }
             let mut value = Vec::new();
             let value = &mut value;
-            let answers = self.write_at(deadline, &live, &mut Exchange { request, value });
+            let answers = self.write_at(deadline, &live, true, &mut Exchange { request, value });
             self.note_undone(key, &live, &answers);
         }
         Ok(reply)
     }
 
     /// Has these servers do the same write, all at the same time, and returns what each of them has answered.
-    fn write_at(
+    /// `has_deputy` = nobody depends on one of them, so none is waited for beyond the stall limit.
+    pub(super) fn write_at(
         &mut self,
         deadline: &Deadline,
         servers: &[usize],
+        has_deputy: bool,
         task: &mut dyn Task,
     ) -> Vec<Answer> {
         let Some((&first, others)) = servers.split_first() else {
             return Vec::new();
         };
-        let has_deputy = !others.is_empty();
         let began = Moment::now();
         let request = task.request();
         let send = |at: &usize| {
@@ -270,7 +271,7 @@ impl Pool {
         if is_sent {
             let (request, mut value) = (*request, Vec::new());
             let value = &mut value;
-            let answers = self.write_at(&deadline, &left, &mut Exchange { request, value });
+            let answers = self.write_at(&deadline, &left, true, &mut Exchange { request, value });
             self.note_undone(key, &left, &answers);
         }
         is_sent

@@ -24,28 +24,59 @@ fn what_is_removed_again_at_the_owner_stays_at_the_other_copy() {
     assert_eq!(other, ["get k|", "get k|"]);
 }
 
-/// Another process may have found it at the copy, which was not deleted yet, and brought it back to the owner.
+/// Else another process could find it at a copy, and bring it back to the owner that has deleted it already.
 #[test]
-fn what_is_deleted_at_all_copies_is_deleted_at_the_owner_once_more() {
-    for (is_back, deleted) in [(MISSING, Status::Miss), ("DELETED\r\n", Status::Deleted)] {
-        let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
-        let owner = vec![MISSING, is_back].leak();
-        let mut pair = Pair::with(&numbers, owner, &[MISSING]);
-        assert_eq!(pair.cache.delete(&pair.key()).unwrap(), deleted);
-        let [owner, other] = pair.said();
-        assert_eq!(owner, ["delete k|"; 2]);
-        assert_eq!(other, ["delete k|"]);
+fn what_is_deleted_is_deleted_at_the_other_copies_first() {
+    let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
+    let (mut cache, [owner, other]) = cache_on_two(&numbers, "keep", "classic");
+    let key = cache.key(0, b"k", b"").unwrap();
+    let deleter = thread::spawn(move || cache.delete(&key).unwrap());
+    let mut other = BufReader::new(other.accept().unwrap().0);
+    let mut heard = Vec::new();
+    read_request(&mut other, &mut heard);
+    owner.set_nonblocking(true).unwrap();
+    let early = owner.accept();
+    assert!(early.is_err(), "the owner is asked already");
+    owner.set_nonblocking(false).unwrap();
+    other.get_mut().write_all(b"DELETED\r\n").unwrap();
+    let mut owner = BufReader::new(owner.accept().unwrap().0);
+    read_request(&mut owner, &mut heard);
+    read_request(&mut other, &mut heard);
+    assert_eq!(heard, ["delete k|"; 3]);
+    for server in [&mut owner, &mut other] {
+        server.get_mut().write_all(MISSING.as_bytes()).unwrap();
     }
+    assert_eq!(deleter.join().unwrap(), Status::Deleted);
 }
 
 #[test]
-fn what_is_out_of_date_at_all_copies_is_so_once_more_at_the_owner_which_may_have_got_it_back() {
+fn what_is_out_of_date_is_so_at_the_other_copies_first() {
     let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
-    let (owner, other) = (vec![MISSING, "DELETED\r\n"], [MISSING, MISS, MISSING]);
-    let mut pair = Pair::with(&numbers, owner.leak(), other.to_vec().leak());
+    let mut pair = Pair::with(&numbers, &[MISSING], &["DELETED\r\n", MISSING, MISS]);
     let invalidated = pair.call(Verb::Invalidate, &[Value::Integer(60)]);
     assert_eq!(invalidated.status, Status::Deleted);
     let [owner, other] = pair.said();
-    assert_eq!(owner, ["delete k|"; 2]);
-    assert_eq!(other, ["delete k|", "get k|", "delete k|"]);
+    assert_eq!(owner, ["delete k|"]);
+    assert_eq!(other, ["delete k|", "delete k|", "get k|"]);
+}
+
+/// Its value is the same, but those who ask for its lease compute it anew.
+#[test]
+fn what_was_marked_as_out_of_date_meanwhile_is_removed_again() {
+    let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
+    let found = ["VA 1 f1 t60 kk\r\nv\r\n", "VA 1 f1 t60 kk X\r\nv\r\n"];
+    let there = "VALUE k 1 1 9\r\nv\r\nEND\r\n";
+    let owner = vec![MISS, STORED, there, STORED];
+    let (mut cache, listeners) = cache_on_two(&numbers, "keep", "meta");
+    let mut replies = [owner, found.to_vec()].into_iter();
+    let servers = listeners.map(|listener| {
+        let replies = replies.next().unwrap();
+        thread::spawn(move || serve(&listener, &replies))
+    });
+    let key = cache.key(0, b"k", b"").unwrap();
+    let read = cache.get(&key, &mut Vec::new()).unwrap();
+    assert_eq!(read, Read::Hit(Found::Text));
+    drop(cache);
+    let [owner, _] = servers.map(|server| server.join().unwrap());
+    assert_eq!(owner[2..], ["gets k|", "cas k 0 2592001 0 9||"]);
 }
