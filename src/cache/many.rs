@@ -137,7 +137,13 @@ impl Cache {
         Some(self.found(&deadline, key, reply, text))
     }
 
-    /// When the item of this key was asked ahead, if its answer has come.
+    /// When the item of this key was asked ahead, whether its answer has come or not.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn asked_ahead(&self, key: &Key) -> Option<Moment> {
+        self.pools[key.pool].asked_ahead(&key.wire, self.message)
+    }
+
+    /// The same, if its answer has come.
     #[cfg(feature = "simulation")]
     pub(crate) fn answered_ahead(&self, key: &Key) -> Option<Moment> {
         self.pools[key.pool].answered_ahead(&key.wire, self.message)

@@ -158,6 +158,11 @@ pub enum Source {
     Ahead(u64),
 }
 
+/// When the item of this key was asked ahead, in nanoseconds of the monotonic clock.
+pub fn asked_ahead(cache: &Cache, key: &Key) -> Option<u64> {
+    cache.asked_ahead(key).map(Moment::nanos)
+}
+
 /// Where the answer to the read that has just ended has come from, before [`count_all`] is called.
 pub fn source(cache: &Cache, key: &Key) -> Source {
     match cache.answered_ahead(key) {

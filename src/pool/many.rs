@@ -36,7 +36,15 @@ impl Pool {
         writes.sum()
     }
 
-    /// When this item was asked ahead for this message, if its answer has come.
+    /// When this item was asked ahead for this message, whether its answer has come or not.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn asked_ahead(&self, key: &WireKey, message: Message) -> Option<Moment> {
+        let mut members = self.members.iter();
+        let asked = members.find_map(|member| member.ahead.asked(key, message))?;
+        Some(asked.since)
+    }
+
+    /// The same, if its answer has come.
     #[cfg(feature = "simulation")]
     pub(crate) fn answered_ahead(&self, key: &WireKey, message: Message) -> Option<Moment> {
         let mut members = self.members.iter();

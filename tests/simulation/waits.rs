@@ -93,11 +93,11 @@ impl State {
     /// Whether its operation takes several steps, of which each is an attempt of its own.
     fn has_steps(&self, process: usize) -> bool {
         let it = &self.processes[process];
-        // A copy may be asked once more.
-        let has_copies = self.setup.replicas > 1;
+        // A copy may be asked once more, and so may a server that has missed an item.
+        let asks_again = self.setup.replicas > 1 || self.setup.miss_failover != 0;
         it.operation.is_some_and(|index| {
             match self.history.operations[index].what {
-                _ if has_copies => true,
+                _ if asks_again => true,
                 What::Create(_) | What::Lease | What::Invalidate | What::Many(_) => true,
                 // It may be near, or asked ahead.
                 What::Get => self.setup.near_size > 0 || it.has_asked,

@@ -159,6 +159,7 @@ fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: S
         let len = *state.random.pick(&[0, 5, 30, 300, 3000]);
         (number, len, state.random.once_in(3))
     };
+    let asked_before = simulation::asked_ahead(cache, &key);
     let answer = match what {
         What::Get => {
             let mut text = Vec::new();
@@ -245,6 +246,8 @@ fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: S
         What::Get => simulation::source(cache, &key),
         _ => Source::Server,
     };
+    // The server that has answered may have left the list meanwhile, and its answers with it.
+    let forgotten = asked_before.filter(|_| simulation::asked_ahead(cache, &key).is_none());
     simulation::count_all(cache);
     let mut state = world.state.borrow_mut();
     state.say(|_| format!("ends {what:?} {text}: {answer:?}"));
@@ -257,6 +260,9 @@ fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: S
     state.processes[process].operation = None;
     let from = match source {
         Source::Ahead(since) => Some(asked_at(&state, process, since)),
+        Source::Server if state.history.is_reloaded => {
+            forgotten.map(|since| asked_at(&state, process, since))
+        }
         _ => None,
     };
     let operation = &mut state.history.operations[number];

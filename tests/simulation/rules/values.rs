@@ -46,20 +46,21 @@ pub fn check(state: &State) -> Vec<String> {
     found.collect()
 }
 
-/// The server's answer that the read is.
+/// The server's answer that the read is: of several, the last one, since those before were lost.
 fn source<'a>(state: &'a State, read: &Operation, writer: usize) -> Option<&'a Served> {
     let served = &state.history.served;
     let first = served.partition_point(|served| served.at < read.from);
-    let mut during = served[first..]
+    let during = served[first..]
         .iter()
         .take_while(|served| Some(served.at) <= read.ended);
     let mark = format!("\r\nv{writer}.");
-    during.find(|served| {
+    let answers = during.filter(|served| {
         served.process == read.process
             && matches!(served.command.verb(), b"get" | b"gets" | b"mg")
             && served.command.key() == read.key.as_bytes()
             && has(&served.reply, mark.as_bytes())
-    })
+    });
+    answers.last()
 }
 
 /// Whether the mark, which begins with the end of a line, stands in a reply.
@@ -99,11 +100,17 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
         if is_late || old.last_executed >= new.began || is_coming(state, writer, served) {
             return None;
         }
-        let at = done_at(state, number, new)?;
-        let is_bound = is_promised(state, old, &read.key, server, at)
-            || comes_over(state, read, served) && is_removed_elsewhere(state, old, &read.key, at);
-        let is_same = at == server && !comes_back(state, old, writer, new, served);
-        (is_same || is_bound).then(|| {
+        let done = done(state, number, new)?;
+        let at = done.server;
+        let is_bound = match at == server {
+            true => !comes_back(state, old, writer, done, served),
+            false => {
+                is_promised(state, old, &read.key, server, at)
+                    || comes_over(state, read, served)
+                        && is_removed_elsewhere(state, old, &read.key, at)
+            }
+        };
+        is_bound.then(|| {
             format!(
                 "from server {server}, although operation {number} had replaced it at server {at}"
             )
@@ -111,8 +118,8 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
     })
 }
 
-/// The server that has acknowledged a write or a delete.
-fn done_at(state: &State, number: usize, operation: &Operation) -> Option<usize> {
+/// The server's answer by which a write or a delete is acknowledged.
+fn done<'a>(state: &'a State, number: usize, operation: &Operation) -> Option<&'a Served> {
     let ended = operation.ended?;
     let mut during = state
         .history
@@ -120,7 +127,7 @@ fn done_at(state: &State, number: usize, operation: &Operation) -> Option<usize>
         .iter()
         .rev()
         .skip_while(|served| served.at > ended);
-    let done = during.find(|served| {
+    during.find(|served| {
         served.process == operation.process
             && served.command.key() == operation.key.as_bytes()
             && match operation.what {
@@ -129,8 +136,7 @@ fn done_at(state: &State, number: usize, operation: &Operation) -> Option<usize>
                 }
                 _ => matches!(served.command.verb(), b"delete" | b"md"),
             }
-    });
-    done.map(|served| served.server)
+    })
 }
 
 /// Whether the configuration promises that what was replaced at one server is not read at another.
@@ -186,14 +192,14 @@ fn comes_back(
     state: &State,
     old: &Operation,
     writer: usize,
-    new: &Operation,
+    done: &Served,
     served: &Served,
 ) -> bool {
     let history = &state.history;
     let mut later = history
         .served
         .iter()
-        .filter(|it| Some(it.at) > new.ended && it.at < served.at && it.server == served.server);
+        .filter(|it| it.at > done.at && it.at < served.at && it.server == served.server);
     !(is_unchanged(state, old) && state.setup.makes_up())
         && later.any(|it| it.has_stored() && number_of(it.command.value()) == Some(writer))
 }
