@@ -58,7 +58,7 @@ fn with_signals_blocked<R>(body: impl FnOnce() -> R) -> R {
 /// Gives memory that this process has freed back to the system, as far as the C library can.
 #[cold]
 pub(crate) fn give_memory_back() {
-    #[cfg(target_env = "gnu")]
+    #[cfg(all(target_env = "gnu", not(miri)))]
     // SAFETY: malloc_trim(3) touches only memory that is free.
     unsafe {
         libc::malloc_trim(0);
