@@ -35,10 +35,10 @@ impl Health {
 
     /// True if what `by` says against the server is outweighed by an answer to another operation.
     pub(super) fn outweighs(&self, verdict: Verdict, by: Origin) -> bool {
+        if by.is_kept_out && sys::planted("newcomers forget answers") {
+            return false;
+        }
         self.has_answered_since(match by.is_kept_out && verdict.failures == 0 {
-            true if sys::planted("newcomers forget answers") => {
-                (by.began - PATIENCE).max(self.since())
-            }
             // What it has answered since then counts in any case.
             true => (by.began - PATIENCE).max(self.since()).min(by.began),
             false => by.began,
