@@ -1,5 +1,6 @@
 //! What breaks: each kind of fault, and when a run has which.
 
+use super::history::Answer;
 use super::network::{Client, Segment};
 use super::process::{Activity, Role};
 use super::server::{Run, Server};
@@ -201,9 +202,12 @@ impl State {
                 self.at(now + time, Event::Change(Box::new(start)));
             }
             Change::Evict { server } => {
-                let key = self.random.below(self.setup.keys);
-                let command = format!("delete k{key}\r\n");
-                self.servers[server].obey(command.as_bytes(), now);
+                let key = format!("k{}", self.random.below(self.setup.keys));
+                // The oldest items go first.
+                if !self.is_being_written(&key) {
+                    let command = format!("delete {key}\r\n");
+                    self.servers[server].obey(command.as_bytes(), now);
+                }
             }
             Change::KillWorker { worker, calls } => {
                 let calls = self.random.between(1, calls);
@@ -287,6 +291,16 @@ impl State {
         it.forget_sessions();
         it.run = Run::Up;
         self.is_back(server);
+    }
+
+    /// Whether an operation that writes this key is under way, or may be.
+    fn is_being_written(&self, key: &str) -> bool {
+        let late = 2 * self.setup.stall_limit;
+        let mut operations = self.history.operations.iter().rev();
+        operations.any(|it| {
+            let is_sent = it.answer == Answer::Sent && it.began + late > self.now;
+            it.key == key && !it.what.is_read() && (it.ended.is_none() || is_sent)
+        })
     }
 
     /// The server's process ends.

@@ -152,3 +152,42 @@ pub fn plan(setup: &Setup, random: &mut Random) -> Vec<(u64, Change)> {
     plan.sort();
     plan
 }
+
+/// What breaks besides, so that rare things meet more often.
+pub fn more(setup: &Setup, random: &mut Random) -> Vec<(u64, Change)> {
+    let mut plan = Vec::new();
+    let servers = setup.servers.len() as u64;
+    let some = |random: &mut Random| {
+        let at = random.below(setup.length() + 1);
+        (at, random.below(servers) as usize)
+    };
+    // What is evicted comes over from elsewhere.
+    let evictions = if setup.miss_failover == 0 { 0 } else { 16 };
+    for _ in 0..random.below(evictions + 1) {
+        let (at, server) = some(random);
+        plan.push((at, Change::Evict { server }));
+    }
+    // TLS is agreed on anew, and that breaks.
+    let breaks = if setup.tls.is_some() { 6 } else { 0 };
+    for _ in 0..random.below(breaks + 1) {
+        let (at, server) = some(random);
+        plan.push((at, Change::Reset { server }));
+        plan.push((at + random.below(MILLI), Change::Reset { server }));
+    }
+    // A server and its stand-in are lost together.
+    if setup.failover == 1 && servers > 2 && random.once_in(4) {
+        let (at, server) = some(random);
+        let time = random.between(setup.stall_limit, setup.timeout * 2);
+        for server in [server, (server + 1) % servers as usize] {
+            let late = random.below(setup.stall_limit);
+            plan.push((
+                at,
+                Change::Cut {
+                    server,
+                    time: time + late,
+                },
+            ));
+        }
+    }
+    plan
+}

@@ -140,7 +140,13 @@ impl Setup {
         let has_stand_ins = setup.failover == 1 || setup.replicas > 1;
         if has_stand_ins && !setup.adds && own.once_in(2) {
             setup.miss_failover = *own.pick(&[1, 5, -1, -1]);
+            // What comes over meets what is removed if there are few items, and processes are held up.
+            if own.once_in(2) {
+                (setup.keys, setup.holds_up) = (own.between(1, 3), true);
+            }
         }
+        setup.plan.extend(plan::more(&setup, &mut own));
+        setup.plan.sort();
         setup
     }
 
