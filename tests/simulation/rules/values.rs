@@ -9,6 +9,8 @@
 //!   may be read at the next outage: so only servers that come before the stand-in in the order of the key are
 //!   bound.
 //! * `failover=2` with `modula` moves keys of servers that are well, too, and back again. It promises nothing.
+//! * With `replicas` and `miss_failover`, a server that is lost while a write to its item is under way at another copy may
+//!   get back what that copy had.
 //! * An operator who puts a server back, or replaces the list, says that its items are right.
 //! * A write that is not acknowledged, or was repeated on a second connection, may be done by a copy that is
 //!   still under way. It replaces what was written meanwhile.
@@ -101,6 +103,9 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
             return None;
         }
         let done = done(state, number, new)?;
+        if is_lost_meanwhile(state, done, new) {
+            return None;
+        }
         let at = done.server;
         let is_bound = match at == server {
             true => !comes_back(state, old, writer, done, served),
@@ -137,6 +142,17 @@ fn done<'a>(state: &'a State, number: usize, operation: &Operation) -> Option<&'
                 _ => matches!(served.command.verb(), b"delete" | b"md"),
             }
     })
+}
+
+/// Whether the server of that answer was in trouble before the operation ended: while another copy was still waited for,
+/// it may have lost what it had stored, and got back what that copy had.
+fn is_lost_meanwhile(state: &State, done: &Served, operation: &Operation) -> bool {
+    let mut troubles = state.history.troubles.iter();
+    let gets_back = state.setup.replicas > 1 && state.setup.miss_failover != 0;
+    gets_back
+        && troubles.any(|&(from, to, server)| {
+            server == done.server && to >= done.at && Some(from) <= operation.ended
+        })
 }
 
 /// Whether the configuration promises that what was replaced at one server is not read at another.
