@@ -89,16 +89,20 @@ impl Site {
     }
 
     /// Writes all keys, until all of them have two copies: a server that is back may have to make up for missed
-    /// writes first.
+    /// writes first. When a node has seen to that, it may just have deleted what the other one has written; so all keys are
+    /// written once more.
     fn write_all(&self) {
         let sets = || -> u64 {
             let memcacheds = self.cluster.memcacheds.iter();
             memcacheds.map(|it| it.stat("cmd_set")).sum()
         };
+        let mut rounds = 0;
         wait::until("two copies of each key", Duration::from_secs(300), || {
             let before = sets();
             assert_eq!(self.on_all("write-some"), Vec::<String>::new());
-            sets() - before == 2 * self.keys as u64
+            let is_good = sets() - before == 2 * self.keys as u64;
+            rounds = if is_good { rounds + 1 } else { 0 };
+            rounds == 2
         });
     }
 
