@@ -19,6 +19,7 @@ use super::{Pool, ROOM_OF_SERVER};
 use crate::clock::{Deadline, Moment};
 use crate::config::{Failover, Rejoin};
 use crate::error::{Down, Error, Waiting};
+use crate::health::State;
 use crate::memory;
 use crate::placement::ring::Ring;
 use crate::sys;
@@ -67,8 +68,9 @@ impl Pool {
         let health = self.members[owner].health();
         let is_out = !health.may_be_asked();
         let window = match aim {
-            // The stand-in has answered already.
-            Aim::Find if is_out => return false,
+            // The stand-in has answered already; unless the server itself has, and is to make up for a write only since
+            // then.
+            Aim::Find if is_out && health.state() != State::Active => return false,
             Aim::Find => window,
             Aim::Remove => window.saturating_add(self.settings.timeout),
         };

@@ -166,6 +166,9 @@ fn a_hit_asks_nobody_else_and_a_miss_only_while_the_return_is_recent() {
         let may_be = [Aim::Find, Aim::Remove].map(|aim| pool.may_be_at_stand_in(wanted, aim));
         assert_eq!(may_be, aims, "{ago} s ago");
     }
+    pair.owner().divert(Moment::now());
+    let asked = pair.cache.asked_after_miss(&key);
+    assert!(asked.is_some(), "the owner may have missed it just before");
     pair.said();
 }
 
