@@ -211,7 +211,7 @@ sanitize: sanitize-dependencies build ## Look for undefined behaviour and races:
 	RUSTFLAGS=-Zsanitizer=thread RUST_BACKTRACE=0 timeout 900 \
 		cargo +nightly test -Zbuild-std --locked --lib --target $(triple) --target-dir $(target)/threads -- \
 		health:: shared:: stats:: near races lease prober::resolver
-	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0 timeout 900 \
+	RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 timeout 900 \
 		cargo +nightly test --locked $(features) --lib --target $(triple)
 	MCT_MODULE=$(tested) timeout 900 cargo test --locked --test system -- --ignored memcheck
 	$(sanitize_module)
