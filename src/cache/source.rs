@@ -199,15 +199,12 @@ impl Cache {
         if place.stand_in_of.is_some() {
             let mut present = Vec::new();
             let reply = self.inspect_at(deadline, place, &mut present);
+            let is_same = |item: Item| item == source.item && present == bytes;
             return match reply {
                 Ok(Reply::Miss) => Now::Gone,
                 // It may be marked as out of date.
-                Ok(Reply::Lasting(item, _, lease))
-                    if item == source.item && present == bytes && !lease.is_stale =>
-                {
-                    Now::Same
-                }
-                Ok(Reply::Item(item)) if item == source.item && present == bytes => Now::Same,
+                Ok(Reply::Lasting(item, _, lease)) if is_same(item) && !lease.is_stale => Now::Same,
+                Ok(Reply::Item(item)) if is_same(item) => Now::Same,
                 _ => Now::Other,
             };
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kamailio_memcached::internals::{Distribution, Placement, parse_list};
 use support::{Forwarder, Kamailio, Memcached, Request, wait};
 
-use super::callers::{Call, call, read_at_once, scripts, words, write};
+use super::callers::{Call, call, pass, read_at_once, scripts, words, write};
 use super::watch::rows;
 
 const TIMEOUT: i64 = 700;
@@ -157,7 +157,7 @@ impl Story<'_> {
                 write(self.kamailio, key, "v1");
             }
             // It may forget some just now.
-            std::thread::sleep(Duration::from_millis(100));
+            pass(Duration::from_millis(100));
             looks == 2
         });
     }
