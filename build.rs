@@ -55,6 +55,8 @@ fn main() {
     for source in ["build.rs"].iter().chain(&LAYOUTS).chain(&SYMBOLS) {
         println!("cargo::rerun-if-changed={source}");
     }
+    // Kamailio closes a module that it does not accept in the end. What that has given to the C library stays callable.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     write(SYMBOLS_HEADER, symbols_header());
     // A source package may come without the tests.
     if Path::new(LAYOUT_HEADER).parent().is_some_and(Path::is_dir) {

@@ -16,8 +16,8 @@ unsafe extern "C" {
 
 /// When the process would end well, `check` is asked first: if that is false, it fails. Its children inherit this.
 pub(in crate::kamailio) fn before(check: fn() -> bool) {
-    // SAFETY: the function lives as long as the process: Kamailio closes no module. What is handed over is an
-    // address alone.
+    // SAFETY: the function lives as long as the process, also if Kamailio closes the module: it is linked with
+    // `nodelete`. What is handed over is an address alone.
     unsafe { on_exit(end, check as *mut c_void) };
 }
 

@@ -9,6 +9,8 @@ mod builder;
 mod config;
 mod ready;
 
+pub use config::module_under_test;
+
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::net::SocketAddr;

@@ -86,7 +86,9 @@ pub use faulty::{Connection, FaultyServer, Store, is_second_look};
 pub use firewall::Firewall;
 pub use forwarder::Forwarder;
 pub use host::{Host, Version};
-pub use kamailio::{Answer, Builder, Check, Failure, Kamailio, Param, Run, Value};
+pub use kamailio::{
+    Answer, Builder, Check, Failure, Kamailio, Param, Run, Value, module_under_test,
+};
 pub use memcached::{Item, Memcached};
 pub use network::Network;
 pub use pid::Pid;

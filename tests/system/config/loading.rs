@@ -1,7 +1,9 @@
 //! Kamailio loads the module in every place and mode, starts with it, checks with it,
 //! and ends cleanly.
 
-use support::{Builder, Kamailio, Memcached, Request, Scratch, wait};
+use std::fs;
+
+use support::{Builder, Host, Kamailio, Memcached, Request, Scratch, module_under_test, wait};
 
 /// A script that writes and reads.
 fn with_script(memcached: &Memcached) -> Builder {
@@ -163,6 +165,29 @@ fn loading_it_twice_is_an_error_that_kamailio_reports() {
     let check = Kamailio::builder().file(file).check();
     assert!(!check.ok);
     assert!(check.output.contains("twice"), "{}", check.output);
+}
+
+/// Its names are taken, so Kamailio closes it again. What it has given away must not be called then.
+#[test]
+fn a_second_copy_that_kamailio_closes_again_crashes_nothing() {
+    let host = Host::current();
+    let scratch = host.scratch();
+    let load = |folder: &str| {
+        let folder = scratch.join(folder);
+        fs::create_dir(&folder).expect("a folder");
+        let copy = folder.join("memcached.so");
+        fs::copy(module_under_test(), &copy).expect("a copy");
+        format!("loadmodule \"{}\"\n", host.inside(&copy).display())
+    };
+    let loads = load("one") + &load("other") + "request_route { exit; }\n";
+    let check = Kamailio::builder()
+        .file(scratch.write("copies.cfg", loads))
+        .check();
+    assert!(
+        check.code.is_some(),
+        "a signal has ended it: {}",
+        check.output
+    );
 }
 
 #[test]

@@ -215,7 +215,10 @@ fn modparam(module: &str, name: &str, value: &Param) -> String {
 }
 
 /// `MCT_MODULE`, or else what `make build` builds.
-fn module_under_test() -> PathBuf {
+///
+/// # Panics
+/// There is no such file.
+pub fn module_under_test() -> PathBuf {
     let path = match std::env::var_os("MCT_MODULE") {
         Some(path) => PathBuf::from(path),
         None => crate::target().join("release/memcached.so"),
