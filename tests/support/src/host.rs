@@ -37,6 +37,12 @@ impl Host {
         self.root.is_none()
     }
 
+    /// True if it is a slim root for another processor.
+    pub fn is_emulated(&self) -> bool {
+        let root = self.root.as_ref();
+        root.is_some_and(|root| root.join("emulator").exists())
+    }
+
     /// A command that runs one of its programs in `sbin`: `kamailio`, `kamcmd`.
     pub fn command(&self, program: &str) -> Command {
         let mut command = match &self.root {
@@ -44,7 +50,7 @@ impl Host {
             Some(root) => {
                 let mut command = Command::new("chroot");
                 command.arg(root);
-                if root.join("emulator").exists() {
+                if self.is_emulated() {
                     command.arg("/emulator");
                 }
                 command.arg(format!("/usr/sbin/{program}"));

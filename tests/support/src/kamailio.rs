@@ -273,7 +273,11 @@ impl Kamailio {
             wait::poll(Duration::from_secs(1), at_rest);
             self.pid().terminate();
         }
-        let ended = self.process.wait(wait::WAIT_LIMIT);
+        let mut ended = self.process.wait(wait::WAIT_LIMIT);
+        if ended.is_none() && Host::current().is_emulated() {
+            self.end_handlers();
+            ended = self.process.wait(wait::WAIT_LIMIT);
+        }
         ended.unwrap_or_else(|| {
             let all = [vec![self.pid()], self.processes()].concat();
             let accounts: Vec<String> = all.into_iter().map(Pid::account).collect();
@@ -282,6 +286,27 @@ impl Kamailio {
                 accounts.join("\n")
             ))
         })
+    }
+
+    /// Kills the processes that stay in Kamailio's own handler of SIGTERM.
+    ///
+    /// Once in some 2000 ends, a timer of Kamailio 5.6.3 under qemu 7.2 stays at work there, between the
+    /// handler's line in the log and `_exit`. Nothing of the module runs there, so whoever has come
+    /// so far has shown what a test asks for. The main process must still end by itself.
+    fn end_handlers(&self) {
+        for process in self.processes() {
+            let begun = self.log_lines("signal 15 received");
+            let begun = begun
+                .iter()
+                .any(|line| line.contains(&format!("({process})")));
+            if begun && process.blocks_sigterm() {
+                println!(
+                    "killed in Kamailio's handler of SIGTERM: {}",
+                    process.account()
+                );
+                process.kill();
+            }
+        }
     }
 
     /// Fails the test and shows the end of the log.

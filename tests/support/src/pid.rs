@@ -128,6 +128,14 @@ impl Pid {
         self.sleeps() && (call.is_empty() || PAUSES.iter().any(pauses))
     }
 
+    /// True if it blocks SIGTERM, as it does while its handler of that signal runs.
+    pub fn blocks_sigterm(self) -> bool {
+        let status = self.read("status");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & 1 << (libc::SIGTERM - 1) != 0)
+    }
+
     /// For the message of a failure: its state, its system call, and its signals.
     pub fn account(self) -> String {
         let state = self.state().unwrap_or('?');
