@@ -140,7 +140,15 @@ impl Kamailio {
         }
     }
 
-    /// The same. If the command answers with a fault, `Err` has what kamcmd prints, such as `error:
+    /// A statistic of the module, of all pools. The builder must have `rpc`.
+    #[track_caller]
+    pub fn statistic(&self, name: &str) -> u64 {
+        let text = self.rpc("cnt.get", &["memcached", name]);
+        let value = text.trim().parse();
+        value.unwrap_or_else(|_| self.fail(&format!("statistic {name}: {text}")))
+    }
+
+    /// As [`Self::rpc`]. If the command answers with a fault, `Err` has what kamcmd prints, such as `error:
     /// 500 - text`.
     pub fn try_rpc(&self, command: &str, args: &[&str]) -> Result<String, String> {
         let args = args.iter().map(|arg| arg.as_bytes());

@@ -6,13 +6,6 @@ use support::{Builder, FaultyServer, Kamailio, Memcached, Request, Store, Value,
 
 use super::engine;
 
-/// A statistic of the module.
-fn statistic(kamailio: &Kamailio, name: &str) -> u64 {
-    let text = kamailio.rpc("cnt.get", &["memcached", name]);
-    let value = text.trim().parse();
-    value.unwrap_or_else(|_| panic!("{name}: {text}"))
-}
-
 fn text(text: &str) -> Value {
     Value::Str(text.into())
 }
@@ -203,7 +196,7 @@ fn a_server_that_ends_between_question_and_read_costs_only_that() {
     assert_eq!(kamailio.run("slow")["$mct(a)"], "one");
     let run = kamailio.launch("slow", Request::options());
     wait::until("what is expected", wait::WAIT_LIMIT, || {
-        statistic(&kamailio, "prefetched") == 4
+        kamailio.statistic("prefetched") == 4
     });
     // The answer is here already, so it is still one.
     memcached.kill();
@@ -238,7 +231,7 @@ fn a_server_that_answers_only_fresh_connections_is_asked_again() {
     let answer = kamailio.run("read");
     assert_eq!(answer["$var(rc)"], 1);
     assert_eq!(answer["$mct(a)"], "one");
-    assert_eq!(statistic(&kamailio, "servers_active"), 1);
+    assert_eq!(kamailio.statistic("servers_active"), 1);
 }
 
 #[test]
@@ -330,8 +323,8 @@ fn a_deferred_write_is_seen_by_everything_after_it() {
     }
     assert_eq!(answer["$mct(k)"], "new");
     memcached.assert_expires_in("l", 500);
-    assert_eq!(statistic(&kamailio, "deferred"), 4);
-    assert_eq!(statistic(&kamailio, "lost"), 0);
+    assert_eq!(kamailio.statistic("deferred"), 4);
+    assert_eq!(kamailio.statistic("lost"), 0);
     let set = kamailio.rpc("memcached.set", &["k", "s:9"]);
     assert!(set.contains("stored"), "operators get the answer: {set}");
 }
@@ -360,7 +353,7 @@ fn a_deferred_write_that_fails_is_counted_and_logged() {
     let line = kamailio.wait_for_log("deferred set of key 'long' at server ", wait::WAIT_LIMIT);
     assert!(line.contains(": too_large: "), "{line}");
     assert_eq!(
-        (statistic(&kamailio, "errors"), statistic(&kamailio, "lost")),
+        (kamailio.statistic("errors"), kamailio.statistic("lost")),
         (1, 0)
     );
     // Nobody knows of a write that was sent to a server that has stopped.
@@ -368,6 +361,6 @@ fn a_deferred_write_that_fails_is_counted_and_logged() {
     assert_eq!(kamailio.run("write")["$mcst"], "sent");
     memcached.kill();
     assert_eq!(kamailio.run("read")["$mcst"], "down");
-    assert_eq!(statistic(&kamailio, "lost"), 1);
+    assert_eq!(kamailio.statistic("lost"), 1);
     kamailio.wait_for_log("deferred set of key 'k' at server ", wait::WAIT_LIMIT);
 }

@@ -33,11 +33,6 @@ fn assert_reads(kamailio: &Kamailio, value: &str, status: &str) {
     assert_eq!(read(kamailio), (value.into(), status.into()));
 }
 
-fn statistic(kamailio: &Kamailio, name: &str) -> u64 {
-    let text = kamailio.rpc("cnt.get", &["memcached", name]);
-    text.trim().parse().expect("a number")
-}
-
 #[test]
 fn what_was_read_is_read_again_by_all_workers_without_asking() {
     let memcached = Memcached::start();
@@ -47,12 +42,9 @@ fn what_was_read_is_read_again_by_all_workers_without_asking() {
     memcached.put("k", 1, 0, "second");
     let answers = kamailio.run_on_every_worker("read", &Request::options());
     assert!(answers.iter().all(|answer| answer["$mct(k)"] == "first"));
-    let (hits, near_hits) = (
-        statistic(&kamailio, "hits"),
-        statistic(&kamailio, "near_hits"),
-    );
+    let (hits, near_hits) = (kamailio.statistic("hits"), kamailio.statistic("near_hits"));
     assert_eq!(
-        (hits - near_hits, statistic(&kamailio, "near_misses")),
+        (hits - near_hits, kamailio.statistic("near_misses")),
         (1, 1)
     );
     assert!(near_hits >= 3, "{near_hits}");
@@ -100,7 +92,7 @@ fn what_is_near_is_not_asked_for_ahead() {
         assert_eq!(answer["$mct(other)"], "afar", "{script}");
         assert_eq!(memcached.stat("cmd_get") - before, asked, "{script}");
     }
-    assert_eq!(statistic(&kamailio, "near_hits"), 2);
+    assert_eq!(kamailio.statistic("near_hits"), 2);
 }
 
 #[test]
@@ -125,7 +117,7 @@ fn numbers_strings_and_empty_strings_are_read_as_they_are_afar() {
     assert_eq!(first.values(), second.values());
     assert_eq!(second["$mct(number)"].int(), Some(-42));
     assert_eq!(second["$mct(empty)"], "");
-    assert_eq!(statistic(&kamailio, "near_hits"), 4);
+    assert_eq!(kamailio.statistic("near_hits"), 4);
 }
 
 /// Each way in which this node can change an item. The item is in the near cache before, and memcached has
@@ -307,7 +299,7 @@ fn while_a_server_is_out_what_was_read_is_used_until_near_stale_has_passed() {
         read(&kamailio).1 == "down"
     });
     assert!(began.elapsed() >= Duration::from_millis(2500));
-    assert!(statistic(&kamailio, "stale") >= 2);
+    assert!(kamailio.statistic("stale") >= 2);
     memcached.restart();
     wait::until("the server to be back", wait::WAIT_LIMIT, || {
         read(&kamailio).1 == "miss"
@@ -350,7 +342,7 @@ fn an_outage_fails_no_call_while_the_near_cache_has_what_it_needs() {
         });
         assert_eq!(callers.call(&kamailio).successful, 1200);
     });
-    assert!(statistic(&kamailio, "stale") > 0);
+    assert!(kamailio.statistic("stale") > 0);
 }
 
 #[test]
