@@ -86,6 +86,8 @@ pub(super) struct Answer {
 pub(super) struct Ahead {
     /// What the replies are for that the connection owes, in their order.
     owed: VecDeque<Owed>,
+    /// The process that is to receive them.
+    process: u32,
     /// How many bytes these requests have.
     bytes: usize,
     /// The answers that have come.
@@ -126,6 +128,10 @@ impl Asked {
 impl Ahead {
     /// A request of so many bytes was added.
     pub(super) fn push(&mut self, owed: Owed, bytes: usize) {
+        if !self.owes() {
+            self.leave_to_parent();
+            self.process = sys::process();
+        }
         self.owed.push_back(owed);
         self.bytes += bytes;
     }
@@ -150,14 +156,33 @@ impl Ahead {
     /// The request that was added last could not be sent.
     pub(super) fn pop_last(&mut self) {
         self.owed.pop_back();
+        if self.owed.is_empty() {
+            self.bytes = 0;
+        }
     }
 
-    /// True while the connection owes a reply.
+    /// True while the connection owes a reply. What was asked before a fork is owed to the process that has asked.
     pub(super) fn owes(&self) -> bool {
-        !self.owed.is_empty()
+        !self.owed.is_empty() && self.process == sys::process()
     }
 
-    /// True if no further write is to be deferred until the owed replies were received.
+    /// What another process has asked before a fork is its own affair: it also says when its changes are over.
+    fn leave_to_parent(&mut self) {
+        for owed in self.owed.drain(..) {
+            if let Owed::Write(Deferred { change, .. }) = owed {
+                std::mem::forget(change);
+            }
+        }
+        (self.bytes, self.value) = (0, Vec::new());
+    }
+
+    /// What the replies are for that are owed to this process.
+    fn own(&self) -> impl Iterator<Item = &Owed> {
+        let own = if self.owes() { self.owed.len() } else { 0 };
+        self.owed.iter().take(own)
+    }
+
+    /// True if no further request is to be sent until owed replies were received.
     pub(super) fn is_full(&self) -> bool {
         self.owed.len() >= MAX_OWED || self.bytes >= MAX_BYTES
     }
@@ -179,7 +204,7 @@ impl Ahead {
 
     /// True while a write to a copy has no answer yet.
     pub(super) fn owes_copy(&self) -> bool {
-        self.owed.iter().any(|owed| matches!(owed, Owed::Copy(_)))
+        self.own().any(|owed| matches!(owed, Owed::Copy(_)))
     }
 
     /// How many items are expected or have come.
@@ -189,14 +214,14 @@ impl Ahead {
 
     /// The items whose answers are still to come.
     fn expected(&self) -> impl Iterator<Item = &Asked> {
-        self.owed.iter().flat_map(Owed::items).flatten()
+        self.own().flat_map(Owed::items).flatten()
     }
 
     /// How many deferred writes have no answer yet.
     #[cfg(feature = "simulation")]
     pub(super) fn writes(&self) -> usize {
         let writes = |owed: &&Owed| matches!(owed, Owed::Write(_));
-        self.owed.iter().filter(writes).count()
+        self.own().filter(writes).count()
     }
 
     /// True while the answer for this message is still to come.
@@ -237,5 +262,32 @@ impl Ahead {
                 over.for_each(|item| *item = None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_before_a_fork_is_owed_to_the_parent() {
+        let mut ahead = Ahead::default();
+        let now = Moment::now();
+        ahead.push(Owed::Copy(now), 100);
+        ahead.process = ahead.process.wrapping_add(1);
+        assert!(!ahead.owes() && !ahead.owes_copy());
+        ahead.push(Owed::Copy(now), 10);
+        assert!(ahead.owes());
+        assert!(ahead.pop().is_some());
+        assert!(!ahead.owes(), "and nothing else");
+    }
+
+    #[test]
+    fn what_could_not_be_sent_takes_no_room() {
+        let mut ahead = Ahead::default();
+        ahead.push(Owed::Copy(Moment::now()), MAX_BYTES);
+        assert!(ahead.is_full());
+        ahead.pop_last();
+        assert!(!ahead.is_full());
     }
 }

@@ -135,6 +135,38 @@ fn an_answer_that_main_has_not_read_is_not_found_by_the_workers() {
 }
 
 #[test]
+fn what_main_has_deferred_is_owed_to_main_alone() {
+    let memcached = Memcached::start();
+    for key in ["a", "b"] {
+        memcached.put(key, 1, 0, format!("of {key}"));
+    }
+    let before = r#"
+        event_route[htable:mod-init] { $mct(x) = "1"; $mct(x) = "2"; }
+    "#;
+    // Two requests ahead, so that each answer could be taken for the other one's.
+    let ahead = r#"
+        mct_prefetch("a");
+        mct_prefetch("b");
+    "#;
+    let kamailio = Kamailio::builder()
+        .param("servers", memcached.address())
+        .param("deferred_writes", 1)
+        .module("htable")
+        .routes(before)
+        .script("ahead", ahead, &["$mct(a)", "$mct(b)"])
+        .children(2)
+        .rpc()
+        .start();
+    assert_eq!(memcached.text("x").unwrap(), "2");
+    for _ in 0..8 {
+        let answer = kamailio.run("ahead");
+        assert_eq!(answer["$mct(a)"], "of a");
+        assert_eq!(answer["$mct(b)"], "of b");
+    }
+    assert_eq!(kamailio.statistic("lost"), 0);
+}
+
+#[test]
 fn descriptors_do_not_pile_up() {
     let memcached = Memcached::start();
     fill(&memcached, 0..800);
