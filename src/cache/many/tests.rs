@@ -12,6 +12,7 @@ use crate::shared::Shared;
 use crate::stats::TABLE;
 use crate::wire::protocol::Way;
 
+mod copies;
 mod server;
 mod silent;
 

@@ -90,12 +90,17 @@ impl Pool {
 
     /// Servers make up for deferred writes that were not done there, as long as another copy can be asked.
     pub(super) fn note_undone_deferred(&mut self) {
-        for at in 0..self.members.len() {
-            for key in std::mem::take(&mut self.members[at].ahead.undone) {
-                let copies = self.copies(&key, self.placement().hash(key.as_bytes()));
+        let undone = self
+            .members
+            .iter_mut()
+            .map(|member| &mut member.ahead.undone);
+        let undone: Vec<_> = undone.map(std::mem::take).collect();
+        for (at, keys) in undone.iter().enumerate() {
+            for key in keys {
+                let copies = self.copies(key, self.placement().hash(key.as_bytes()));
                 let mut others = self.live(&copies).filter(|other| *other != at);
-                if others.any(|other| !self.members[other].ahead.undone.contains(&key)) {
-                    self.members[at].note_missed(&key, &self.settings);
+                if others.any(|other| !undone[other].contains(key)) {
+                    self.members[at].note_missed(key, &self.settings);
                 }
             }
         }
@@ -252,7 +257,9 @@ impl Pool {
         let copies = self.copies(key, hash);
         let live: Vec<_> = self.live(&copies).collect();
         let deadline = Deadline::new(Moment::now(), self.settings.timeout);
-        if live.is_empty() {
+        // A copy that returns before the others have done the write may get back what they had.
+        let gets_back = live.len() < copies.len() && !self.settings.miss_failover.is_zero();
+        if live.is_empty() || gets_back {
             return false;
         }
         for out in copies.iter().filter(|at| !live.contains(at)) {
