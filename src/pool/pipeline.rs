@@ -56,7 +56,10 @@ impl Member {
 
     /// Asks for items at that moment, as far as that needs no waiting.
     pub(super) fn ask_ahead(&mut self, mut asked: &[Asked], since: Moment) {
-        while !asked.is_empty() && self.connection.takes_more(since) {
+        if self.ahead.is_full() {
+            self.hear(since);
+        }
+        while !asked.is_empty() && !self.ahead.is_full() && self.connection.takes_more(since) {
             let (batch, rest) = asked.split_at(batch_of(asked));
             let keys: Vec<_> = batch.iter().map(|asked| &asked.key).collect();
             let Ok(bytes) = self.connection.add(&Request::GetMany { keys: &keys }) else {

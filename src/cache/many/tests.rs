@@ -271,6 +271,22 @@ fn no_more_than_64_replies_are_owed() {
 
 #[test]
 #[cfg_attr(miri, ignore = "uses sockets")]
+fn what_is_asked_for_messages_that_end_before_the_answer_is_bounded() {
+    let server = Server::start();
+    let mut cache = cache(&[&server], false);
+    cache.save("k", "0");
+    server.hold();
+    for number in 0..200 {
+        cache.ask(&[&format!("k{number}")]);
+        cache.end_message();
+    }
+    assert_eq!(cache.counted("prefetched"), 64);
+    server.release();
+    assert_eq!(cache.look("k"), hit("0"));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "uses sockets")]
 fn a_deferred_write_that_is_refused_is_counted() {
     let server = Server::with(Options {
         item_size: 1024,
