@@ -296,7 +296,9 @@ impl Pool {
                 }
             }
             asked.push(next);
-            match task.attempt(&mut self.members[next], &own, &self.settings) {
+            let member = &mut self.members[next];
+            member.connection.set_deputy(false);
+            match task.attempt(member, &own, &self.settings) {
                 Ok(reply) => {
                     self.note_passed_over(key, &passed_over);
                     self.shared.stats().failovers.count();

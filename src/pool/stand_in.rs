@@ -104,7 +104,11 @@ impl Pool {
             value,
         };
         match self.stand_in(wanted) {
-            Some(at) => inspection.attempt(&mut self.members[at], deadline, &self.settings),
+            Some(at) => {
+                let member = &mut self.members[at];
+                member.connection.set_deputy(false);
+                inspection.attempt(member, deadline, &self.settings)
+            }
             None => Err(Error::Down(Down::OutOfService)),
         }
     }
@@ -131,6 +135,7 @@ impl Pool {
         let reply = match (member.health().may_be_asked(), deadline) {
             (true, Some(deadline)) => {
                 let request = Request::Delete { key };
+                member.connection.set_deputy(false);
                 member.attempt(&request, &mut Vec::new(), deadline, &self.settings)
             }
             (true, None) => Err(Error::Timeout(Waiting::Send)),
