@@ -2,13 +2,14 @@
 //!
 //! Where an item has several copies, those that do not own it come first, too.
 
-use super::source::Source;
+use super::source::{Place, Source};
 use super::{Cache, Key};
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::item::lifetime::PAST;
 use crate::pool::Aim;
 use crate::status::Status;
+use crate::sys;
 use crate::wire::protocol::{Reply, Request};
 
 impl Cache {
@@ -47,9 +48,25 @@ impl Cache {
         let mut all = Ok(false);
         for place in self.sources(key, Aim::Remove).iter().rev() {
             let was_there = self.delete_at(deadline, place);
+            if was_there.is_err() {
+                self.delete_later_at(place);
+            }
             all = all.and_then(|before| Ok(before | was_there?));
         }
         all
+    }
+
+    /// Another pool could not remove the item, and the pool of the key does so nevertheless. It does not come over any
+    /// more: the server of the other pool removes it before it is asked again.
+    #[cold]
+    fn delete_later_at(&self, place: &Place) {
+        let pool = &self.pools[place.key.pool];
+        if !place.is_at_stand_in()
+            && !sys::planted("what a source could not remove stays")
+            && let Some(owner) = pool.owner_of(&place.key.wire)
+        {
+            pool.note_missed_at(owner, &place.key.wire);
+        }
     }
 
     /// The item has been changed, at its owner unless stand-ins have answered more than `stood_in` times. What the

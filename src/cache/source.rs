@@ -44,6 +44,13 @@ pub(super) enum Now {
     Other,
 }
 
+impl Place {
+    /// Whether it is not the server that owns the key there.
+    pub(super) fn is_at_stand_in(&self) -> bool {
+        self.stand_in_of.is_some()
+    }
+}
+
 impl Source {
     /// The server that owns the key, if the item is at its stand-in, or is another copy. It alone gets the item back.
     pub(super) fn owner(&self) -> Option<&Address> {
@@ -107,7 +114,7 @@ impl Cache {
                 continue;
             };
             // Its parts have stand-ins of their own, and come over when they are missing.
-            if place.stand_in_of.is_some() && self.form(key).is_split(item.flags) {
+            if place.is_at_stand_in() && self.form(key).is_split(item.flags) {
                 let lifetime = Some(lifetime);
                 return Some(Source {
                     place,
@@ -156,7 +163,7 @@ impl Cache {
         let (key, pool) = (&place.key, &mut self.pools[place.key.pool]);
         pool.follow();
         let request = Request::GetLasting { key: &key.wire };
-        let reply = match place.stand_in_of.is_some() {
+        let reply = match place.is_at_stand_in() {
             true => pool.inspect_at_stand_in(&half, (&key.wire, key.hash), request, bytes),
             false => pool.inspect(&half, &key.wire, None, request, bytes),
         };
@@ -192,11 +199,11 @@ impl Cache {
     }
 
     /// What an item that has come over is now where it came from: somebody may have removed it there meanwhile. At
-    /// a stand-in an operation that has begun before the return of the owner may have changed it. Another pool's
-    /// item is that pool's affair, as long as there is time to ask for it.
+    /// a stand-in an operation that has begun before the return of the owner may have changed it. How another pool
+    /// changes its item is that pool's affair.
     pub(super) fn look_again(&mut self, deadline: &Deadline, source: &Source, bytes: &[u8]) -> Now {
         let place = &source.place;
-        if place.stand_in_of.is_some() {
+        if place.is_at_stand_in() {
             let mut present = Vec::new();
             let reply = self.inspect_at(deadline, place, &mut present);
             let is_same = |item: Item| item == source.item && present == bytes;
@@ -216,7 +223,8 @@ impl Cache {
         };
         match self.ask_besides(&half, &place.key, &request, &mut Vec::new()) {
             Ok(Reply::Miss) => Now::Gone,
-            _ => Now::Same,
+            Ok(_) => Now::Same,
+            Err(_) => Now::Other,
         }
     }
 
@@ -226,7 +234,7 @@ impl Cache {
     /// Those of [`Pool::route`](crate::pool::Pool::route).
     pub(super) fn delete_at(&mut self, deadline: &Deadline, place: &Place) -> Result<bool, Error> {
         let key = &place.key;
-        let reply = match place.stand_in_of.is_some() {
+        let reply = match place.is_at_stand_in() {
             true => self.delete_at_stand_in(deadline, key),
             false => {
                 let request = Request::Delete { key: &key.wire };

