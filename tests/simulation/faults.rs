@@ -207,6 +207,7 @@ impl State {
                 if !self.is_being_written(&key) {
                     let command = format!("delete {key}\r\n");
                     self.servers[server].obey(command.as_bytes(), now);
+                    self.history.losses.push((now, server));
                 }
             }
             Change::KillWorker { worker, calls } => {
@@ -287,7 +288,9 @@ impl State {
         }
         if !keeps {
             it.memcached.restart(it.clock(now));
+            self.history.losses.push((now, server));
         }
+        let it = &mut self.servers[server];
         it.forget_sessions();
         it.run = Run::Up;
         self.is_back(server);

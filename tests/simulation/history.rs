@@ -227,6 +227,8 @@ pub struct History {
     pub troubles: Vec<(u64, u64, usize)>,
     /// When servers were in trouble that fresh connections do not see, and until when.
     pub other_troubles: Vec<(u64, u64, usize)>,
+    /// When servers have lost an item, or all of them.
+    pub losses: Vec<(u64, usize)>,
     /// When processes had no descriptors, and until when.
     pub shortages: Vec<(u64, u64, usize)>,
     /// When a firewall, or a machine without power, has forgotten flows.
@@ -289,7 +291,7 @@ impl State {
 
     fn note_one_served(&mut self, served: Served) {
         let (command, reply, at) = (&served.command, &served.reply, served.at);
-        let operation = match command.verb() {
+        let number = match command.verb() {
             b"set" | b"add" | b"cas" if served.has_stored() => {
                 let created = || self.created_by(command.value());
                 number_of(command.value()).or_else(created)
@@ -300,8 +302,9 @@ impl State {
             b"ma" if reply.starts_with(b"VA ") => Some(command.number() as usize),
             _ => None,
         };
-        let operation = operation.and_then(|number| self.history.operations.get_mut(number));
         // What comes over is what another operation has written.
+        let operation = number.filter(|_| !self.comes_over(&served));
+        let operation = operation.and_then(|number| self.history.operations.get_mut(number));
         if let Some(it) = operation.filter(|it| it.process == served.process) {
             it.last_executed = at;
             let is_decided = match it.what {
@@ -312,6 +315,9 @@ impl State {
                 it.executed.push(served.server);
             }
         }
+        if command.verb() == b"flush_all" {
+            self.history.losses.push((at, served.server));
+        }
         if !command.key().starts_with(b"kamailio-memcached:") {
             self.history.served.push(served);
         }
@@ -319,6 +325,18 @@ impl State {
 }
 
 impl State {
+    /// Whether this stores what the same operation has just read elsewhere.
+    fn comes_over(&self, served: &Served) -> bool {
+        let operation = self.processes[served.process].operation;
+        let began = operation.map_or(0, |number| self.history.operations[number].began);
+        let before = self.history.served.iter().rev();
+        let mut before = before.take_while(|it| it.at >= began);
+        let last = before
+            .find(|it| it.process == served.process && it.command.key() == served.command.key());
+        let value = last.and_then(|last| last.value());
+        value.map(str::as_bytes) == Some(served.command.value())
+    }
+
     /// The operation that creates a counter with this value.
     fn created_by(&self, value: &[u8]) -> Option<usize> {
         let number: usize = std::str::from_utf8(value).ok()?.parse().ok()?;

@@ -10,7 +10,7 @@ use super::run::run;
 const SEEDS: u64 = 10_000;
 
 /// All of them.
-pub const FAULTS: [&str; 46] = [
+pub const FAULTS: [&str; 48] = [
     "a change counts from its beginning",
     "a copy that fails is forgotten",
     "a lease is no condition",
@@ -54,7 +54,9 @@ pub const FAULTS: [&str; 46] = [
     "the second look hides what was sent",
     "what breaks before TLS is there condemns",
     "what is given up arrives later",
+    "what a source could not remove stays",
     "what comes over is not looked at again",
+    "what comes over replaces what is there",
     "what is sent counts as done",
     "writes that come meanwhile are forgotten",
 ];

@@ -52,6 +52,8 @@ pub struct Process {
     pub short_until: u64,
     /// It has made its operations, and waits until all is well.
     pub is_at_rest: bool,
+    /// It waits for the others before servers are added.
+    pub is_ready_to_grow: bool,
     /// At which of its next system calls it dies.
     pub dies_after: Option<u64>,
     /// The server that it waits for without having heard of it, since when, and for how long the process
@@ -85,6 +87,7 @@ impl Process {
             stopped: 0,
             short_until: 0,
             is_at_rest: false,
+            is_ready_to_grow: false,
             dies_after: None,
             waits: None,
             attempt: None,

@@ -6,6 +6,7 @@ mod ahead;
 mod answers;
 mod copies;
 mod counts;
+mod growth;
 pub mod leases;
 mod log_lines;
 mod near;

@@ -56,12 +56,13 @@ fn run_in(world: *const World, setup: &Setup) -> Outcome {
     let world: &'static World = unsafe { &*world };
     simulation::install(Some(world));
     logger::log_to(Some(world));
+    let pools = 1 + usize::from(setup.grows());
     let sets = Table::sets(setup.near_size);
     // SAFETY: all bits zero is an empty one of each, as their documentation says. The caches, which are dropped
     // before it, are the only ones that use it; processes that were killed never run again.
     let (shared, sets, slots) = unsafe {
         (
-            Memory::<Shared>::new(1),
+            Memory::<Shared>::new(pools),
             Memory::<Set>::new(sets),
             Memory::<Slot>::new(sets * WAYS),
         )
@@ -119,7 +120,9 @@ impl<'a> Run<'a> {
         let parameters = setup.parameters();
         let cache = || {
             let mut cache = Cache::new(parameters.settle(), Numbers::Bits64, shared);
-            cache.keep_near(vec![near]);
+            let mut near = vec![near];
+            near.resize(shared.len(), None);
+            cache.keep_near(near);
             cache
         };
         let processes = setup.workers + 2;

@@ -68,6 +68,10 @@ pub struct Setup {
     pub near_size: u32,
     pub near_expire: u64,
     pub near_stale: u64,
+    /// How many servers there are before the others are added, and items come over; 0 = none are added.
+    pub grows_from: usize,
+    /// When they are added.
+    pub grows_at: u64,
     /// What breaks and what operators do, and when.
     pub plan: Vec<(u64, Change)>,
 }
@@ -126,6 +130,8 @@ impl Setup {
             near_size: *random.pick(&[0, 0, 0, 4, 4, 8]),
             near_expire: random.pick(&[1, 20, 1000, 100_000]) * MILLI,
             near_stale: random.pick(&[0, 500, 100_000]) * MILLI,
+            grows_from: 0,
+            grows_at: 0,
             plan: Vec::new(),
         };
         if setup.failover != 2 {
@@ -145,9 +151,26 @@ impl Setup {
                 (setup.keys, setup.holds_up) = (own.between(1, 3), true);
             }
         }
+        if setup.servers.len() > 1 && own.once_in(12) {
+            setup.grow(&mut own);
+        }
         setup.plan.extend(plan::more(&setup, &mut own));
         setup.plan.sort();
         setup
+    }
+
+    /// Servers are added, and that is all that operators do. Each item is on one server of each list.
+    fn grow(&mut self, random: &mut Random) {
+        self.grows_from = random.between(1, self.servers.len() as u64 - 1) as usize;
+        self.grows_at = random.below(self.length());
+        (self.failover, self.replicas, self.miss_failover) = (0, 1, 0);
+        (self.adds, self.defers, self.leases) = (false, false, false);
+        self.plan.retain(|(_, change)| !change.is_command());
+    }
+
+    /// Whether there are two pools. Each draws its own verdicts, and says so in the log.
+    pub fn grows(&self) -> bool {
+        self.grows_from > 0
     }
 
     /// Whether servers make up for the writes that they have missed.
@@ -220,6 +243,14 @@ impl Setup {
                 ("tls_name", Given::Text(sealed::NAME)),
             ] {
                 parameters.set(name, given).expect(name);
+            }
+        }
+        if self.grows() {
+            let before = &self.servers[..self.grows_from];
+            let before: Vec<_> = before.iter().map(|server| &*server.written).collect();
+            let before = format!("name=before;servers={}", before.join(","));
+            for (name, text) in [("pool", &*before), ("warm_from", "before")] {
+                parameters.set(name, Given::Text(text)).expect(name);
             }
         }
         for (name, text) in texts {

@@ -8,8 +8,9 @@ use internals::{Cache, Status, Value, Way};
 use kamailio_memcached::internals;
 
 use super::history::{Answer, Operation, What, value_of};
+use super::process::Activity;
 use super::rules::leases;
-use super::world::{SECOND, State, World};
+use super::world::{MILLI, SECOND, State, World};
 
 /// Makes all operations of a worker, waits until all is well again, and makes some more.
 pub fn work(world: &World, cache: &mut Cache, process: usize) {
@@ -31,7 +32,13 @@ pub fn work(world: &World, cache: &mut Cache, process: usize) {
     for _ in 0..setup.operations {
         let pause = world.state.borrow_mut().random.below(setup.pace);
         world.sleep(pause);
+        if world.state.borrow().grows_now() {
+            grow(world, cache, process);
+        }
         operate(world, cache, process);
+    }
+    if setup.grows() && !world.state.borrow().has_grown {
+        grow(world, cache, process);
     }
     world.state.borrow_mut().processes[process].is_at_rest = true;
     while world
@@ -48,6 +55,35 @@ pub fn work(world: &World, cache: &mut Cache, process: usize) {
         }
     }
     world.state.borrow_mut().history.owed += simulation::writes_owed(cache) as u64;
+}
+
+/// Waits until servers are added. That is so when no operation is under way.
+fn grow(world: &World, cache: &mut Cache, process: usize) {
+    end_message(cache);
+    world.state.borrow_mut().processes[process].is_ready_to_grow = true;
+    while !world.state.borrow_mut().has_grown() {
+        world.sleep(MILLI);
+    }
+}
+
+impl State {
+    /// Whether it is time to add servers.
+    fn grows_now(&self) -> bool {
+        self.setup.grows() && !self.has_grown && self.now >= self.setup.grows_at
+    }
+
+    /// Whether servers were added. They are as soon as all workers are ready.
+    fn has_grown(&mut self) -> bool {
+        let workers = &self.processes[..self.setup.workers];
+        let mut workers = workers.iter();
+        self.has_grown = workers.all(|it| it.is_ready_to_grow || it.activity == Activity::Ended);
+        self.has_grown
+    }
+
+    /// The pool that is used: the first one, or the one before it.
+    fn pool(&self) -> usize {
+        usize::from(self.setup.grows() && !self.has_grown)
+    }
 }
 
 fn operate(world: &World, cache: &mut Cache, process: usize) {
@@ -126,7 +162,8 @@ fn compute(world: &World, cache: &mut Cache, process: usize, key: String) -> Ans
 
 /// Makes one operation and notes it. Whoever has the lease of a key does not write it otherwise.
 fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: String) -> Answer {
-    let key = cache.key(0, text.as_bytes(), b"").expect("a key");
+    let pool = world.state.borrow().pool();
+    let key = cache.key(pool, text.as_bytes(), b"").expect("a key");
     let what = match what {
         What::Set if holds_lease(cache, &key) => What::Fulfil,
         other => other,
@@ -196,7 +233,7 @@ fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: S
         }
         What::Prefetch(count) | What::Many(count) => {
             let name = |number| format!("k{number}");
-            let keys = (0..count).map(|number| cache.key(0, name(number).as_bytes(), b""));
+            let keys = (0..count).map(|number| cache.key(pool, name(number).as_bytes(), b""));
             let keys: Vec<_> = keys.map(|key| key.expect("a key")).collect();
             match what {
                 What::Many(_) => match get_many(cache, &keys) {
@@ -246,7 +283,8 @@ fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: S
         What::Get => simulation::source(cache, &key),
         _ => Source::Server,
     };
-    // The server that has answered may have left the list meanwhile, and its answers with it.
+    // The server that has answered may have left the list meanwhile, and its answers with it. Or it was asked ahead for
+    // what has come over now.
     let forgotten = asked_before.filter(|_| simulation::asked_ahead(cache, &key).is_none());
     simulation::count_all(cache);
     let mut state = world.state.borrow_mut();
@@ -260,7 +298,7 @@ fn perform(world: &World, cache: &mut Cache, process: usize, what: What, text: S
     state.processes[process].operation = None;
     let from = match source {
         Source::Ahead(since) => Some(asked_at(&state, process, since)),
-        Source::Server if state.history.is_reloaded => {
+        Source::Server if state.history.is_reloaded || state.setup.grows() => {
             forgotten.map(|since| asked_at(&state, process, since))
         }
         _ => None,

@@ -67,6 +67,8 @@ pub struct State {
     pub threads: Vec<(usize, Box<dyn FnOnce() + Send>)>,
     pub history: History,
     pub trace: Trace,
+    /// Whether servers were added.
+    pub has_grown: bool,
     /// Until when the workers wait for all to be well, once they have made their operations.
     pub rest: Option<u64>,
     /// The largest buffer that was given to receive.
@@ -97,6 +99,7 @@ impl State {
             threads: Vec::new(),
             history: History::default(),
             trace,
+            has_grown: false,
             rest: None,
             largest_room: 0,
         }

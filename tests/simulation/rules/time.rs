@@ -24,8 +24,8 @@ pub fn check(state: &State) -> Vec<String> {
             ));
         }
     }
-    // A server that leaves the list and comes back is another one.
-    let waits = if state.history.is_reloaded {
+    // A server that leaves the list and comes back is another one, and so it is in another list.
+    let waits = if state.history.is_reloaded || state.setup.grows() {
         &[][..]
     } else {
         &state.history.long_waits

@@ -22,6 +22,8 @@
 use crate::history::{Answer, Operation, Served, What, number_of};
 use crate::world::State;
 
+use super::growth;
+
 /// Reads of values that were replaced.
 pub fn check(state: &State) -> Vec<String> {
     let reads = state.history.operations.iter().enumerate();
@@ -107,6 +109,10 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
             return None;
         }
         let at = done.server;
+        if state.setup.grows() {
+            return growth::is_bound(state, new, done, served)
+                .then(|| replaced(number, server, at));
+        }
         let is_bound = match at == server {
             true => !comes_back(state, old, writer, done, served),
             false => {
@@ -115,12 +121,12 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
                         && is_removed_elsewhere(state, old, &read.key, at)
             }
         };
-        is_bound.then(|| {
-            format!(
-                "from server {server}, although operation {number} had replaced it at server {at}"
-            )
-        })
+        is_bound.then(|| replaced(number, server, at))
     })
+}
+
+fn replaced(number: usize, read_at: usize, at: usize) -> String {
+    format!("from server {read_at}, although operation {number} had replaced it at server {at}")
 }
 
 /// The server's answer by which a write or a delete is acknowledged.
@@ -248,7 +254,9 @@ fn is_removed_elsewhere(state: &State, old: &Operation, key: &str, replaced_at: 
 
 /// Whether the value was in the server before its last outage, and should have been removed.
 fn survivor(state: &State, read: &Operation, writer: usize, served: &Served) -> Option<String> {
-    if !state.setup.empties {
+    // What the old list knows of its servers is its own.
+    let is_of_old_list = state.setup.grows() && owner(state, &read.key) != Some(served.server);
+    if !state.setup.empties || is_of_old_list {
         return None;
     }
     let mut outages = state.history.outages.iter().rev();

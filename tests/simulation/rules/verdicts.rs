@@ -81,6 +81,8 @@ pub fn check(state: &State) -> Vec<String> {
                 .clone()
                 .any(|&(from, to)| from <= turn.at && to >= since);
             if !was_stopped
+                // The other list draws its own verdict of what it is answered.
+                && !state.setup.grows()
                 && let Some(other) = answered(state, turn.server, process, since + STEP, turn.at)
             {
                 let at = turn.at as f64 / MILLI as f64;
