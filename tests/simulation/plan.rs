@@ -162,8 +162,7 @@ pub fn more(setup: &Setup, random: &mut Random) -> Vec<(u64, Change)> {
         (at, random.below(servers) as usize)
     };
     // What is evicted comes over from elsewhere.
-    let comes_over = setup.miss_failover != 0 || setup.grows();
-    let evictions = if comes_over { 16 } else { 0 };
+    let evictions = if setup.has_sources() { 16 } else { 0 };
     for _ in 0..random.below(evictions + 1) {
         let (at, server) = some(random);
         plan.push((at, Change::Evict { server }));

@@ -173,6 +173,11 @@ impl Setup {
         self.grows_from > 0
     }
 
+    /// Whether items come over from elsewhere.
+    pub fn has_sources(&self) -> bool {
+        self.miss_failover != 0 || self.grows()
+    }
+
     /// Whether servers make up for the writes that they have missed.
     pub fn makes_up(&self) -> bool {
         self.empties || self.replicas > 1

@@ -79,8 +79,8 @@ pub fn check(state: &State) -> Vec<String> {
         let forgets = history.forgets.iter().any(|&at| {
             at <= ended && (at >= began || matches!(word, "down" | "stale") && at + pause >= began)
         });
-        // A stand-in has half of the time to remove an item, and makes up for what it was asked on such a connection.
-        let has_sources = state.setup.miss_failover != 0;
+        // A source has half of the time to remove an item, and makes up for what it was asked on such a connection.
+        let has_sources = state.setup.has_sources();
         let removes = has_sources && matches!(operation.what, What::Delete | What::Invalidate);
         let is_lost = (is_once || removes || is_silent_twice(state, operation))
             && !history.forgets.is_empty()
