@@ -164,7 +164,7 @@ impl Setup {
         self.grows_from = random.between(1, self.servers.len() as u64 - 1) as usize;
         self.grows_at = random.below(self.length());
         (self.failover, self.replicas, self.miss_failover) = (0, 1, 0);
-        (self.adds, self.defers, self.leases) = (false, false, false);
+        (self.adds, self.defers) = (false, false);
         self.plan.retain(|(_, change)| !change.is_command());
     }
 

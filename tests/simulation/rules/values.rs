@@ -93,6 +93,8 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
             }
             // One copy may have removed it, and another one keeps it as out of date.
             What::Invalidate if state.setup.replicas > 1 => false,
+            // A stand-in had nothing, and a copy on its way has marked it after all.
+            What::Invalidate if served.is_stale() => false,
             What::Invalidate => matches!(it.answer, Answer::Deleted | Answer::Miss),
             _ => false,
         };
