@@ -66,7 +66,7 @@ static COMMANDS: [Command; 13] = [
     .of_several(),
     command(
         c"memcached.reload",
-        c"Read the servers_file of all pools, or of one pool, again: [pool]",
+        c"Read the files of servers, credentials and certificates of all pools, or of one pool, again: [pool]",
         pools::reload,
     )
     .of_several(),
