@@ -191,6 +191,8 @@ fn shared_data_keeps_its_first_value_and_its_zeros() {
     assert_eq!(answer(&kamailio, "claim"), "this node has it");
     assert_eq!(answer(&kamailio, "claim"), "another node has it");
     assert_eq!(answer(&kamailio, "number"), "number: 0049301234");
+    memcached.kill();
+    assert_eq!(answer(&kamailio, "claim"), "nobody knows");
 }
 
 #[test]
