@@ -15,7 +15,8 @@ function ksr_request_route() {
         calls = KSR.memcached.value();
     }
 
-    // Of all calls to this user, on all nodes, one at a time gets here.
+    // Of all calls to this user, on all nodes, one at a time gets here, for five seconds. A call that takes
+    // longer is not alone any more, and its `delete` ends the lock of another call: see lock.cfg.
     var lock = "lock:" + KSR.pv.gete("$rU").toLowerCase();
     if (KSR.memcached.addxs(lock, "taken", 5) == 1) {
         KSR.memcached.delete(lock);

@@ -15,7 +15,8 @@ function ksr_request_route()
         calls = KSR.memcached.value()
     end
 
-    -- Of all calls to this user, on all nodes, one at a time gets here.
+    -- Of all calls to this user, on all nodes, one at a time gets here, for five seconds. A call that takes
+    -- longer is not alone any more, and its `delete` ends the lock of another call: see lock.cfg.
     local lock = "lock:" .. string.lower(KSR.pv.gete("$rU"))
     if KSR.memcached.addxs(lock, "taken", 5) == 1 then
         KSR.memcached.delete(lock)

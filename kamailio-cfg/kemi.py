@@ -24,7 +24,8 @@ class Script:
         if KSR.memcached.incx("calls:" + caller, 1, 1, 3600) == 1:
             calls = KSR.memcached.value()
 
-        # Of all calls to this user, on all nodes, one at a time gets here.
+        # Of all calls to this user, on all nodes, one at a time gets here, for five seconds. A call that takes
+        # longer is not alone any more, and its `delete` ends the lock of another call: see lock.cfg.
         lock = "lock:" + KSR.pv.gete("$rU").lower()
         if KSR.memcached.addxs(lock, "taken", 5) == 1:
             KSR.memcached.delete(lock)
