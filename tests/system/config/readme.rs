@@ -181,6 +181,7 @@ fn prefetch_cfg_asks_for_all_items_ahead() {
     memcached.assert_expires_in("last:caller", 86_400);
     memcached.put("blocked:caller", 1, 0, "1");
     assert_eq!(answer(&kamailio, "bob"), "blocked");
+    assert_eq!(answer(&kamailio, "both"), "plan: gold, credit: 7");
 }
 
 #[test]
