@@ -325,7 +325,7 @@ impl State {
 }
 
 impl State {
-    /// Whether this stores what the same operation has just read elsewhere.
+    /// Whether this stores what the same operation has just read at another server.
     fn comes_over(&self, served: &Served) -> bool {
         let operation = self.processes[served.process].operation;
         let began = operation.map_or(0, |number| self.history.operations[number].began);
@@ -333,6 +333,7 @@ impl State {
         let mut before = before.take_while(|it| it.at >= began);
         let last = before
             .find(|it| it.process == served.process && it.command.key() == served.command.key());
+        let last = last.filter(|last| last.server != served.server);
         let value = last.and_then(|last| last.value());
         value.map(str::as_bytes) == Some(served.command.value())
     }

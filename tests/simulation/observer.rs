@@ -175,7 +175,7 @@ impl Observer {
         if state.servers[at].has_moved || is_named && !has_names {
             return;
         }
-        let refuses_until = match state.setup.makes_up() {
+        let refuses_until = match state.setup.makes_up() || state.setup.has_sources() {
             true => state.servers[at]
                 .errs_until
                 .max(state.servers[at].turns_away_until),

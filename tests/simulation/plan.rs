@@ -167,6 +167,13 @@ pub fn more(setup: &Setup, random: &mut Random) -> Vec<(u64, Change)> {
         let (at, server) = some(random);
         plan.push((at, Change::Evict { server }));
     }
+    // What a server refuses to remove, or to tell once more.
+    let refusals = if setup.grows() { 3 } else { 0 };
+    for _ in 0..random.below(refusals + 1) {
+        let (at, server) = some(random);
+        let time = random.between(MILLI, setup.timeout);
+        plan.push((at, Change::Err { server, time }));
+    }
     // TLS is agreed on anew, and that breaks.
     let breaks = if setup.tls.is_some() { 6 } else { 0 };
     for _ in 0..random.below(breaks + 1) {

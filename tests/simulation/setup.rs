@@ -165,6 +165,9 @@ impl Setup {
         self.grows_at = random.below(self.length());
         (self.failover, self.replicas, self.miss_failover) = (0, 1, 0);
         (self.adds, self.defers) = (false, false);
+        if random.once_in(2) {
+            self.keys = random.between(1, 3);
+        }
         self.plan.retain(|(_, change)| !change.is_command());
     }
 
@@ -296,7 +299,7 @@ impl Setup {
     pub fn recovery(&self) -> u64 {
         let probes = self.probing_threshold as u64 * (self.retry_interval * 6 / 5 + 50 * MILLI);
         // A probe that has to change something at the server has so long at least.
-        let flush = if self.makes_up() { 1500 * MILLI } else { 0 };
+        let flush = if self.makes_up() || self.has_sources() { 1500 * MILLI } else { 0 };
         self.longest_timeout().max(flush) + probes + SECOND
     }
 }

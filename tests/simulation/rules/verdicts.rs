@@ -114,12 +114,12 @@ pub fn check(state: &State) -> Vec<String> {
         let has_names = state.names.fail_until.max(state.names.hang_until) == 0;
         let is_new = state.history.is_reloaded || !has_names || turn.at < state.setup.start();
         let is_unknown = is_named && (is_new || state.servers[turn.server].has_moved);
-        // A server that refuses to be emptied, or to forget what a stand-in has replaced, is taken out.
+        // A server that refuses to be emptied, or to forget what was replaced or removed elsewhere, is taken out.
         let refusals = history
             .other_troubles
             .iter()
             .filter(|(.., server)| *server == turn.server);
-        let refuses = state.setup.makes_up()
+        let refuses = (state.setup.makes_up() || state.setup.has_sources())
             && turn.by == Some(Role::Prober)
             && refusals
                 .clone()
