@@ -162,17 +162,10 @@ pub fn more(setup: &Setup, random: &mut Random) -> Vec<(u64, Change)> {
         (at, random.below(servers) as usize)
     };
     // What is evicted comes over from elsewhere.
-    let evictions = if setup.has_sources() { 16 } else { 0 };
+    let evictions = if setup.miss_failover == 0 { 0 } else { 16 };
     for _ in 0..random.below(evictions + 1) {
         let (at, server) = some(random);
         plan.push((at, Change::Evict { server }));
-    }
-    // What a server refuses to remove, or to tell once more.
-    let refusals = if setup.grows() { 3 } else { 0 };
-    for _ in 0..random.below(refusals + 1) {
-        let (at, server) = some(random);
-        let time = random.between(MILLI, setup.timeout);
-        plan.push((at, Change::Err { server, time }));
     }
     // TLS is agreed on anew, and that breaks.
     let breaks = if setup.tls.is_some() { 6 } else { 0 };
@@ -195,6 +188,24 @@ pub fn more(setup: &Setup, random: &mut Random) -> Vec<(u64, Change)> {
                 },
             ));
         }
+    }
+    plan
+}
+
+/// What breaks while items come over because servers are added: items are lost, and servers refuse to remove or to tell
+/// what they have.
+pub fn around_growth(setup: &Setup, random: &mut Random) -> Vec<(u64, Change)> {
+    let mut plan = Vec::new();
+    let servers = setup.servers.len() as u64;
+    for _ in 0..random.below(17) {
+        let (at, server) = (random.below(setup.length() + 1), random.below(servers));
+        let server = server as usize;
+        plan.push((at, Change::Evict { server }));
+    }
+    for _ in 0..random.below(4) {
+        let (at, server) = (random.below(setup.length() + 1), random.below(servers));
+        let (server, time) = (server as usize, random.between(MILLI, setup.timeout));
+        plan.push((at, Change::Err { server, time }));
     }
     plan
 }

@@ -151,10 +151,10 @@ impl Setup {
                 (setup.keys, setup.holds_up) = (own.between(1, 3), true);
             }
         }
-        if setup.servers.len() > 1 && own.once_in(12) {
+        setup.plan.extend(plan::more(&setup, &mut own));
+        if setup.servers.len() > 1 && setup.tls.is_none() && own.once_in(12) {
             setup.grow(&mut own);
         }
-        setup.plan.extend(plan::more(&setup, &mut own));
         setup.plan.sort();
         setup
     }
@@ -169,6 +169,7 @@ impl Setup {
             self.keys = random.between(1, 3);
         }
         self.plan.retain(|(_, change)| !change.is_command());
+        self.plan.extend(plan::around_growth(self, random));
     }
 
     /// Whether there are two pools. Each draws its own verdicts, and says so in the log.
@@ -299,7 +300,11 @@ impl Setup {
     pub fn recovery(&self) -> u64 {
         let probes = self.probing_threshold as u64 * (self.retry_interval * 6 / 5 + 50 * MILLI);
         // A probe that has to change something at the server has so long at least.
-        let flush = if self.makes_up() || self.has_sources() { 1500 * MILLI } else { 0 };
+        let flush = if self.makes_up() || self.has_sources() {
+            1500 * MILLI
+        } else {
+            0
+        };
         self.longest_timeout().max(flush) + probes + SECOND
     }
 }

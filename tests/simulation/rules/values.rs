@@ -147,6 +147,7 @@ fn done<'a>(state: &'a State, number: usize, operation: &Operation) -> Option<&'
                 What::Set | What::Cas | What::Fulfil => {
                     number_of(served.command.value()) == Some(number)
                 }
+                What::Delete => served.command.verb() == b"delete",
                 _ => matches!(served.command.verb(), b"delete" | b"md"),
             }
     })

@@ -68,10 +68,11 @@ pub fn check(state: &State) -> Vec<String> {
                 What::Count(_) | What::Create(_) | What::Cas | What::Fulfil
             )
             || state.setup.adds && !matches!(operation.what, What::Get | What::Gets | What::Lease);
-        // What a stand-in has taken for another process keeps a server from being asked, and nobody stands in
-        // where a lease was given.
+        // What a stand-in has taken for another process, or what that could not remove before servers were added, keeps
+        // a server from being asked, and nobody stands in where a lease was given.
         let since_short = |&(from, to, process): &(u64, u64, usize)| {
-            (process == operation.process || is_bound) && from <= ended && to >= since
+            let concerns = process == operation.process || is_bound || state.setup.grows();
+            concerns && from <= ended && to >= since
         };
         let is_short = history.shortages.iter().any(since_short);
         // A second firewall may forget the second connection; then this worker waits before it tries again.
