@@ -13,6 +13,7 @@ use crate::item::value::Value;
 use crate::pool::Member;
 use crate::shared::Shared;
 use crate::status::Status;
+use crate::wire::protocol::Way;
 
 mod copies;
 

@@ -51,15 +51,17 @@ impl Pool {
                 }
             }
         }
+        // It must not be repeated, and has failed so that it may be done nevertheless.
+        let is_repeatable = task.kind().is_repeatable();
+        let may_be_done = |answer: &Answer| {
+            let error = answer.as_ref().err();
+            error.is_some_and(|error| !error.allows_stand_in(is_repeatable))
+        };
         let has_item = |answer: &Answer| !matches!(answer, Ok(Reply::Miss | Reply::NotStored));
         let mut answered = answers.iter().enumerate();
         let first = answered.find(|(_, it)| is_answer(it) && has_item(it));
         let first = first.map(|(at, _)| at);
         let Some(first) = first.or_else(|| answers.iter().position(is_answer)) else {
-            let may_be_done = |answer: &Answer| {
-                let error = answer.as_ref().err();
-                error.is_some_and(|it| !it.allows_stand_in(task.kind().is_repeatable()))
-            };
             let is_open = answers.iter().any(may_be_done);
             let error = answers.into_iter().find_map(Result::err);
             let error = error.unwrap_or(Error::Down(Down::OutOfService));
@@ -69,6 +71,12 @@ impl Pool {
             let asked = copies;
             return self.beyond_copies(deadline, key, hash, Failed { asked, error }, task);
         };
+        if !has_item(&answers[first]) && self.settings.has_sources {
+            // What is missing would come over, and the write be repeated where it may be done.
+            if let Some(open) = answers.iter().position(may_be_done) {
+                return answers.swap_remove(open);
+            }
+        }
         if answers[first].is_ok() {
             self.note_undone(key, &live, &answers);
             self.note_passed_over(key, &passed_over);

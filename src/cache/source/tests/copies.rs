@@ -80,3 +80,15 @@ fn what_was_marked_as_out_of_date_meanwhile_is_removed_again() {
     let [owner, _] = servers.map(|server| server.join().unwrap());
     assert_eq!(owner[2..], ["gets k|", "cas k 0 2592001 0 9||"]);
 }
+
+/// If the item came over, and the count were repeated, the copy that has hung up would perhaps count twice.
+#[test]
+fn a_count_that_one_copy_may_still_make_is_not_repeated_because_another_has_no_item() {
+    let numbers = [("replicas", 2), ("miss_failover", ALWAYS)];
+    let mut pair = Pair::with(&numbers, &[""], &[MISSING]);
+    let key = pair.key();
+    let counted = pair.cache.count(Way::Up, &key, Value::Integer(5));
+    assert!(matches!(counted, Err(Error::Down(_))), "{counted:?}");
+    let [_, other] = pair.said();
+    assert_eq!(other, ["incr k 5|"]);
+}
