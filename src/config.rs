@@ -179,8 +179,10 @@ impl Parameters {
             .split(';')
             .map(str::trim)
             .filter(|item| !item.is_empty());
-        let mut items =
-            items.map(|item| item.split_once('=').ok_or_else(|| value.refuse(POOL_FORM)));
+        let mut items = items.map(|item| match item.split_once('=') {
+            Some((parameter, word)) => Ok((parameter.trim_end(), word.trim_start())),
+            None => Err(value.refuse(POOL_FORM)),
+        });
         let name = match items.next().transpose()? {
             Some(("name", name)) if is_pool_name(name) => name,
             _ => {
@@ -212,8 +214,8 @@ impl Parameters {
             let (parameter, word) = item?;
             let assignment = Assignment {
                 pool: Some(name),
-                name: parameter.trim_end(),
-                given: Given::Word(word.trim_start()),
+                name: parameter,
+                given: Given::Word(word),
             };
             let row = row_of(&assignment, |parameter| parameter.scope != Scope::Plain)?;
             self.check_source(name, &assignment)?;

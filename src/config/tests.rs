@@ -96,6 +96,14 @@ fn a_pool_takes_what_it_leaves_out_from_the_plain_parameters() {
 }
 
 #[test]
+fn blanks_around_names_and_values_of_a_pool_do_not_matter() {
+    let pool = Given::Text(" name = calls ; servers = a:1 , b:2 ; mode = 1 ");
+    let pools = with(&[("pool", pool)]);
+    assert_eq!(pools[1].settings.name, "calls");
+    assert_eq!(pools[1].servers.len(), 2);
+}
+
+#[test]
 fn a_refusal_names_parameter_value_and_accepted_form() {
     assert_eq!(refused("timeout", Given::Number(0)), {
         "parameter 'timeout': invalid value 0; accepted: 1 to 2147483647 milliseconds"
