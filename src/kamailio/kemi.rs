@@ -227,7 +227,7 @@ fn read(
         key,
     };
     match item.perform(Verb::Get, &[]) {
-        Some(Status::Hit) => LAST_READ.with(|last| last.value()).flatten(),
+        Some(Status::Hit | Status::Stale) => LAST_READ.with(|last| last.value()).flatten(),
         _ => None,
     }
 }

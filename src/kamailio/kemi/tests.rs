@@ -184,6 +184,32 @@ fn reads_return_strings_numbers_or_nothing() {
 
 #[test]
 #[cfg_attr(miri, ignore = "uses a socket")]
+fn a_value_that_is_out_of_date_is_returned_while_its_server_is_out() {
+    let (address, server) = serve(&["VALUE k 1 3\r\nold\r\nEND\r\n"]);
+    let turn = Turn::without_server();
+    let mut parameters = Parameters::default();
+    for (name, given) in [
+        ("servers", Given::Text(&address)),
+        ("near_size", Given::Number(8)),
+        ("near_expire", Given::Number(1)),
+        ("near_stale", Given::Number(60_000)),
+        ("protocol", Given::Text("classic")),
+    ] {
+        parameters.set(name, given).unwrap();
+    }
+    turn.start(parameters.settle());
+    assert_eq!((read!(get, "k"), read!(status)), (text("old"), text("hit")));
+    server.join().unwrap();
+    // It is fresh for a millisecond.
+    while read!(status) == text("hit") {
+        assert_eq!(read!(get, "k"), text("old"));
+    }
+    assert_eq!(read!(status), text("stale"));
+    assert_eq!(read!(gete, "k"), text("old"));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "uses a socket")]
 fn twins_use_the_pool_that_they_name() {
     let (address, server) = serve(&["STORED\r\n", "END\r\n", "4\r\n"]);
     let turn = Turn::without_server();
