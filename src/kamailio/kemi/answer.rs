@@ -5,6 +5,7 @@
 //! process has one place for it, and its text stays where the read has put it.
 
 use std::ffi::c_int;
+use std::ops::RangeInclusive;
 use std::ptr;
 
 use super::super::host::guard::guard;
@@ -59,7 +60,7 @@ impl LastRead {
     /// The value as an answer.
     pub(super) fn value(&self) -> Option<Answer> {
         Some(match self.value? {
-            Found::Integer(number) => Answer::number(number),
+            Found::Integer(number) => Answer::number(number, &self.text),
             Found::Text => Answer::text(&self.text),
             Found::Null => return None,
         })
@@ -70,6 +71,10 @@ impl LastRead {
         (!self.version.is_empty()).then(|| Answer::text(&self.version))
     }
 }
+
+/// The numbers that every language holds exactly: those of Lua and JavaScript are doubles
+/// (`modules/app_lua`: `lua_pushnumber`).
+const EXACT: RangeInclusive<i64> = -1 << 53..=1 << 53;
 
 /// An answer to the script.
 pub(super) struct Answer(KemiValue);
@@ -86,11 +91,14 @@ impl Answer {
         Self::new(KEMI_STR, KemiUnion { s })
     }
 
-    fn number(number: i64) -> Self {
+    /// A number or, where the script would lose some of its digits, these digits.
+    fn number(number: i64, digits: &[u8]) -> Self {
         match (c_int::try_from(number), host().family.kemi_long()) {
-            (Err(_), Some(long)) => Self::new(long, KemiUnion { l: number }),
-            // On hosts without longer integers, longer numbers are read as strings.
-            _ => Self::new(KEMI_INT, KemiUnion { n: number as c_int }),
+            (Ok(n), _) => Self::new(KEMI_INT, KemiUnion { n }),
+            (Err(_), Some(long)) if EXACT.contains(&number) => {
+                Self::new(long, KemiUnion { l: number })
+            }
+            _ => Self::text(digits),
         }
     }
 

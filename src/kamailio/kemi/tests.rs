@@ -184,6 +184,23 @@ fn reads_return_strings_numbers_or_nothing() {
 
 #[test]
 #[cfg_attr(miri, ignore = "uses a socket")]
+fn numbers_that_a_double_cannot_hold_are_strings() {
+    let (address, server) = serve(&[
+        "VALUE k 0 16\r\n9007199254740992\r\nEND\r\n",
+        "VALUE k 0 16\r\n9007199254740993\r\nEND\r\n",
+        "VALUE k 0 17\r\n-9007199254740992\r\nEND\r\n",
+        "VALUE k 0 17\r\n-9007199254740993\r\nEND\r\n",
+    ]);
+    let _turn = Turn::with_servers(&address);
+    assert_eq!(read!(get, "k"), Read::Long(1 << 53));
+    assert_eq!(read!(get, "k"), text("9007199254740993"));
+    assert_eq!(read!(get, "k"), Read::Long(-1 << 53));
+    assert_eq!(read!(get, "k"), text("-9007199254740993"));
+    server.join().unwrap();
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "uses a socket")]
 fn a_value_that_is_out_of_date_is_returned_while_its_server_is_out() {
     let (address, server) = serve(&["VALUE k 1 3\r\nold\r\nEND\r\n"]);
     let turn = Turn::without_server();

@@ -162,7 +162,8 @@ fn counting_returns_the_number_by_value() {
     });
 }
 
-/// A number beyond 32 bits is a number on hosts that have such, and text on others.
+/// A number beyond 32 bits is a number on hosts that have such, and text on others. It is always text where
+/// some languages would lose digits.
 #[test]
 fn numbers_of_any_size_are_read() {
     in_each(|engine| {
@@ -180,6 +181,10 @@ fn numbers_of_any_size_are_read() {
             ("4294967296", long("4294967296")),
             // The largest number that all languages hold exactly.
             ("9007199254740992", long("9007199254740992")),
+            ("-9007199254740992", long("-9007199254740992")),
+            ("9007199254740993", "<9007199254740993>".to_owned()),
+            ("-9007199254740993", "<-9007199254740993>".to_owned()),
+            ("9223372036854775807", "<9223372036854775807>".to_owned()),
             ("9223372036854775808", "<9223372036854775808>".to_owned()),
             ("18446744073709551615", "<18446744073709551615>".to_owned()),
         ];
