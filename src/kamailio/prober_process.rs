@@ -19,6 +19,10 @@ const DESCRIPTION: &CStr = c"memcached prober";
 /// The host's rank of a timer process.
 const PROC_TIMER: c_int = -1;
 
+/// The routes of our events run in it, and may send requests over TCP: that takes a way to the process that
+/// has the connections (`core/pt.c`: `make_sock`).
+const WITH_TCP: c_int = 1;
+
 static PROBER: ProcessCell<Option<Prober>> = ProcessCell::new(None);
 
 /// Reserves the process.
@@ -47,7 +51,7 @@ pub(super) fn fork() -> bool {
         (host().symbols.fork_basic_utimer)(
             PROC_TIMER,
             DESCRIPTION.as_ptr().cast_mut(),
-            0,
+            WITH_TCP,
             tick,
             ptr::null_mut(),
             interval,

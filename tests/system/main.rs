@@ -138,7 +138,7 @@ mod process {
     mod fork; // a connection of its own for every process
     mod memcheck; // below valgrind, for `make sanitize`
     mod processes; // where the variables work, and how many connections that takes
-    mod routes; // the functions in every kind of route
+    mod routes; // the functions in every kind of route, and what these offer
 }
 
 /// Beside other programs on the same servers.

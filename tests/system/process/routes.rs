@@ -1,4 +1,8 @@
-//! In which routes the functions may be called: in every kind that there is.
+//! In which routes the functions may be called: in every kind that there is. What the host offers where our own
+//! routes run, and when a message ends.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 
 use support::{Kamailio, Memcached, Request, wait};
 
@@ -91,4 +95,45 @@ fn every_route_without_a_request_calls_functions() {
         assert_worked(&memcached, route);
     }
     kamailio.assert_nothing_logged();
+}
+
+/// A request that is sent over TCP needs the process that has the connections, and so does its answer.
+#[test]
+fn a_route_of_an_event_sends_requests_over_tcp() {
+    let memcached = Memcached::start();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its number").port();
+    let kamailio = Kamailio::on(&memcached)
+        .tcp()
+        .module("tm")
+        .module("uac")
+        .param_of("uac", "restore_mode", "none")
+        .script("use", "$var(x) = $mct(k);", &["$mcst"])
+        .routes(&format!(
+            "event_route[memcached:server-down] {{
+                $uac_req(method) = \"OPTIONS\"; $uac_req(furi) = \"sip:cache@127.0.0.1\";
+                $uac_req(ruri) = \"sip:operator@127.0.0.1:{port};transport=tcp\";
+                $uac_req(turi) = $uac_req(ruri); $uac_req(evroute) = 1; uac_req_send();
+            }}
+            event_route[uac:reply] {{ xlog(\"L_ERR\", \"ANSWER $uac_req(evcode)\\n\"); }}"
+        ))
+        .start();
+    memcached.kill();
+    assert_eq!(kamailio.run("use")["$mcst"], "down");
+    listener.set_nonblocking(true).expect("no waiting");
+    let connected = wait::poll(wait::WAIT_LIMIT, || listener.accept().ok());
+    let (mut stream, _) = connected.unwrap_or_else(|| kamailio.fail("nobody connects"));
+    stream.set_nonblocking(false).expect("waiting");
+    let mut answer = String::from("SIP/2.0 200 OK\r\n");
+    for line in BufReader::new(&stream).lines() {
+        let line = line.expect("a request");
+        match line.split_once(": ") {
+            Some(("Via" | "From" | "To" | "Call-ID" | "CSeq", _)) => answer += &(line + "\r\n"),
+            _ if line.is_empty() => break,
+            _ => {}
+        }
+    }
+    answer += "Content-Length: 0\r\n\r\n";
+    stream.write_all(answer.as_bytes()).expect("an answer");
+    kamailio.wait_for_log("ANSWER 200", wait::WAIT_LIMIT);
 }
