@@ -8,8 +8,9 @@
 use std::ffi::{CStr, c_char, c_void};
 
 use super::host::layout::SipMsg;
+use super::host::symbols::host;
 use super::key_argument::KeyArgument;
-use super::process::{self, PARAMETERS};
+use super::process::PARAMETERS;
 use super::pv_value::{Assigned, OwnValue};
 use super::result_variable::ResultVariable;
 use super::script_text::{Format, ScriptText};
@@ -165,6 +166,13 @@ fn pool(name: &[u8]) -> Result<usize, String> {
     })
 }
 
+/// True once the host has parsed all arguments that are constant in the script. From then on it passes
+/// values, also before it has started all modules: a route of another module may run in the middle of that.
+fn script_is_parsed() -> bool {
+    // SAFETY: it is a variable of the core's.
+    unsafe { *host().symbols.fixup_complete != 0 }
+}
+
 /// What the host keeps in place of an argument's text.
 struct Kept {
     argument: Argument,
@@ -184,7 +192,7 @@ pub(super) unsafe fn put(kind: Kind, place: *mut *mut c_void) -> Result<(), Stri
     let text: *mut c_char = unsafe { *place }.cast();
     // SAFETY: as above.
     let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
-    let argument = match process::script_is_parsed() {
+    let argument = match script_is_parsed() {
         false => Argument::parse(kind, bytes)?,
         true => Argument::evaluated(kind, bytes),
     };

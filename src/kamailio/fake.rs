@@ -158,6 +158,11 @@ impl Turn {
         script::on_run(body);
     }
 
+    /// The core has parsed the script, and starts the modules.
+    pub(super) fn complete_script(&self) {
+        script::complete();
+    }
+
     /// Sets whether the script is a KEMI script.
     pub(super) fn set_kemi(&self, is_kemi: bool) {
         script::set_kemi(is_kemi);

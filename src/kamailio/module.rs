@@ -150,16 +150,11 @@ fn near_table((pool, shared): (&DeclaredPool, &'static Shared)) -> io::Result<Op
     Ok(Table::new(shared.near(), sets, slots))
 }
 
-/// The rank of the main process before it forks: all constant arguments of functions are parsed.
-const PROC_INIT: c_int = -127;
 /// The rank of the main process after it has forked the workers.
 const PROC_MAIN: c_int = 0;
 
 unsafe extern "C" fn child_init(rank: c_int) -> c_int {
     guard(-1, || {
-        if rank == PROC_INIT {
-            process::set_script_parsed();
-        }
         if rank == PROC_MAIN && !prober_process::fork() {
             log::error!(target: "child_init", "cannot start the prober process");
             return -1;

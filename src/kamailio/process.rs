@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::hint::cold_path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::host::layout::SipMsg;
 use crate::cache::{Cache, Message};
@@ -102,7 +101,6 @@ pub(super) fn start(
         last: None,
     };
     PROCESS.with(|slot| *slot = Some(process));
-    SCRIPT_IS_PARSED.store(false, Ordering::Relaxed);
 }
 
 /// Removes this process's cache.
@@ -114,20 +112,6 @@ pub(super) fn stop() {
 /// Calls `body` with this process's state. Returns `None` before `mod_init`.
 pub(super) fn with<R>(body: impl FnOnce(&mut Process) -> R) -> Option<R> {
     PROCESS.with(|process| process.as_mut().map(body)).flatten()
-}
-
-/// True once the host has parsed all of the script.
-static SCRIPT_IS_PARSED: AtomicBool = AtomicBool::new(false);
-
-/// From now on, what the host passes for a function's arguments are values, and no texts of the
-/// script.
-pub(super) fn set_script_parsed() {
-    SCRIPT_IS_PARSED.store(true, Ordering::Relaxed);
-}
-
-/// Whether [`set_script_parsed`] was called.
-pub(super) fn script_is_parsed() -> bool {
-    SCRIPT_IS_PARSED.load(Ordering::Relaxed)
 }
 
 /// Buffers for values that scripts are using.

@@ -18,6 +18,7 @@ thread_local! {
 /// The address of the symbol called `name`, if it belongs to the script; otherwise NULL.
 pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
+        b"fixup_complete" => FIXUP_COMPLETE.as_ptr().cast(),
         b"event_rt" => (&raw const EVENT_ROUTES).cast_mut().cast(),
         b"route_type" => ROUTE_TYPE.as_ptr().cast(),
         b"route_lookup" => route_lookup as *mut c_void,
@@ -49,6 +50,12 @@ pub(crate) enum Run {
 pub(super) fn reset() {
     ON_RUN.take();
     KEMI.set(false);
+    FIXUP_COMPLETE.store(0, Ordering::Relaxed);
+}
+
+/// All arguments that are constant in the script have been parsed.
+pub(super) fn complete() {
+    FIXUP_COMPLETE.store(1, Ordering::Relaxed);
 }
 
 /// From now on, calls `body` for each piece of the script that runs.
@@ -78,6 +85,9 @@ pub(super) fn kemi_functions() -> &'static [KemiExport] {
 pub(super) fn route_type() -> c_int {
     ROUTE_TYPE.load(Ordering::Relaxed)
 }
+
+/// Whether the script has been parsed.
+static FIXUP_COMPLETE: AtomicI32 = AtomicI32::new(0);
 
 /// The core's number for a route of requests.
 static ROUTE_TYPE: AtomicI32 = AtomicI32::new(1);

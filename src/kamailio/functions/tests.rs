@@ -145,7 +145,7 @@ fn what_the_host_has_evaluated_is_data_as_a_whole() {
     let (address, server) = serve(&["STORED\r\n", "STORED\r\n", "NOT_FOUND\r\n"]);
     let turn = Turn::with_servers(&address);
     turn.set_variable(b"secret");
-    process::set_script_parsed();
+    turn.complete_script();
     assert_eq!(call("mct_set", &["default=>$v=>5", "$v"]), 1);
     assert_eq!(call("mct_set", &["k$", "5"]), 1);
     let binary = ScriptCall::parse("mct_del", &[b"\xff"]).unwrap_or_else(|_| unreachable!());
@@ -290,7 +290,7 @@ fn impossible_calls_are_refused() {
 #[test]
 fn a_result_that_is_no_variable_is_refused_before_the_server_is_asked() {
     let turn = Turn::without_server();
-    process::set_script_parsed();
+    turn.complete_script();
     for (name, arguments) in [
         ("mct_get", &["k", "$v"][..]),
         ("mct_gets", &["k", "$v", "$v"]),

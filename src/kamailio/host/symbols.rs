@@ -104,6 +104,8 @@ symbols! {
     ) -> c_int;
     /// The event routes of the script.
     event_rt = c"event_rt": *const RouteList;
+    /// Not 0 once all arguments of functions that are constant in the script have been parsed.
+    fixup_complete = c"fixup_complete": *const c_int;
     /// The kind of the route that is running.
     route_type = c"route_type": *mut c_int;
     /// Returns the number of a route, or -1. It does not write to the name.

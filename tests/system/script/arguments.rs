@@ -183,6 +183,23 @@ fn a_key_of_a_caller_is_data_without_quotes() {
     });
 }
 
+/// Routes run before all modules have started.
+#[test]
+fn a_key_is_data_while_other_modules_start() {
+    let (memcached, calls) = (Memcached::start(), Memcached::start());
+    let pool = format!("name=calls;servers={}", calls.address());
+    Kamailio::on(&memcached)
+        .param("pool", pool)
+        .module("htable")
+        .param_of("htable", "htable", "t=>size=4;")
+        .routes(
+            "event_route[htable:mod-init] { $var(k) = \"calls=>$rm\"; mct_set($var(k), \"v\"); }",
+        )
+        .start();
+    assert_eq!(memcached.keys(), [b"calls=>$rm"]);
+    assert!(calls.is_empty());
+}
+
 #[test]
 fn a_key_in_quotes_has_a_pool_in_front() {
     let (memcached, calls) = (Memcached::start(), Memcached::start());

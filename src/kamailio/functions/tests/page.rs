@@ -19,7 +19,7 @@ fn a_variable_gets_the_page_and_the_last_status_stays() {
 fn without_a_variable_there_is_no_page() {
     let turn = Turn::without_server();
     assert!(ScriptCall::parse("mct_metrics", &[b"page"]).is_err());
-    process::set_script_parsed();
+    turn.complete_script();
     assert_eq!(call("mct_metrics", &["page"]), -3);
     let refused = process::with(|process| {
         let stats = process.cache.pools()[0].stats();
