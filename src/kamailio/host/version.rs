@@ -192,8 +192,8 @@ unsafe fn flags_of_a_loaded_module(get_loaded_modules: *mut c_void) -> Option<St
 /// defined where the loader is compiled:
 ///
 /// * from 6.1 on, those of the memory managers;
-/// * on aarch64, `USE_FUTEX`: the core has no atomic operations there, so `core/futexlock.h` takes the
-///   macro back.
+/// * on aarch64 before 6.1, `USE_FUTEX`: the core has no atomic operations there, so `core/futexlock.h`
+///   takes the macro back.
 fn flags_for_loader(family: Family, arch: &str, ver_flags: &str) -> String {
     const MEMORY_MANAGERS: [&str; 5] = [
         "DBG_QM_MALLOC",
@@ -203,7 +203,7 @@ fn flags_for_loader(family: Family, arch: &str, ver_flags: &str) -> String {
         "DBG_LL_MALLOC",
     ];
     let is_hidden = |word: &str| match word {
-        "USE_FUTEX" => arch == "aarch64",
+        "USE_FUTEX" => arch == "aarch64" && family < Family::F61,
         word => family >= Family::F61 && MEMORY_MANAGERS.contains(&word),
     };
     let words = ver_flags.split(", ").filter(|word| !is_hidden(word));

@@ -89,9 +89,15 @@ fn flags_lose_the_words_that_only_newer_cores_have() {
 #[test]
 fn flags_have_futexes_only_where_the_core_can_use_them() {
     let flags = "SHM_MMAP, USE_FUTEX, FAST_LOCK";
-    let on = |arch| flags_for_loader(Family::F54, arch, flags);
-    assert_eq!(on("x86_64"), flags);
-    assert_eq!(on("aarch64"), "SHM_MMAP, FAST_LOCK");
+    for family in [Family::F53, Family::F54, Family::F57, Family::F61] {
+        let on = |arch| flags_for_loader(family, arch, flags);
+        assert_eq!(on("x86_64"), flags);
+        let on_arm = match family {
+            Family::F61 => flags,
+            _ => "SHM_MMAP, FAST_LOCK",
+        };
+        assert_eq!(on("aarch64"), on_arm, "{family:?}");
+    }
 }
 
 #[test]
