@@ -218,9 +218,9 @@ typedef struct kamailio_param_export {
 
 /**
  * `rpc_t` (`core/rpc.h`): the functions with which a command reads its arguments and replies. They
- * return less than 0 on failure. A format has one letter for each argument: `d` is an int, `u` an
- * unsigned, `S` a pointer to a `kamailio_str`, `{` and `[` a pointer to the handle of a new structure or
- * list. Behind `*` all arguments are optional.
+ * return less than 0 on failure. A format has one letter for each argument: `d` is an int, `S` a
+ * pointer to a `kamailio_str`, `{` and `[` a pointer to the handle of a new structure or list. Behind `*` all
+ * arguments are optional.
  */
 typedef struct kamailio_rpc {
     /**

@@ -289,9 +289,9 @@ pub(crate) type RpcFunction = unsafe extern "C" fn(rpc: *const Rpc, context: *mu
 pub(crate) const RPC_RET_ARRAY: u32 = 1;
 
 /// `rpc_t` (`core/rpc.h`): the functions with which a command reads its arguments and replies. They
-/// return less than 0 on failure. A format has one letter for each argument: `d` is an int, `u` an
-/// unsigned, `S` a pointer to a [`Str`], `{` and `[` a pointer to the handle of a new structure or
-/// list. Behind `*` all arguments are optional.
+/// return less than 0 on failure. A format has one letter for each argument: `d` is an int, `S` a
+/// pointer to a [`Str`], `{` and `[` a pointer to the handle of a new structure or list. Behind `*` all
+/// arguments are optional.
 #[repr(C)]
 pub(crate) struct Rpc {
     /// Replies with an error code and a reason.

@@ -267,11 +267,14 @@ impl Structure<'_> {
         self.add(c"S", name, (&raw mut value).cast());
     }
 
+    /// Adds a number, the largest `int` in place of a larger one: module xhttp_rpc knows no format of
+    /// numbers but `d` (`print_value`).
     pub(super) fn number(&self, name: &CStr, number: u32) {
+        let number = c_int::try_from(number).unwrap_or(c_int::MAX);
         if !self.handle.is_null() {
-            // SAFETY: the handle belongs to this reply. The format takes a name and an unsigned.
+            // SAFETY: the handle belongs to this reply. The format takes a name and an int.
             let added = unsafe {
-                ((*self.call.rpc).struct_add)(self.handle, c"u".as_ptr(), name.as_ptr(), number)
+                ((*self.call.rpc).struct_add)(self.handle, c"d".as_ptr(), name.as_ptr(), number)
             };
             self.call.note(added);
         }

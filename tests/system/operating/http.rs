@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use support::{Kamailio, wait};
+use support::{Host, Kamailio, Memcached, wait};
 
 /// The answer to a body sent by HTTP.
 pub fn post(kamailio: &Kamailio, body: &str) -> String {
@@ -40,4 +40,38 @@ fn answer(server: SocketAddr, request: &str) -> String {
     let mut body = vec![0; size.expect("a length")];
     answer.read_exact(&mut body).expect("an answer to its end");
     String::from_utf8_lossy(&body).into_owned()
+}
+
+/// Module xhttp_rpc knows fewer formats than the others.
+#[test]
+fn numbers_are_shown_by_module_xhttp_rpc() {
+    let memcached = Memcached::start();
+    let scratch = Host::current().scratch();
+    let file = Host::current().inside(&scratch.write("servers", memcached.address()));
+    let kamailio = Kamailio::builder()
+        .param("servers_file", file.display().to_string())
+        .param("near_size", 64)
+        .tcp()
+        .global("tcp_accept_no_cl=yes")
+        .module("xhttp")
+        .module("xhttp_rpc")
+        .routes("event_route[xhttp:request] { dispatch_xhttp_rpc(); }")
+        .start();
+    for (command, members) in [
+        (
+            "list",
+            &["weight", "latency_max_us", "in_flight", "replicas"][..],
+        ),
+        ("reload", &["servers"]),
+        ("near", &["slots", "used", "memory"]),
+    ] {
+        let path = format!("/rpc/memcached/memcached.{command}?arg=");
+        let page = get(kamailio.address(), &path);
+        for member in members {
+            assert!(page.contains(member), "{command}: no {member} in {page}");
+        }
+        assert!(!page.contains("too long"), "{command}: {page}");
+    }
+    let errors = kamailio.log_lines("ERROR: xhttp_rpc");
+    assert!(errors.is_empty(), "{errors:?}");
 }
