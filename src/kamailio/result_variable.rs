@@ -32,8 +32,13 @@ impl ResultVariable {
             return refused("not one variable alone:");
         };
         // SAFETY: the host has made it for the format.
-        if unsafe { (*spec).setf }.is_none() {
+        let PvSpec { setf, trans, .. } = unsafe { &*spec };
+        if setf.is_none() {
             return refused("read-only variable:");
+        }
+        if !trans.is_null() {
+            // The host would assign to the variable as if there was no transformation.
+            return refused("variable with a transformation:");
         }
         Ok(Self {
             spec,

@@ -344,7 +344,10 @@ typedef struct kamailio_pv_spec {
      * The name and the index.
      */
     struct kamailio_pv_param pvp;
-    void *_trans;
+    /**
+     * What is done with the value that is read, or NULL.
+     */
+    void *trans;
 } kamailio_pv_spec;
 
 /**

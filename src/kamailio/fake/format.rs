@@ -1,6 +1,7 @@
 //! The variables and the format strings of the fake host.
 //!
-//! A variable is `$` and a letter. `$r` is read-only, and `$f` accepts no value. `$$` is an escape.
+//! A variable is `$` and a letter. `$r` is read-only, `$f` accepts no value, and `$t` has a transformation. `$$` is
+//! an escape.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -87,6 +88,9 @@ fn spec(letter: u8) -> *mut PvSpec {
     let mut spec = Box::new(unsafe { MaybeUninit::<PvSpec>::zeroed().assume_init() });
     spec.kind = letter.into();
     spec.setf = (letter != b'r').then_some(set_nothing);
+    if letter == b't' {
+        spec.trans = ptr::dangling_mut();
+    }
     Box::into_raw(spec)
 }
 

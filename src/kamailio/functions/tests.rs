@@ -162,7 +162,7 @@ fn what_the_host_has_evaluated_is_data_as_a_whole() {
 #[cfg_attr(miri, ignore = "looks at log lines")]
 fn bad_arguments_are_refused_at_the_start_by_name_and_number() {
     let turn = Turn::without_server();
-    let cases: [(&str, &[&[u8]], usize, &str); 17] = [
+    let cases: [(&str, &[&[u8]], usize, &str); 18] = [
         ("mct_get", &[b"k", b"v"], 2, "no variable: 'v'; accepted: "),
         (
             "mct_get",
@@ -181,6 +181,12 @@ fn bad_arguments_are_refused_at_the_start_by_name_and_number() {
             &[b"k", b"$r"],
             2,
             "read-only variable: '$r'; accepted: ",
+        ),
+        (
+            "mct_get",
+            &[b"k", b"$t"],
+            2,
+            "variable with a transformation: '$t'; accepted: ",
         ),
         ("mct_get", &[b"k", b""], 2, "no variable: ''; accepted: "),
         (

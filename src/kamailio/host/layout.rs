@@ -184,7 +184,8 @@ pub(crate) struct PvSpec {
     pub setf: Option<PvSetter>,
     /// The name and the index.
     pub pvp: PvParam,
-    _trans: *mut c_void,
+    /// What is done with the value that is read, or NULL.
+    pub trans: *mut c_void,
 }
 
 /// `pv_elem_t`: a piece of a format string, which is a text and the variable behind it.
@@ -367,7 +368,7 @@ layout!(PvExport: 72 {
 });
 layout!(PvName: 40 { kind @ 0, nfree @ 8, dname @ 16 });
 layout!(PvParam: 56 { pvn @ 0, _index @ 40 });
-layout!(PvSpec: 88 { kind @ 0, getf @ 8, setf @ 16, pvp @ 24, _trans @ 80 });
+layout!(PvSpec: 88 { kind @ 0, getf @ 8, setf @ 16, pvp @ 24, trans @ 80 });
 layout!(PvElem: 32 { text @ 0, spec @ 16, next @ 24 });
 layout!(PvValue32: 24 { rs @ 0, ri @ 16, flags @ 20 });
 layout!(PvValue64: 32 { rs @ 0, ri @ 16, flags @ 24 });

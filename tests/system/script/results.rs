@@ -206,6 +206,10 @@ fn what_cannot_be_assigned_stops_the_start() {
         ("$nosuch(x)", "no variable: '$nosuch(x)'"),
         ("$hdr(X)", "read-only variable: '$hdr(X)'"),
         ("$mcst", "read-only variable: '$mcst'"),
+        (
+            "$(var(x){s.len})",
+            "variable with a transformation: '$(var(x){s.len})'",
+        ),
         ("$var(x)$var(y)", "not one variable alone: "),
         ("x$var(x)", "not one variable alone: "),
     ] {
