@@ -57,6 +57,11 @@ impl Cache {
     }
 
     fn ask_ahead(&mut self, keys: &[Key], are_near: &[bool]) {
+        if self.has_asked {
+            // Not every message has an end that the host tells.
+            let now = Moment::now();
+            self.pools.iter_mut().for_each(|pool| pool.forget_late(now));
+        }
         let mut room = MAX_ITEMS - self.items_ahead().min(MAX_ITEMS);
         for pool in 0..self.pools.len() {
             let mut wanted: Vec<pool::Wanted<'_>> = Vec::new();

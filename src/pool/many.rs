@@ -214,7 +214,8 @@ impl Pool {
         pipeline::collect(&mut waiting.collect::<Vec<_>>(), Ahead::owes);
     }
 
-    fn forget_late(&mut self, now: Moment) {
+    /// Nobody wants the items any more that were asked for too long ago.
+    pub(crate) fn forget_late(&mut self, now: Moment) {
         for member in &mut self.members {
             let timeout = self.settings.timeout;
             let is_late = |asked: &Asked| now.passed_since(asked.since) >= timeout;

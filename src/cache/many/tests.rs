@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
 
 use support::Random;
 use support::model::Options;
@@ -6,7 +8,7 @@ use support::model::Options;
 use super::*;
 use crate::admin::pools;
 use crate::cache::Read;
-use crate::config::{Given, Parameters};
+use crate::config::{Given, Parameters, Tunable};
 use crate::item::value::{Numbers, Value};
 use crate::shared::Shared;
 use crate::stats::TABLE;
@@ -336,6 +338,22 @@ fn no_more_than_256_items_wait() {
     }
     assert_eq!(server.commands().len(), 290 - 256);
     assert_eq!(cache.counted("prefetched"), 256);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "uses sockets")]
+fn items_that_were_asked_for_too_long_ago_leave_room_for_others() {
+    let server = Server::start();
+    let mut cache = cache(&[&server], false);
+    let names: Vec<_> = (0..300).map(|number| format!("k{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    cache.ask(&names);
+    assert_eq!(cache.counted("prefetched"), 256);
+    cache.tune(Tunable::named(b"timeout").unwrap(), &[1]);
+    cache.refresh();
+    thread::sleep(Duration::from_millis(2));
+    cache.ask(&names[256..]);
+    assert_eq!(cache.counted("prefetched"), 300);
 }
 
 #[test]
