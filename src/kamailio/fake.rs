@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use super::host::family::Family;
 use super::host::kemi_layout::KemiExport;
-use super::host::layout::{CfgDef, SipMsg, Str};
+use super::host::layout::{CfgDef, Str};
 use super::host::symbols::{self, Host, Symbols};
 use super::process;
 use crate::config::{DeclaredPool, Given, Parameters};
@@ -163,6 +163,12 @@ impl Turn {
         script::complete();
     }
 
+    /// Runs `body` as a script of that kind (a flag of the core's), with the functions that were registered for
+    /// its beginning and its end.
+    pub(super) fn run_script(&self, kind: c_uint, body: impl FnOnce()) {
+        script::run(kind, body);
+    }
+
     /// Sets whether the script is a KEMI script.
     pub(super) fn set_kemi(&self, is_kemi: bool) {
         script::set_kemi(is_kemi);
@@ -194,7 +200,6 @@ pub(super) fn find(name: &CStr) -> *mut c_void {
     match name.to_bytes() {
         b"register_basic_timers" => register_basic_timers as *mut c_void,
         b"fork_basic_utimer" => fork_basic_utimer as *mut c_void,
-        b"register_script_cb" => register_script_cb as *mut c_void,
         b"counter_register" => counter_register as *mut c_void,
         b"cfg_declare" => cfg_declare as *mut c_void,
         _ => {
@@ -219,15 +224,6 @@ extern "C" fn fork_basic_utimer(
     _: c_int,
 ) -> c_int {
     -1
-}
-
-/// Runs no script.
-extern "C" fn register_script_cb(
-    _: unsafe extern "C" fn(*mut SipMsg, c_uint, *mut c_void) -> c_int,
-    _: c_uint,
-    _: *mut c_void,
-) -> c_int {
-    0
 }
 
 unsafe extern "C" fn counter_register(

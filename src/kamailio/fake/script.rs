@@ -2,7 +2,7 @@
 //! each run.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -12,6 +12,7 @@ use super::super::host::layout::{Action, KemiEngine, RouteList, SipMsg, Str};
 thread_local! {
     static ON_RUN: RefCell<Option<OnRun>> = const { RefCell::new(None) };
     static KEMI: Cell<bool> = const { Cell::new(false) };
+    static CALLBACKS: RefCell<Vec<(Callback, c_uint)>> = const { RefCell::new(Vec::new()) };
     static FUNCTIONS: Cell<*const KemiExport> = const { Cell::new(ptr::null()) };
 }
 
@@ -21,6 +22,7 @@ pub(super) fn find(name: &CStr) -> *mut c_void {
         b"fixup_complete" => FIXUP_COMPLETE.as_ptr().cast(),
         b"event_rt" => (&raw const EVENT_ROUTES).cast_mut().cast(),
         b"route_type" => ROUTE_TYPE.as_ptr().cast(),
+        b"register_script_cb" => register_script_cb as *mut c_void,
         b"route_lookup" => route_lookup as *mut c_void,
         b"run_top_route" => run_top_route as *mut c_void,
         b"faked_msg_get_next" => faked_msg_get_next as *mut c_void,
@@ -31,6 +33,9 @@ pub(super) fn find(name: &CStr) -> *mut c_void {
         _ => ptr::null_mut(),
     }
 }
+
+/// A function that is called before or after the script runs.
+type Callback = unsafe extern "C" fn(*mut SipMsg, c_uint, *mut c_void) -> c_int;
 
 /// What a test does when a piece of the script runs.
 type OnRun = Box<dyn FnMut(Run)>;
@@ -50,6 +55,7 @@ pub(crate) enum Run {
 pub(super) fn reset() {
     ON_RUN.take();
     KEMI.set(false);
+    CALLBACKS.take();
     FIXUP_COMPLETE.store(0, Ordering::Relaxed);
 }
 
@@ -79,6 +85,21 @@ pub(super) fn kemi_functions() -> &'static [KemiExport] {
         }
         std::slice::from_raw_parts(first, count)
     }
+}
+
+/// Runs `body` as a script of that kind, with the functions that were registered for its beginning and its end.
+pub(super) fn run(kind: c_uint, body: impl FnOnce()) {
+    let call = |flags: c_uint| {
+        let callbacks = CALLBACKS.with_borrow(Clone::clone).into_iter();
+        for (function, _) in callbacks.filter(|(_, wanted)| wanted & flags == flags) {
+            // SAFETY: it was registered, and takes no parameter.
+            let done = unsafe { function(ptr::null_mut(), flags, ptr::null_mut()) };
+            assert_ne!(done, 0, "the message is dropped");
+        }
+    };
+    call(1 << 30 | kind);
+    body();
+    call(1 << 31 | kind);
 }
 
 /// The kind of route that the core believes to be running.
@@ -117,6 +138,12 @@ struct Statements([*mut Action; 3]);
 
 // SAFETY: as above.
 unsafe impl Sync for Statements {}
+
+extern "C" fn register_script_cb(function: Callback, flags: c_uint, param: *mut c_void) -> c_int {
+    assert!(param.is_null());
+    CALLBACKS.with_borrow_mut(|callbacks| callbacks.push((function, flags)));
+    0
+}
 
 unsafe extern "C" fn route_lookup(routes: *const RouteList, name: *mut c_char) -> c_int {
     assert_eq!(routes, &raw const EVENT_ROUTES.0);

@@ -97,6 +97,31 @@ fn every_route_without_a_request_calls_functions() {
     kamailio.assert_nothing_logged();
 }
 
+/// A process that goes on with suspended requests receives none itself.
+#[test]
+fn what_a_suspended_request_has_asked_for_ends_with_it() {
+    let memcached = Memcached::start();
+    let keys: Vec<String> = (0..256).map(|number| format!("k{number}")).collect();
+    let kamailio = Kamailio::on(&memcached)
+        .rpc()
+        .param("timeout", 60_000)
+        .global("async_workers=1")
+        .module("tm")
+        .module("async")
+        .request_route("async_task_route(\"ASK\"); exit;")
+        .routes(&format!(
+            "route[ASK] {{ mct_prefetch(\"{}\"); t_reply(\"200\", \"OK\"); }}",
+            keys.join(",")
+        ))
+        .start();
+    for asked in [256, 512] {
+        assert_eq!(kamailio.sip(Request::new("INVITE")).code, 200);
+        let prefetched = || kamailio.rpc("cnt.get", &["memcached", "prefetched"]);
+        assert_eq!(prefetched().trim(), asked.to_string());
+    }
+    kamailio.assert_nothing_logged();
+}
+
 /// A request that is sent over TCP needs the process that has the connections, and so does its answer.
 #[test]
 fn a_route_of_an_event_sends_requests_over_tcp() {
