@@ -189,6 +189,11 @@ pub(super) fn register(family: Family) -> bool {
     table::register(OPERATIONS.iter().chain(OTHERS), family)
 }
 
+/// The script is done with its message, and with what it has read.
+pub(super) fn give_back() {
+    LAST_READ.with(|last| last.give_back());
+}
+
 unsafe extern "C" fn get(msg: *mut SipMsg, key: Text) -> *mut KemiValue {
     // SAFETY: the host calls this with its own arguments.
     let key = unsafe { bytes(key) };

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::host::guard::guard;
 use super::host::layout::SipMsg;
 use super::host::symbols::host;
-use super::process;
+use super::{kemi, process};
 
 /// Flags of `core/script_cb.h`: before and after the script runs.
 const BEFORE: c_uint = 1 << 30;
@@ -57,6 +57,7 @@ fn end() {
         process.cache.end_message();
         process.results.give_back();
     });
+    kemi::give_back();
 }
 
 #[cfg(test)]

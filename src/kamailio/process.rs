@@ -129,7 +129,7 @@ pub(super) struct Results {
 const RESULTS: usize = 24;
 
 /// A buffer that grew beyond this size is given back when the SIP message ends.
-const LARGE: usize = 128 * 1024;
+pub(super) const LARGE: usize = 128 * 1024;
 
 /// A buffer that grew beyond this size is shrunk before it is used again.
 const KEEP: usize = 16 * 1024;
@@ -149,12 +149,19 @@ impl Results {
 
     /// No value is in use any more: large buffers are given back.
     pub(super) fn give_back(&mut self) {
-        let is_large = |buffer: &&mut Vec<u8>| buffer.capacity() > LARGE;
-        let given_back = self.buffers.iter_mut().filter(is_large);
-        if given_back.map(std::mem::take).count() > 0 {
-            sys::give_memory_back();
-        }
+        give_back(&mut self.buffers);
     }
+}
+
+/// Gives large buffers back. Returns false if none of them is large.
+pub(super) fn give_back(buffers: &mut [Vec<u8>]) -> bool {
+    let is_large = |buffer: &&mut Vec<u8>| buffer.capacity() > LARGE;
+    let given_back = buffers.iter_mut().filter(is_large);
+    let is_any = given_back.map(std::mem::take).count() > 0;
+    if is_any {
+        sys::give_memory_back();
+    }
+    is_any
 }
 
 /// Empties a buffer, to use it again.

@@ -57,6 +57,13 @@ impl LastRead {
         answer
     }
 
+    /// The script is done with its message: if the text is large, it is given back, and its value forgotten.
+    pub(super) fn give_back(&mut self) {
+        if process::give_back(std::slice::from_mut(&mut self.text)) {
+            self.value = None;
+        }
+    }
+
     /// The value as an answer.
     pub(super) fn value(&self) -> Option<Answer> {
         Some(match self.value? {
@@ -119,4 +126,27 @@ pub(super) fn give(make: impl FnOnce() -> Option<Answer>) -> *mut KemiValue {
         ptr::from_mut(given)
     });
     given.unwrap_or(ptr::null_mut())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(size: usize) -> LastRead {
+        LastRead {
+            value: Some(Found::Text),
+            text: Vec::with_capacity(size),
+            version: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn at_the_end_of_a_message_a_large_text_is_given_back_and_a_small_one_kept() {
+        let (mut large, mut small) = (read(process::LARGE + 1), read(process::LARGE));
+        large.give_back();
+        assert_eq!((large.value, large.text.capacity()), (None, 0));
+        small.give_back();
+        let kept = (Some(Found::Text), process::LARGE);
+        assert_eq!((small.value, small.text.capacity()), kept);
+    }
 }
