@@ -53,8 +53,9 @@ impl Member {
     }
 
     /// Whoever reads an item that is out of date by a meta command gets its lease, if nobody has it. Who
-    /// computes nothing marks it as out of date once more: the next one has the lease. (What somebody stores
-    /// between these two requests is marked, too: it is computed once more.)
+    /// computes nothing marks it as out of date once more: the next one has the lease. What somebody has stored
+    /// meanwhile is not marked: so the item is looked at, and marked only if it still has the version that was seen.
+    /// (Every reply to a read would be longer if it told the version, too.)
     fn give_back(
         &mut self,
         key: &WireKey,
@@ -62,18 +63,26 @@ impl Member {
         deadline: &Deadline,
         settings: &Settings,
     ) {
-        let (left, lease) = match reply {
-            Ok(Reply::Inspected(_, usage, lease)) => (usage.left, lease),
-            Ok(Reply::Lasting(_, left, lease)) => (*left, lease),
+        let left = match reply {
+            Ok(Reply::Inspected(_, usage, lease)) if lease.is_ours => usage.left,
+            Ok(Reply::Lasting(_, left, lease)) if lease.is_ours => *left,
             _ => return,
         };
-        if lease.is_ours {
-            let lifetime = match left {
-                Usage::FOR_EVER => 0,
-                // 0 = for ever.
-                seconds => seconds.max(1),
+        let lifetime = match left {
+            Usage::FOR_EVER => 0,
+            // 0 = for ever.
+            seconds => seconds.max(1),
+        };
+        let look = Request::Look { key };
+        let looked = self.attempt_within(deadline, &look, &mut Vec::new(), settings);
+        if let Ok(Reply::Leased(_, version, lease)) = looked
+            && lease.is_stale
+        {
+            let request = Request::GiveBack {
+                key,
+                lifetime,
+                version,
             };
-            let request = Request::Invalidate { key, lifetime };
             // If that fails, it is computed when its time is over.
             let _ = self.attempt_within(deadline, &request, &mut Vec::new(), settings);
         }

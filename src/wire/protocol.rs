@@ -68,6 +68,12 @@ pub enum Request<'a> {
     /// Mark an item as out of date, and give it this lifetime. Who reads it next by [`Self::Lease`] has the
     /// lease. Only servers that speak meta commands can do it.
     Invalidate { key: &'a WireKey, lifetime: u32 },
+    /// The same if the item still has that version.
+    GiveBack {
+        key: &'a WireKey,
+        lifetime: u32,
+        version: u64,
+    },
     /// Remove an item.
     Delete { key: &'a WireKey },
     /// Change an item's lifetime.
@@ -87,6 +93,9 @@ pub enum Request<'a> {
     GetLasting { key: &'a WireKey },
     /// Read an item, and how it is used, without using it. Only servers that speak meta commands can tell.
     Inspect { key: &'a WireKey },
+    /// Tell the version of an item, and who is to compute it anew, without its value. Only servers that speak
+    /// meta commands can do it.
+    Look { key: &'a WireKey },
     /// Nothing: the answer tells that the server speaks meta commands.
     NoOp,
     /// Tell the version of the server.
@@ -136,7 +145,8 @@ pub enum Reply {
     Lasting(Item, u32, Lease),
     /// The same of [`Request::Inspect`], how it is used, and the same of the lease.
     Inspected(Item, Usage, Lease),
-    /// The same of [`Request::Lease`], its version, and who is to compute it anew.
+    /// The same of [`Request::Lease`], its version, and who is to compute it anew; of [`Request::Look`] without
+    /// the bytes.
     Leased(Item, u64, Lease),
     /// One of the items of [`Request::GetMany`], and its place among them. Others may follow, and then
     /// [`Self::Miss`] for all the rest.
@@ -217,6 +227,7 @@ impl Request<'_> {
             Self::Fulfil { .. } => Kind::Fulfil,
             Self::Lease { .. } => Kind::Lease,
             Self::Invalidate { .. } => Kind::Invalidate,
+            Self::GiveBack { .. } => Kind::GiveBack,
             Self::Store { store, .. } => Kind::Store(store),
             Self::Delete { .. } => Kind::Delete,
             Self::Touch { .. } => Kind::Touch,
@@ -224,6 +235,7 @@ impl Request<'_> {
             Self::CountOrCreate { way, .. } => Kind::CountOrCreate(way),
             Self::GetLasting { .. } => Kind::GetLasting,
             Self::Inspect { .. } => Kind::Inspect,
+            Self::Look { .. } => Kind::Look,
             Self::NoOp => Kind::NoOp,
             Self::Version => Kind::Version,
             Self::Stats => Kind::Stats,
@@ -288,12 +300,14 @@ impl<'a> Request<'a> {
             | Self::Fulfil { key, .. }
             | Self::Lease { key, .. }
             | Self::Invalidate { key, .. }
+            | Self::GiveBack { key, .. }
             | Self::Delete { key }
             | Self::Touch { key, .. }
             | Self::Count { key, .. }
             | Self::CountOrCreate { key, .. }
             | Self::GetLasting { key }
-            | Self::Inspect { key } => Some(key),
+            | Self::Inspect { key }
+            | Self::Look { key } => Some(key),
             Self::GetMany { .. }
             | Self::NoOp
             | Self::Version

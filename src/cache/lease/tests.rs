@@ -344,11 +344,24 @@ fn a_plain_read_takes_a_placeholder_for_a_miss_where_leases_are_asked_for() {
 fn whoever_inspects_an_item_gives_its_lease_back() {
     for (left, lifetime) in [(30, "30"), (0, "1"), (-1, "0")] {
         let reply = format!("VA 1 f1 t{left} l5 kk X W\r\nv\r\n");
-        let replies = Box::leak(Box::new([&*reply.leak(), "HD\r\n"]));
+        let look = "HD f1 c7 kk Z X\r\n";
+        let replies = Box::leak(Box::new([&*reply.leak(), look, "HD\r\n"]));
         let mut stage = Stage::with("meta", replies);
         let key = stage.cache.key(0, b"k", b"").unwrap();
         let found = stage.cache.inspect(&key, &mut Vec::new());
         assert!(found.unwrap().is_some());
-        assert_eq!(stage.said()[1..], [format!("md k I T{lifetime}|")]);
+        let sent = ["mg k f c k|", &format!("md k I T{lifetime} C7|")];
+        assert_eq!(stage.said()[1..], sent);
+    }
+}
+
+#[test]
+fn what_is_stored_before_a_lease_is_given_back_is_not_marked_as_out_of_date() {
+    for look in ["HD f1 c8 kk\r\n", "EN\r\n"] {
+        let out_of_date = "VA 1 f1 t30 l5 kk X W\r\nv\r\n";
+        let mut stage = Stage::with("meta", Box::leak(Box::new([out_of_date, look])));
+        let key = stage.cache.key(0, b"k", b"").unwrap();
+        stage.cache.inspect(&key, &mut Vec::new()).unwrap();
+        assert_eq!(stage.said()[1..], ["mg k f c k|"], "{look}");
     }
 }

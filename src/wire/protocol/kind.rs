@@ -31,12 +31,16 @@ pub enum Kind {
     Lease,
     /// [`Request::Invalidate`](super::Request::Invalidate)
     Invalidate,
+    /// [`Request::GiveBack`](super::Request::GiveBack)
+    GiveBack,
     /// [`Request::CountOrCreate`](super::Request::CountOrCreate)
     CountOrCreate(Way),
     /// [`Request::GetLasting`](super::Request::GetLasting)
     GetLasting,
     /// [`Request::Inspect`](super::Request::Inspect)
     Inspect,
+    /// [`Request::Look`](super::Request::Look)
+    Look,
     /// [`Request::NoOp`](super::Request::NoOp)
     NoOp,
     /// [`Request::Stats`](super::Request::Stats)
@@ -51,7 +55,7 @@ impl Kind {
     /// The operation's name in log lines.
     pub(crate) fn verb(self) -> &'static str {
         match self {
-            Self::Get | Self::GetMany | Self::GetLasting | Self::Inspect => "get",
+            Self::Get | Self::GetMany | Self::GetLasting | Self::Inspect | Self::Look => "get",
             Self::Gets => "gets",
             Self::Cas => "cas",
             Self::Store(Store::Set) | Self::Fulfil => "set",
@@ -62,7 +66,7 @@ impl Kind {
             Self::Delete => "delete",
             Self::Touch => "touch",
             Self::Lease => "lease",
-            Self::Invalidate => "invalidate",
+            Self::Invalidate | Self::GiveBack => "invalidate",
             Self::Count(Way::Up) | Self::CountOrCreate(Way::Up) => "incr",
             Self::Count(Way::Down) | Self::CountOrCreate(Way::Down) => "decr",
             Self::NoOp => "mn",
@@ -84,10 +88,12 @@ impl Kind {
             | Self::Gets
             | Self::GetLasting
             | Self::Inspect
+            | Self::Look
             | Self::Lease
             | Self::Store(Store::Set | Store::Replace)
             | Self::Delete
             | Self::Invalidate
+            | Self::GiveBack
             | Self::Touch
             | Self::Version
             | Self::Stats
@@ -109,9 +115,11 @@ impl Kind {
             Self::GetMany
                 | Self::Lease
                 | Self::Invalidate
+                | Self::GiveBack
                 | Self::CountOrCreate(_)
                 | Self::GetLasting
                 | Self::Inspect
+                | Self::Look
                 | Self::NoOp
                 | Self::Stats
                 | Self::Settings
@@ -132,6 +140,7 @@ impl Kind {
             | Self::Gets
             | Self::GetLasting
             | Self::Inspect
+            | Self::Look
             | Self::Lease
             | Self::NoOp
             | Self::Version
@@ -141,6 +150,7 @@ impl Kind {
             | Self::Cas
             | Self::Fulfil
             | Self::Invalidate
+            | Self::GiveBack
             | Self::Delete
             | Self::Touch
             | Self::Count(_)

@@ -37,6 +37,7 @@ pub(super) fn encode(request: &Request<'_>, out: &mut Vec<u8>) -> Range<usize> {
         Request::GetLasting { key } => line(out, b"mg ", key, &[], b" v f t k"),
         // The time since the last use, too; and this is no use.
         Request::Inspect { key } => line(out, b"mg ", key, &[], b" v f t l k u"),
+        Request::Look { key } => line(out, b"mg ", key, &[], b" f c k"),
         Request::Lease { key, time, early } => {
             let numbers: [(&[u8], u64); 2] = [(b" N", time.into()), (b" R", early.into())];
             let given = if early > 0 { 2 } else { 1 };
@@ -45,6 +46,14 @@ pub(super) fn encode(request: &Request<'_>, out: &mut Vec<u8>) -> Range<usize> {
         }
         Request::Invalidate { key, lifetime } => {
             line(out, b"md ", key, &[(b" I T", lifetime.into())], b"")
+        }
+        Request::GiveBack {
+            key,
+            lifetime,
+            version,
+        } => {
+            let numbers: [(&[u8], u64); 2] = [(b" I T", lifetime.into()), (b" C", version)];
+            line(out, b"md ", key, &numbers, b"")
         }
         _ => {
             out.extend_from_slice(b"mn\r\n");
@@ -96,7 +105,7 @@ pub(super) fn decode(
             // Another one has created it between the two steps of the server.
             (Kind::CountOrCreate(_), b"NS") => return Ok(Some(Reply::NotStored)),
             // A lease is only a miss if the server has no memory for another item.
-            (Kind::GetLasting | Kind::Inspect | Kind::Lease, b"EN") => {
+            (Kind::GetLasting | Kind::Inspect | Kind::Look | Kind::Lease, b"EN") => {
                 check_name(line, key)?;
                 return Ok(Some(Reply::Miss));
             }
@@ -111,8 +120,13 @@ pub(super) fn decode(
                 input.begin_value(told.len, value)?;
                 *part = Part::Value(reply);
             }
-            (Kind::Invalidate, b"HD") => return Ok(Some(Reply::Touched)),
-            (Kind::Invalidate, b"NF") => return Ok(Some(Reply::Miss)),
+            (Kind::Look, b"HD") => {
+                let told = Told::of(line, key, 1)?;
+                return told.leased().map(Some).ok_or(MALFORMED);
+            }
+            (Kind::Invalidate | Kind::GiveBack, b"HD") => return Ok(Some(Reply::Touched)),
+            (Kind::Invalidate | Kind::GiveBack, b"NF") => return Ok(Some(Reply::Miss)),
+            (Kind::GiveBack, b"EX") => return Ok(Some(Reply::Exists)),
             _ => return Err(refusal(kind, line)),
         }
     }
@@ -140,9 +154,9 @@ pub(super) fn decode(
     }
 }
 
-const MALFORMED: Error = Error::Garbled("the VA line is malformed");
+const MALFORMED: Error = Error::Garbled("the line about an item is malformed");
 
-/// What a line `VA <length> <flags>` tells of an item.
+/// What a line `VA <length> <flags>` or `HD <flags>` tells of an item.
 #[derive(Default)]
 struct Told {
     /// The length of the value.
@@ -155,15 +169,20 @@ struct Told {
 }
 
 impl Told {
-    /// Reads such a line, which must be about the item of that key.
+    /// Reads a line with the length, which must be about the item of that key.
     fn read(line: &[u8], key: &[u8]) -> Result<Self, Error> {
-        let mut words = line.split(|&byte| byte == b' ').skip(1);
-        let mut told = Self {
-            len: number(words.next().unwrap_or_default())?.into(),
-            ..Self::default()
-        };
+        let len = line.split(|&byte| byte == b' ').nth(1);
+        Ok(Self {
+            len: number(len.unwrap_or_default())?.into(),
+            ..Self::of(line, key, 2)?
+        })
+    }
+
+    /// Reads a line whose flags begin with the word of that number.
+    fn of(line: &[u8], key: &[u8], first: usize) -> Result<Self, Error> {
+        let mut told = Self::default();
         let is_named = check_name(line, key)?;
-        for word in words {
+        for word in line.split(|&byte| byte == b' ').skip(first) {
             match word {
                 [b'f', digits @ ..] => told.flags = Some(number(digits)?),
                 [b'c', digits @ ..] => told.version = Some(long_number(digits)?),

@@ -81,8 +81,10 @@ pub fn encode(request: &Request<'_>, out: &mut Vec<u8>) -> Result<Range<usize>, 
         | Request::CountOrCreate { .. }
         | Request::GetLasting { .. }
         | Request::Inspect { .. }
+        | Request::Look { .. }
         | Request::Lease { .. }
         | Request::Invalidate { .. }
+        | Request::GiveBack { .. }
         | Request::NoOp => encode_other(request, out),
     })
 }

@@ -28,10 +28,12 @@ pub enum Kind {
     Fulfil,
     Lease,
     Invalidate,
+    GiveBack,
+    Look,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 25] = [
         Kind::Get,
         Kind::GetMany,
         Kind::Set,
@@ -55,6 +57,8 @@ impl Kind {
         Kind::Fulfil,
         Kind::Lease,
         Kind::Invalidate,
+        Kind::GiveBack,
+        Kind::Look,
     ];
 
     /// A request of this kind for these keys.
@@ -107,6 +111,12 @@ impl Kind {
                 early: 5,
             },
             Kind::Invalidate => Request::Invalidate { key, lifetime },
+            Kind::GiveBack => Request::GiveBack {
+                key,
+                lifetime,
+                version: 1,
+            },
+            Kind::Look => Request::Look { key },
             Kind::GetLasting => Request::GetLasting { key },
             Kind::Inspect => Request::Inspect { key },
             Kind::NoOp => Request::NoOp,

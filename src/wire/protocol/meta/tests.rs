@@ -204,6 +204,57 @@ fn an_item_is_invalidated() {
 }
 
 #[test]
+fn a_lease_is_given_back_if_the_item_still_has_that_version() {
+    let key = key();
+    let request = Request::GiveBack {
+        key: &key,
+        lifetime: 30,
+        version: 7,
+    };
+    assert_eq!(said(&request), "md k I T30 C7\r\n");
+    for (bytes, reply) in [
+        ("HD\r\n", Reply::Touched),
+        ("NF\r\n", Reply::Miss),
+        ("EX\r\n", Reply::Exists),
+    ] {
+        assert_eq!(answer(&request, bytes).unwrap(), Some(reply), "{bytes}");
+    }
+}
+
+#[test]
+fn an_item_is_looked_at_without_its_value() {
+    let key = key();
+    let request = Request::Look { key: &key };
+    assert_eq!(said(&request), "mg k f c k\r\n");
+    for (bytes, ours, others, stale) in [
+        ("HD f1 c7 kk\r\n", false, false, false),
+        ("HD f1 c7 kk X W\r\n", true, false, true),
+        ("HD f1 c7 kk Z X\r\n", false, true, true),
+    ] {
+        let lease = Lease {
+            is_ours: ours,
+            is_others: others,
+            is_stale: stale,
+        };
+        let expected = Reply::Leased(Item { flags: 1 }, 7, lease);
+        assert_eq!(answer(&request, bytes).unwrap(), Some(expected), "{bytes}");
+    }
+    assert_eq!(answer(&request, "EN\r\n").unwrap(), Some(Reply::Miss));
+    for bytes in [
+        "HD\r\n",
+        "HD f1 c7\r\n",
+        "HD f1 c7 kx\r\n",
+        "HD c7 kk\r\n",
+        "HD f1 kk\r\n",
+        "HD f1 cx kk\r\n",
+        "VA 1 f1 c7 kk\r\nv\r\n",
+    ] {
+        let error = answer(&request, bytes).unwrap_err();
+        assert!(matches!(error, Error::Garbled(_)), "{bytes}: {error}");
+    }
+}
+
+#[test]
 fn anything_else_is_a_refusal_or_garbled() {
     let key = key();
     let error = |bytes| answer(&count(Way::Up, &key), bytes).unwrap_err();
