@@ -4,6 +4,9 @@
 //! [parts](super::large), text would destroy the value. So where a pool has such items, an item is looked at first.
 //! One that is more than its bytes is read, extended, and stored again if it has still the same version. If it
 //! has another one, somebody else was quicker, and all of this is done again.
+//!
+//! Who asks how long an item lasts that is out of date gives it another version: its lease is
+//! [given back](crate::pool::Pool::inspect). So that item is read again, and not asked about again.
 
 use super::outcome::Written;
 use super::{Cache, Key};
@@ -32,6 +35,8 @@ impl Cache {
     ) -> Result<Written, Error> {
         self.stats(key).sets.count();
         let deadline = &self.pools[key.pool].begin();
+        // What is known of an item that has got another version.
+        let mut known: Option<(Item, Vec<u8>, Lifetime)> = None;
         loop {
             let (mut bytes, request) = (Vec::new(), Request::Gets { key: &key.wire });
             let rest = self.rest(deadline, key)?;
@@ -42,11 +47,21 @@ impl Cache {
             if self.takes_more(key, item, bytes.len() + text.len()) {
                 return self.extend_bytes(deadline, store, key, text);
             }
+            let lifetime = match known.take() {
+                Some((same, before, lifetime)) if same == item && before == bytes => lifetime,
+                _ => match self.time_left(deadline, key)? {
+                    (lifetime, false) => lifetime,
+                    (lifetime, true) => {
+                        known = Some((item, bytes, lifetime));
+                        continue;
+                    }
+                },
+            };
             let extended = self.extended(deadline, (store, key), item, &mut bytes, text)?;
             let Some(flags) = extended else {
                 return Ok(Written::NotStored);
             };
-            let expire = Some(self.time_left(deadline, key)?);
+            let expire = Some(lifetime);
             let (key, packed) = (Key { expire, ..*key }, self.packed(key, flags, &bytes));
             let rest = self.rest(deadline, &key)?;
             match self.store_unchanged(rest, &key, version, packed)? {
@@ -120,17 +135,21 @@ impl Cache {
         Ok(Some(flags))
     }
 
-    /// How long the item still lasts. Where the server does not tell, it gets the lifetime of its pool.
-    fn time_left(&mut self, deadline: &Deadline, key: &Key) -> Result<Lifetime, Error> {
+    /// How long the item still lasts, and whether a lease of it was given back for that. Where the server does not
+    /// tell, it gets the lifetime of its pool.
+    fn time_left(&mut self, deadline: &Deadline, key: &Key) -> Result<(Lifetime, bool), Error> {
         let rest = self.rest(deadline, key)?;
         let request = Request::GetLasting { key: &key.wire };
         let pool = &mut self.pools[key.pool];
         let reply = pool.inspect(&rest, &key.wire, key.hash, request, &mut Vec::new());
         self.note(key, || request.kind().verb(), &reply);
         Ok(match reply? {
-            Reply::Lasting(_, Usage::FOR_EVER, _) => Lifetime::default(),
-            Reply::Lasting(_, left, _) => Lifetime::from(left.max(1)),
-            _ => self.lifetime(key),
+            Reply::Lasting(_, Usage::FOR_EVER, lease) => (Lifetime::default(), lease.is_ours),
+            Reply::Lasting(_, left, lease) => (Lifetime::from(left.max(1)), lease.is_ours),
+            _ => (self.lifetime(key), false),
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
