@@ -288,29 +288,51 @@ impl Cache {
         self.step(deadline, key, &request, &mut Vec::new())
     }
 
-    /// Changes the lifetime of an item and of its parts, if it has any: first theirs, so that no index
-    /// outlives its parts for long.
+    /// Changes the lifetime of an item and of its parts, if it has any. One that is not there may come over.
     ///
     /// # Errors
     /// Those of [`Pool::route`](crate::pool::Pool::route).
     #[cold]
     pub(super) fn touch_large(&mut self, key: &Key, to: Lifetime) -> Result<Status, Error> {
         let deadline = self.pools[key.pool].begin();
-        self.stats(key).touches.count();
-        let index = self.index(&deadline, key)?;
-        let parts = index.into_iter().flat_map(|index| part_keys(index, key));
-        let mut touched = Reply::Miss;
-        for key in parts.chain([*key]) {
-            let request = Request::Touch {
-                key: &key.wire,
-                lifetime: to.on_wire(),
-            };
-            touched = self.step(&deadline, &key, &request, &mut Vec::new())?;
+        match self.touch_with_parts(&deadline, key, to)? {
+            Status::Miss if self.may_be_there_now(&deadline, key) => {
+                self.touch_with_parts(&deadline, key, to)
+            }
+            touched => Ok(touched),
         }
-        Ok(match touched {
-            Reply::Touched => Status::Touched,
-            _ => Status::Miss,
-        })
+    }
+
+    /// The parts first, so that no index outlives its parts for long.
+    fn touch_with_parts(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        to: Lifetime,
+    ) -> Result<Status, Error> {
+        let index = self.index(deadline, key)?;
+        for part_key in index.into_iter().flat_map(|index| part_keys(index, key)) {
+            self.touch_within(deadline, &part_key, to)?;
+        }
+        let stood_in = self.pools[key.pool].stood_in();
+        if self.touch_within(deadline, key, to)? != Reply::Touched {
+            return Ok(Status::Miss);
+        }
+        self.outdate(deadline, key, stood_in);
+        Ok(Status::Touched)
+    }
+
+    fn touch_within(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        to: Lifetime,
+    ) -> Result<Reply, Error> {
+        let request = Request::Touch {
+            key: &key.wire,
+            lifetime: to.on_wire(),
+        };
+        self.step(deadline, key, &request, &mut Vec::new())
     }
 
     /// The index of an item; `None` if it has none, and so no parts.

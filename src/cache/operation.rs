@@ -221,20 +221,14 @@ impl Cache {
     /// # Errors
     /// Those of [`Pool::route`](crate::pool::Pool::route).
     pub(super) fn change_lifetime(&mut self, key: &Key, to: Lifetime) -> Result<Status, Error> {
+        self.stats(key).touches.count();
         if self.splits(key) {
-            let deadline = self.pools[key.pool].begin();
-            return match self.touch_large(key, to)? {
-                Status::Miss if self.transfer(&deadline, key, &mut Vec::new()).is_some() => {
-                    self.touch_large(key, to)
-                }
-                touched => Ok(touched),
-            };
+            return self.touch_large(key, to);
         }
         let request = Request::Touch {
             key: &key.wire,
             lifetime: to.on_wire(),
         };
-        self.stats(key).touches.count();
         if !self.has_source(key) && self.defers(key, &request) {
             return Ok(Status::Sent);
         }

@@ -49,16 +49,22 @@ impl Cache {
     ) -> Result<Reply, Error> {
         match self.perform_within(deadline, key, request, value)? {
             nothing @ (Reply::Miss | Reply::NotStored) => {
-                let is_there = self.transfer(deadline, key, &mut Vec::new()).is_some();
-                // Another process may have brought it over, and removed it at the stand-in.
-                let has_time = deadline.rest().is_some();
-                match is_there || has_time && self.may_be_at_stand_in(key, Aim::Find) {
+                match self.may_be_there_now(deadline, key) {
                     true => self.perform_after(deadline, key, request, value),
                     false => Ok(nothing),
                 }
             }
             reply => Ok(reply),
         }
+    }
+
+    /// Has the item come over that was not found. Returns whether it may be there now.
+    #[cold]
+    pub(super) fn may_be_there_now(&mut self, deadline: &Deadline, key: &Key) -> bool {
+        let is_there = self.transfer(deadline, key, &mut Vec::new()).is_some();
+        // Another process may have brought it over, and removed it at the stand-in.
+        let has_time = deadline.rest().is_some();
+        is_there || has_time && self.may_be_at_stand_in(key, Aim::Find)
     }
 
     /// Gets the answer to a request in what is left of the time of an operation.

@@ -16,6 +16,7 @@ use crate::status::Status;
 use crate::wire::protocol::Way;
 
 mod copies;
+mod large;
 
 const ALWAYS: i32 = -1;
 
