@@ -211,6 +211,7 @@ impl Cache {
         };
         let _change = self.change(key);
         let pool = &mut self.pools[key.pool];
+        let stood_in = pool.stood_in();
         let reply = pool.fulfil(&deadline, &mut fulfilment, key.hash);
         self.note(key, || "set", &reply);
         // Without an answer it is still held: what is stored next must not be newer than it is.
@@ -220,7 +221,10 @@ impl Cache {
         Ok(match reply? {
             Reply::Exists => Written::Exists,
             Reply::Miss => Written::Missing,
-            _ => Written::Stored,
+            _ => {
+                self.outdate(&deadline, key, stood_in);
+                Written::Stored
+            }
         })
     }
 

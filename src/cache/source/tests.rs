@@ -294,6 +294,19 @@ fn what_is_written_takes_the_place_of_what_the_stand_in_has() {
 }
 
 #[test]
+fn what_the_holder_of_a_lease_stores_takes_the_place_of_what_the_stand_in_has() {
+    let placeholder = "VALUE k 0 0 9\r\n\r\nEND\r\n";
+    let owner = vec![MISS, STORED, placeholder, STORED].leak();
+    let mut pair = Pair::new(ALWAYS, owner, &[MISS, "DELETED\r\n"]);
+    assert_eq!(pair.call(Verb::Lease, &[]).status, Status::Lease);
+    let stored = pair.call(Verb::Set, &[Value::Text(b"v")]);
+    assert_eq!(stored.status, Status::Stored);
+    let [owner, stand_in] = pair.said();
+    assert_eq!(owner[3..], ["cas k 1 10800 1 9|v|"]);
+    assert_eq!(stand_in, ["get k|", "delete k|"]);
+}
+
+#[test]
 fn what_a_stand_in_has_stored_for_the_owner_is_not_removed_there() {
     let mut pair = Pair::new(ALWAYS, &[], &[STORED]);
     pair.owner().set(Moment::now(), State::Disabled);
