@@ -58,7 +58,7 @@ impl Cache {
         self.read_value(deadline, key, item, text).map(Read::of)
     }
 
-    /// Reads an item that is a value, in any form. `None` = a part of it is missing.
+    /// Reads an item that is a value, in any form, and counts what that comes to. `None` = a part of it is missing.
     ///
     /// # Errors
     /// Those of [`Self::read_item`].
@@ -69,27 +69,36 @@ impl Cache {
         item: Item,
         text: &mut Vec<u8>,
     ) -> Result<Option<Found>, Error> {
-        let item = match self.whole(deadline, key, item, text) {
-            Ok(Some(whole)) => whole.item,
-            Ok(None) => {
-                self.stats(key).misses.count();
-                return Ok(None);
-            }
-            Err(error) => {
-                self.stats(key).failed_gets.count();
-                return Err(error);
-            }
+        let found = self.value_of(deadline, key, item, text);
+        let stats = self.stats(key);
+        match &found {
+            Ok(Some(_)) => stats.hits.count(),
+            Ok(None) => stats.misses.count(),
+            Err(_) => stats.failed_gets.count(),
+        }
+        found
+    }
+
+    /// The same for who counts what it comes to.
+    ///
+    /// # Errors
+    /// Those of [`Self::read_item`].
+    pub(super) fn value_of(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        item: Item,
+        text: &mut Vec<u8>,
+    ) -> Result<Option<Found>, Error> {
+        let Some(whole) = self.whole(deadline, key, item, text)? else {
+            return Ok(None);
         };
         let numbers = self.numbers_of(key);
         let limit = self.pools[key.pool].settings().value_limit;
-        let found = self.form(key).decode(item.flags, text, limit, numbers);
-        let stats = self.stats(key);
-        match &found {
-            Ok(_) => stats.hits.count(),
-            Err(error) => {
-                stats.failed_gets.count();
-                self.note_failure_of_key(key, "get", error);
-            }
+        let flags = whole.item.flags;
+        let found = self.form(key).decode(flags, text, limit, numbers);
+        if let Err(error) = &found {
+            self.note_failure_of_key(key, "get", error);
         }
         found.map(Some)
     }

@@ -154,7 +154,7 @@ impl Cache {
     }
 
     /// Reads an item in whose place there is the placeholder of a lease: this process's own, or another one's,
-    /// which stays. What cannot be read is computed anew.
+    /// which stays. What cannot be read is computed anew, and is a miss.
     #[cold]
     pub(super) fn read_for_lease(
         &mut self,
@@ -186,8 +186,9 @@ impl Cache {
             let stored = self.log_if_refused(key, "set", stored);
             self.after_transfer(deadline, key, &source, text, stored)?;
         }
-        let read = self.read_value(deadline, key, source.item, text);
-        read.ok().flatten()
+        let found = self.value_of(deadline, key, source.item, text).ok()??;
+        self.stats(key).hits.count();
+        Some(found)
     }
 
     /// Writes an item if there is none, and none that could come over.

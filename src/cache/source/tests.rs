@@ -307,6 +307,21 @@ fn what_the_holder_of_a_lease_stores_takes_the_place_of_what_the_stand_in_has() 
 }
 
 #[test]
+fn an_item_that_comes_over_and_cannot_be_read_is_one_miss_and_computed() {
+    let (placeholder, broken) = (
+        "VALUE k 0 0 9\r\n\r\nEND\r\n",
+        "VALUE k 17 1\r\nv\r\nEND\r\n",
+    );
+    let owner = vec![MISS, STORED, placeholder, STORED].leak();
+    let mut pair = Pair::new(ALWAYS, owner, vec![broken; 2].leak());
+    assert_eq!(pair.call(Verb::Lease, &[]).status, Status::Lease);
+    let stats = pair.cache.pools()[0].stats();
+    let counts = [&stats.hits, &stats.misses, &stats.failed_gets];
+    assert_eq!(counts.map(|it| it.value()), [0, 1, 0]);
+    pair.said();
+}
+
+#[test]
 fn what_a_stand_in_has_stored_for_the_owner_is_not_removed_there() {
     let mut pair = Pair::new(ALWAYS, &[], &[STORED]);
     pair.owner().set(Moment::now(), State::Disabled);
