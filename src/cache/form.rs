@@ -165,19 +165,20 @@ impl Cache {
             false => self.packed(key, flags, value),
         };
         let value = &*value;
-        if store == Store::Add && self.has_source(key) {
-            return self.add_new(key, flags, value);
-        }
-        let deadline = self.pools[key.pool].begin();
-        let stood_in = self.pools[key.pool].stood_in();
         let index = match extends {
             true => None,
             false => self.index_of(key, flags, value),
         };
-        let written = match index {
-            Some(index) => self.store_large(store, key, index, value)?,
-            None => self.store_bytes(store, key, flags, value)?,
-        };
+        if store == Store::Add && self.has_source(key) {
+            return self.add_new(key, (flags, value), index);
+        }
+        let deadline = self.pools[key.pool].begin();
+        if let Some(index) = index {
+            self.stats(key).sets.count();
+            return self.store_large(&deadline, store, key, index, value);
+        }
+        let stood_in = self.pools[key.pool].stood_in();
+        let written = self.store_bytes(store, key, flags, value)?;
         if matches!(written, Written::Stored | Written::Sent) {
             self.outdate(&deadline, key, stood_in);
         }

@@ -21,7 +21,8 @@ use crate::wire::protocol::{Item, Reply, Request, Store};
 
 mod parts;
 
-use parts::{Index, PART};
+pub(super) use parts::Index;
+use parts::PART;
 
 /// An item of which all parts are there.
 #[derive(Debug, Clone, Copy)]
@@ -162,32 +163,31 @@ impl Cache {
         self.rest(deadline, key)
     }
 
-    /// Writes an item in parts, if `store` allows it.
+    /// Writes an item in parts, if `store` allows it. One that is not to be replaced was looked for elsewhere before.
     ///
     /// # Errors
     /// Those of [`Pool::route`](crate::pool::Pool::route).
     #[cold]
     pub(super) fn store_large(
         &mut self,
+        deadline: &Deadline,
         store: Store,
         key: &Key,
         index: Index,
         value: &[u8],
     ) -> Result<Written, Error> {
-        let deadline = self.pools[key.pool].begin();
-        self.stats(key).sets.count();
-        if !self.allows(&deadline, store, key)? {
+        if !self.allows(deadline, store, key)? {
             return Ok(Written::NotStored);
         }
-        let (flags, value) = self.write_parts(&deadline, key, index, value)?;
+        let (flags, value) = self.write_parts(deadline, key, index, value)?;
         let lifetime = self.lifetime(key).on_wire();
         let request = write(store, &key.wire, flags, lifetime, &value);
-        Ok(
-            match self.step(&deadline, key, &request, &mut Vec::new())? {
-                Reply::NotStored => Written::NotStored,
-                _ => Written::Stored,
-            },
-        )
+        let stood_in = self.pools[key.pool].stood_in();
+        if self.step(deadline, key, &request, &mut Vec::new())? == Reply::NotStored {
+            return Ok(Written::NotStored);
+        }
+        self.outdate(deadline, key, stood_in);
+        Ok(Written::Stored)
     }
 
     /// Writes the parts of a value. Returns the flags and the bytes of the index, which is to be stored then.
@@ -210,14 +210,16 @@ impl Cache {
         Ok((index.flags(), index.count.to_string().into_bytes()))
     }
 
-    /// Whether the condition of a write holds now. What is refused must not take the place of the parts of what is
-    /// there.
+    /// Whether the condition of a write holds now; what is to be replaced may come over. What is refused must not take
+    /// the place of the parts of what is there.
     fn allows(&mut self, deadline: &Deadline, store: Store, key: &Key) -> Result<bool, Error> {
-        if store == Store::Set {
-            return Ok(true);
-        }
         let request = Request::Get { key: &key.wire };
-        let is_there = match self.step(deadline, key, &request, &mut Vec::new()) {
+        let found = match store {
+            Store::Set => return Ok(true),
+            Store::Replace => self.perform_with_item(deadline, key, &request, &mut Vec::new()),
+            _ => self.step(deadline, key, &request, &mut Vec::new()),
+        };
+        let is_there = match found {
             Ok(reply) => matches!(reply, Reply::Item(_)),
             Err(Error::TooLarge(_)) => true,
             Err(error) => return Err(error),
@@ -395,3 +397,5 @@ fn part_keys(index: Index, key: &Key) -> impl Iterator<Item = Key> + use<> {
 
 #[cfg(test)]
 mod races;
+#[cfg(test)]
+mod tests;

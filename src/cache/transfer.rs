@@ -13,6 +13,7 @@
 //!
 //! All of this happens within the time of the operation that has found nothing.
 
+use super::large::Index;
 use super::outcome::{Read, Written};
 use super::source::{Now, Source};
 use super::{Cache, Key};
@@ -191,21 +192,24 @@ impl Cache {
         Some(found)
     }
 
-    /// Writes an item if there is none, and none that could come over.
+    /// Writes an item, in parts if it has that index, if there is none, and none that could come over.
     ///
     /// # Errors
     /// Those of [`Pool::route`](crate::pool::Pool::route).
     pub(super) fn add_new(
         &mut self,
         key: &Key,
-        flags: u32,
-        value: &[u8],
+        (flags, value): (u32, &[u8]),
+        index: Option<Index>,
     ) -> Result<Written, Error> {
         let deadline = self.pools[key.pool].begin();
         let _change = self.change(key);
         self.stats(key).sets.count();
         if self.transfer(&deadline, key, &mut Vec::new()).is_some() {
             return Ok(Written::NotStored);
+        }
+        if let Some(index) = index {
+            return self.store_large(&deadline, Store::Add, key, index, value);
         }
         let request = Request::Store {
             store: Store::Add,
