@@ -29,6 +29,7 @@ mod member;
 mod operation;
 mod passed_over;
 mod pipeline;
+mod removal;
 mod route;
 mod shared_server;
 mod slow;

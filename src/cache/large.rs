@@ -3,7 +3,8 @@
 //! All [parts] are written before the index, so a write that is interrupted leaves the old value or none:
 //! where the old value had parts, too, these are not of the old index any more. A write with a condition looks
 //! first whether that holds. If somebody else writes after this look, the condition is the server's to judge, and
-//! what the other one has written in parts may be lost.
+//! what the other one has written in parts may be lost. A lifetime that is changed while somebody else writes may
+//! become that of the other one's parts.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -20,6 +21,7 @@ use crate::status::Status;
 use crate::wire::protocol::{Item, Reply, Request, Store};
 
 mod parts;
+mod removal;
 
 pub(super) use parts::Index;
 use parts::PART;
@@ -264,30 +266,6 @@ impl Cache {
             Reply::Versioned(..) => Some(Written::Exists),
             _ => Some(Written::Missing),
         })
-    }
-
-    /// Removes an item and its parts, if it has any. An index that is gone is never read again, so the item
-    /// is removed as soon as its index is.
-    ///
-    /// # Errors
-    /// Those of [`Pool::route`](crate::pool::Pool::route) for the index.
-    #[cold]
-    pub(super) fn delete_large(&mut self, deadline: &Deadline, key: &Key) -> Result<Status, Error> {
-        let index = self.index(deadline, key)?;
-        let reply = self.delete_within(deadline, key)?;
-        for part_key in index.into_iter().flat_map(|index| part_keys(index, key)) {
-            // It is logged if that fails.
-            let _ = self.delete_within(deadline, &part_key);
-        }
-        Ok(match reply {
-            Reply::Deleted => Status::Deleted,
-            _ => Status::Miss,
-        })
-    }
-
-    fn delete_within(&mut self, deadline: &Deadline, key: &Key) -> Result<Reply, Error> {
-        let request = Request::Delete { key: &key.wire };
-        self.step(deadline, key, &request, &mut Vec::new())
     }
 
     /// Changes the lifetime of an item and of its parts, if it has any. One that is not there may come over.

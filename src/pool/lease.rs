@@ -297,7 +297,11 @@ impl Member {
     }
 
     /// Whether another server may be behind this address now, one that speaks no meta commands.
-    fn is_classic_after_all(&self, reply: &Result<Reply, Error>, settings: &Settings) -> bool {
+    pub(super) fn is_classic_after_all(
+        &self,
+        reply: &Result<Reply, Error>,
+        settings: &Settings,
+    ) -> bool {
         let is_unknown = |error: &Error| error.is_unknown_request();
         let is_classic =
             settings.protocol == Protocol::Auto && reply.as_ref().err().is_some_and(is_unknown);

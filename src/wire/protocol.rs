@@ -76,6 +76,8 @@ pub enum Request<'a> {
     },
     /// Remove an item.
     Delete { key: &'a WireKey },
+    /// Remove an item if it still has that version. Only servers that speak meta commands can do it.
+    DeleteVersion { key: &'a WireKey, version: u64 },
     /// Change an item's lifetime.
     Touch { key: &'a WireKey, lifetime: u32 },
     /// Count an item up or down; down stops at 0, up wraps at 2^64.
@@ -230,6 +232,7 @@ impl Request<'_> {
             Self::GiveBack { .. } => Kind::GiveBack,
             Self::Store { store, .. } => Kind::Store(store),
             Self::Delete { .. } => Kind::Delete,
+            Self::DeleteVersion { .. } => Kind::DeleteVersion,
             Self::Touch { .. } => Kind::Touch,
             Self::Count { way, .. } => Kind::Count(way),
             Self::CountOrCreate { way, .. } => Kind::CountOrCreate(way),
@@ -302,6 +305,7 @@ impl<'a> Request<'a> {
             | Self::Invalidate { key, .. }
             | Self::GiveBack { key, .. }
             | Self::Delete { key }
+            | Self::DeleteVersion { key, .. }
             | Self::Touch { key, .. }
             | Self::Count { key, .. }
             | Self::CountOrCreate { key, .. }

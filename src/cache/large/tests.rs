@@ -64,10 +64,57 @@ impl Site {
     }
 }
 
+/// The index of a value of two parts.
+const INDEX: &str = "VALUE k 462849 1\r\n2\r\nEND\r\n";
+const DELETED: &str = "DELETED\r\n";
 const STORED: &str = "STORED\r\n";
 const MISS: &str = "END\r\n";
 const SMALL: &str = "VALUE k 1 1\r\nv\r\nEND\r\n";
 const LARGE: &[u8] = &[b'v'; PART + 1];
+
+#[test]
+#[cfg_attr(miri, ignore = "uses sockets")]
+fn a_part_that_belongs_to_another_write_is_not_removed() {
+    for (protocol, own, removed, others, [look, remove]) in [
+        (
+            "meta",
+            "HD f458753 c5 k~1k/0\r\n",
+            "HD\r\n",
+            "HD f393217 c6 k~1k/1\r\n",
+            ["mg", "md"],
+        ),
+        (
+            "classic",
+            "VALUE ~1k/0 458753 1 5\r\nv\r\nEND\r\n",
+            STORED,
+            "VALUE ~1k/1 393217 1 6\r\nv\r\nEND\r\n",
+            ["gets", "cas"],
+        ),
+    ] {
+        let replies = vec![INDEX, DELETED, own, removed, others].leak();
+        let mut site = Site::new(protocol, replies, None);
+        assert_eq!(site.call(Verb::Delete, b""), Status::Deleted);
+        let of_parts = [(look, 0), (remove, 0), (look, 1)];
+        let of_parts = of_parts.map(|(verb, part)| format!("{verb} ~1k/{part}"));
+        let sent = [&["get k", "delete k"].map(String::from)[..], &of_parts].concat();
+        assert_eq!(site.said(), [sent]);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "uses sockets")]
+fn a_part_that_is_overwritten_after_the_look_is_not_removed() {
+    let replies = &[
+        INDEX,
+        DELETED,
+        "HD f458753 c5 k~1k/0\r\n",
+        "EX\r\n",
+        "EN\r\n",
+    ];
+    let mut site = Site::new("meta", replies, None);
+    assert_eq!(site.call(Verb::Delete, b""), Status::Deleted);
+    site.said();
+}
 
 #[test]
 #[cfg_attr(miri, ignore = "uses sockets")]

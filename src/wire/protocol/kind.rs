@@ -33,6 +33,8 @@ pub enum Kind {
     Invalidate,
     /// [`Request::GiveBack`](super::Request::GiveBack)
     GiveBack,
+    /// [`Request::DeleteVersion`](super::Request::DeleteVersion)
+    DeleteVersion,
     /// [`Request::CountOrCreate`](super::Request::CountOrCreate)
     CountOrCreate(Way),
     /// [`Request::GetLasting`](super::Request::GetLasting)
@@ -63,7 +65,7 @@ impl Kind {
             Self::Store(Store::Replace) => "replace",
             Self::Store(Store::Append) => "append",
             Self::Store(Store::Prepend) => "prepend",
-            Self::Delete => "delete",
+            Self::Delete | Self::DeleteVersion => "delete",
             Self::Touch => "touch",
             Self::Lease => "lease",
             Self::Invalidate | Self::GiveBack => "invalidate",
@@ -92,6 +94,7 @@ impl Kind {
             | Self::Lease
             | Self::Store(Store::Set | Store::Replace)
             | Self::Delete
+            | Self::DeleteVersion
             | Self::Invalidate
             | Self::GiveBack
             | Self::Touch
@@ -116,6 +119,7 @@ impl Kind {
                 | Self::Lease
                 | Self::Invalidate
                 | Self::GiveBack
+                | Self::DeleteVersion
                 | Self::CountOrCreate(_)
                 | Self::GetLasting
                 | Self::Inspect
@@ -152,6 +156,7 @@ impl Kind {
             | Self::Invalidate
             | Self::GiveBack
             | Self::Delete
+            | Self::DeleteVersion
             | Self::Touch
             | Self::Count(_)
             | Self::CountOrCreate(_)

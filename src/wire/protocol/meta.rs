@@ -55,6 +55,7 @@ pub(super) fn encode(request: &Request<'_>, out: &mut Vec<u8>) -> Range<usize> {
             let numbers: [(&[u8], u64); 2] = [(b" I T", lifetime.into()), (b" C", version)];
             line(out, b"md ", key, &numbers, b"")
         }
+        Request::DeleteVersion { key, version } => line(out, b"md ", key, &[(b" C", version)], b""),
         _ => {
             out.extend_from_slice(b"mn\r\n");
             out.len()..out.len()
@@ -125,8 +126,11 @@ pub(super) fn decode(
                 return told.leased().map(Some).ok_or(MALFORMED);
             }
             (Kind::Invalidate | Kind::GiveBack, b"HD") => return Ok(Some(Reply::Touched)),
-            (Kind::Invalidate | Kind::GiveBack, b"NF") => return Ok(Some(Reply::Miss)),
-            (Kind::GiveBack, b"EX") => return Ok(Some(Reply::Exists)),
+            (Kind::DeleteVersion, b"HD") => return Ok(Some(Reply::Deleted)),
+            (Kind::Invalidate | Kind::GiveBack | Kind::DeleteVersion, b"NF") => {
+                return Ok(Some(Reply::Miss));
+            }
+            (Kind::GiveBack | Kind::DeleteVersion, b"EX") => return Ok(Some(Reply::Exists)),
             _ => return Err(refusal(kind, line)),
         }
     }

@@ -85,6 +85,7 @@ pub fn encode(request: &Request<'_>, out: &mut Vec<u8>) -> Result<Range<usize>, 
         | Request::Lease { .. }
         | Request::Invalidate { .. }
         | Request::GiveBack { .. }
+        | Request::DeleteVersion { .. }
         | Request::NoOp => encode_other(request, out),
     })
 }

@@ -30,10 +30,11 @@ pub enum Kind {
     Invalidate,
     GiveBack,
     Look,
+    DeleteVersion,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 25] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Get,
         Kind::GetMany,
         Kind::Set,
@@ -59,6 +60,7 @@ impl Kind {
         Kind::Invalidate,
         Kind::GiveBack,
         Kind::Look,
+        Kind::DeleteVersion,
     ];
 
     /// A request of this kind for these keys.
@@ -117,6 +119,7 @@ impl Kind {
                 version: 1,
             },
             Kind::Look => Request::Look { key },
+            Kind::DeleteVersion => Request::DeleteVersion { key, version: 1 },
             Kind::GetLasting => Request::GetLasting { key },
             Kind::Inspect => Request::Inspect { key },
             Kind::NoOp => Request::NoOp,

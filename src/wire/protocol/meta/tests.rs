@@ -222,6 +222,23 @@ fn a_lease_is_given_back_if_the_item_still_has_that_version() {
 }
 
 #[test]
+fn an_item_is_removed_if_it_still_has_that_version() {
+    let key = key();
+    let request = Request::DeleteVersion {
+        key: &key,
+        version: 7,
+    };
+    assert_eq!(said(&request), "md k C7\r\n");
+    for (bytes, reply) in [
+        ("HD\r\n", Reply::Deleted),
+        ("NF\r\n", Reply::Miss),
+        ("EX\r\n", Reply::Exists),
+    ] {
+        assert_eq!(answer(&request, bytes).unwrap(), Some(reply), "{bytes}");
+    }
+}
+
+#[test]
 fn an_item_is_looked_at_without_its_value() {
     let key = key();
     let request = Request::Look { key: &key };
