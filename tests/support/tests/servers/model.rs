@@ -106,6 +106,36 @@ fn it_counts_huge_numbers_as_the_real_one_does() {
     assert_eq!(replay(&mut pair, &sequence), None);
 }
 
+/// Versions count from 1 in a fresh memcached.
+#[test]
+fn it_marks_and_replaces_only_the_version_that_is_named_as_the_real_one_does() {
+    let Some(mut pair) = start(Memcached::start(), Options::default()) else {
+        return;
+    };
+    let requests = [
+        "set a 1 0 1\r\nv\r\n",
+        "md a I T30\r\n",
+        "mg a v f t k\r\n",
+        "mg a f c k\r\n",
+        "md a I T30 C1\r\n",
+        "mg a f c k\r\n",
+        "md a I T30 C2\r\n",
+        "mg a f c k\r\n",
+        "md b I T30 C3\r\n",
+        "mg b f c k\r\n",
+        "cas a 0 2592001 0 2\r\n\r\n",
+        "cas a 0 2592001 0 3\r\n\r\n",
+        "mg a f c k\r\n",
+    ];
+    let sequence = requests.map(|request| Sent {
+        connection: 0,
+        anew: false,
+        requests: vec![request.into()],
+        in_parts: false,
+    });
+    assert_eq!(replay(&mut pair, &sequence), None);
+}
+
 #[test]
 fn it_asks_for_user_and_password_as_the_real_one_does() {
     let options = Options {
