@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::item::key::WireKey;
 use crate::item::lifetime::Lifetime;
 use crate::item::value::{MAX_DECIMAL, Value};
-use crate::pool::{Aim, Fulfilment, Invalidation, LeaseRequest, is_placeholder};
+use crate::pool::{Fulfilment, Invalidation, LeaseRequest, is_placeholder};
 use crate::status::Status;
 use crate::sys;
 use crate::wire::connection::Number;
@@ -240,6 +240,11 @@ impl Cache {
             lifetime: lasting.on_wire(),
         };
         self.stats(key).deletes.count();
+        let wanted = (&key.wire, key.hash);
+        if self.is_removed_elsewhere(key) && self.pools[key.pool].speaks_classic(wanted) {
+            // There it is deleted, and an older one could come over before that was deleted, too.
+            return self.delete_everywhere(key);
+        }
         let _change = self.change(key);
         let deadline = self.pools[key.pool].begin();
         let pool = &mut self.pools[key.pool];
@@ -259,12 +264,16 @@ impl Cache {
         }
         // From there it would come over as if it were up to date, once it has ended here.
         let at_sources = self.delete_at_sources(&deadline, key);
-        let was_missing = matches!(reply, Ok(Reply::Miss));
-        if was_missing && self.may_be_at_stand_in(key, Aim::Remove) {
+        let was_missing = matches!(reply, Ok(Reply::Miss | Reply::Deleted));
+        if was_missing && self.is_removed_elsewhere(key) {
             // Another process may have brought it over before it was removed there.
             let rest = self.rest(&deadline, key)?;
-            reply = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
-            self.note(key, || "invalidate", &reply);
+            let again = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
+            self.note(key, || "invalidate", &again);
+            reply = match (again, reply) {
+                (Ok(Reply::Miss), before) => before,
+                (again, _) => again,
+            };
         }
         let reply = match reply? {
             Reply::Miss => at_others.unwrap_or(Reply::Miss),

@@ -2,7 +2,9 @@
 //! the node. The server is asked by a command that does nothing: a proxy that hangs up at such a command
 //! has not done anything else.
 
+use super::Pool;
 use super::member::Member;
+use super::route::Wanted;
 use crate::clock::Deadline;
 use crate::config::{Protocol, Settings};
 use crate::error::{Error, Waiting};
@@ -33,6 +35,17 @@ impl Dialect {
             Self::Classic => "classic",
             Self::Meta => "meta",
         }
+    }
+}
+
+impl Pool {
+    /// Whether the server that owns a key is known to speak no meta commands.
+    pub(crate) fn speaks_classic(&self, wanted: Wanted<'_>) -> bool {
+        let owner = self.owner_at(wanted);
+        owner.is_some_and(|owner| {
+            let found = self.members[owner].server().dialect();
+            Dialect::known(self.settings.protocol, found) == Some(Dialect::Classic)
+        })
     }
 }
 
