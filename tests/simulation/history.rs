@@ -325,8 +325,17 @@ impl State {
 }
 
 impl State {
-    /// Whether this stores what the same operation has just read at another server.
+    /// Whether this stores what the same operation has just read at another server. It may be done after that
+    /// has ended. Workers themselves add nothing but counters then.
     fn comes_over(&self, served: &Served) -> bool {
+        let is_added = self.setup.has_sources() && served.command.verb() == b"add";
+        if is_added && number_of(served.command.value()).is_some() {
+            return true;
+        }
+        let created = self.created_by(served.command.value());
+        if is_added && created.is_some_and(|it| self.history.operations[it].ended.is_some()) {
+            return true;
+        }
         let operation = self.processes[served.process].operation;
         let began = operation.map_or(0, |number| self.history.operations[number].began);
         let before = self.history.served.iter().rev();

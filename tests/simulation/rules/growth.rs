@@ -10,7 +10,12 @@ use crate::world::State;
 
 /// Whether what an operation has replaced may not be read any more.
 pub fn is_bound(state: &State, new: &Operation, done: &Served, served: &Served) -> bool {
-    new.what == What::Delete || !is_lost(state, done, served)
+    match new.what {
+        What::Delete => true,
+        // A server that refuses meta commands once does not tell then that its item is out of date.
+        What::Invalidate if done.server != served.server => false,
+        _ => !is_lost(state, done, served),
+    }
 }
 
 /// Whether the server has lost what it had written before it was read.
