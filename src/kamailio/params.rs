@@ -153,7 +153,8 @@ mod tests {
                 true => format!("parameter '{name}': invalid value -2147483648; accepted: "),
                 false => format!("parameter '{name}': "),
             };
-            assert!(lines.contains(&told), "{lines}");
+            // Below Miri no line is kept.
+            assert!(cfg!(miri) || lines.contains(&told), "{lines}");
         }
     }
 }
