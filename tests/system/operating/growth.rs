@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use support::{Builder, Kamailio, Memcached, Value};
+use support::{Builder, Forwarder, Kamailio, Memcached, Value, wait};
 
 /// A pool without items that warms from one with items.
 struct Site {
@@ -21,7 +21,12 @@ impl Site {
 
     /// The pools, and these words more for the old one.
     fn kamailio(&self, words: &str) -> Builder {
-        let pool = format!("name=old;servers={}{words}", self.old.address());
+        self.kamailio_by(self.old.address(), words)
+    }
+
+    /// The same, where the server of the old pool is reached at another address.
+    fn kamailio_by(&self, old: &str, words: &str) -> Builder {
+        let pool = format!("name=old;servers={old}{words}");
         Kamailio::on(&self.new)
             .param("pool", pool)
             .param("warm_from", "old")
@@ -178,6 +183,34 @@ fn what_is_removed_is_removed_from_both() {
         }
         site.old.kill();
         assert_eq!(kamailio.run("do")["$mcst"], "down", "{statements}");
+    }
+}
+
+#[test]
+fn what_the_other_pool_could_not_remove_does_not_come_over_when_it_is_back() {
+    for rejoin in ["keep", "flush"] {
+        let site = Site::start();
+        site.old.put("k", 1, 0, "older");
+        site.new.put("k", 1, 0, "newer");
+        let network = Forwarder::to(site.old.address());
+        let kamailio = site
+            .kamailio_by(&network.address(), ";retry_interval=100")
+            .param("rejoin", rejoin)
+            .script("delete", "mct_del(\"k\");", &["$mcst"])
+            .script("get", "", &["$mct(k)", "$mcst"])
+            .script("get-other", "$var(v) = $mct(other);", &["$mcst"])
+            .start();
+        assert_eq!(kamailio.run("get")["$mct(k)"], "newer");
+        network.refuse();
+        assert_eq!(kamailio.run("delete")["$mcst"], "down", "{rejoin}");
+        assert!(site.new.is_empty());
+        network.accept();
+        // The other pool serves again.
+        wait::until("an item to come over", wait::WAIT_LIMIT, || {
+            site.old.put("other", 1, 0, "v");
+            kamailio.run("get-other")["$mcst"] == "hit"
+        });
+        assert_eq!(kamailio.run("get")["$mcst"], "miss", "{rejoin}");
     }
 }
 
