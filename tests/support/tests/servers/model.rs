@@ -97,13 +97,17 @@ fn it_counts_huge_numbers_as_the_real_one_does() {
         "set a 0 0 21\r\n-18446744073709551615\r\n",
         "incr a 1\r\n",
     ];
-    let sequence = requests.map(|request| Sent {
+    assert_eq!(replay(&mut pair, &one_by_one(requests)), None);
+}
+
+/// These requests, one after the other on one connection.
+fn one_by_one<const N: usize>(requests: [&str; N]) -> [Sent; N] {
+    requests.map(|request| Sent {
         connection: 0,
         anew: false,
         requests: vec![request.into()],
         in_parts: false,
-    });
-    assert_eq!(replay(&mut pair, &sequence), None);
+    })
 }
 
 /// Versions count from 1 in a fresh memcached.
@@ -127,13 +131,7 @@ fn it_marks_and_replaces_only_the_version_that_is_named_as_the_real_one_does() {
         "cas a 0 2592001 0 3\r\n\r\n",
         "mg a f c k\r\n",
     ];
-    let sequence = requests.map(|request| Sent {
-        connection: 0,
-        anew: false,
-        requests: vec![request.into()],
-        in_parts: false,
-    });
-    assert_eq!(replay(&mut pair, &sequence), None);
+    assert_eq!(replay(&mut pair, &one_by_one(requests)), None);
 }
 
 #[test]
