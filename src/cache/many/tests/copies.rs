@@ -18,7 +18,13 @@ fn a_deferred_write_that_all_copies_have_refused_is_none_that_one_has_missed() {
     let mut cache = configured(&[&servers[0], &servers[1]], &numbers);
     cache.save("k", "0");
     assert_eq!(cache.save("long", &"x".repeat(2000)), Status::Sent);
-    // Both answers are there when the next write is sent.
+    // Both answers are on their way, and there when the next write is sent.
+    let has_come = |server: &Server| server.commands().iter().any(|it| it.contains("long"));
+    for server in &servers {
+        while !has_come(server) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
     thread::sleep(Duration::from_millis(50));
     assert_eq!(cache.save("k", "1"), Status::Sent);
     assert_eq!(cache.counted("errors"), 2);
