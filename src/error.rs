@@ -143,6 +143,11 @@ pub enum Refusal {
 const _: () = assert!(size_of::<Error>() <= 24);
 
 impl Error {
+    /// The server keeps no versions of items, so nothing can be written on the condition of one.
+    pub(crate) fn without_versions() -> Self {
+        Self::ServerError("it keeps no versions of items (memcached's option -C)".into())
+    }
+
     /// True if this module or the server has refused the request, or the item cannot be read. Nothing is
     /// wrong with the server or with the connection: a refusal is a complete answer.
     pub fn is_refusal(&self) -> bool {

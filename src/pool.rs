@@ -42,7 +42,7 @@ pub(crate) use lease::{Fulfilment, Invalidation, LeaseRequest, is_placeholder};
 pub(crate) use many::collect;
 pub(crate) use member::Member;
 pub(crate) use route::Wanted;
-pub(crate) use shared_server::{SharedServer, Site};
+pub(crate) use shared_server::{Debt, SharedServer, Site};
 pub(crate) use stand_in::Aim;
 
 /// So many bytes are enough to read the longest list.

@@ -10,32 +10,26 @@ mod expiry;
 pub(crate) mod probe;
 pub(crate) mod rejoin;
 pub(crate) mod resolver;
+mod under_way;
 mod watch;
 
 use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::clock::{Deadline, Moment};
-use crate::config::{Rejoin, Settings};
-use crate::error::Error;
+use crate::health::State;
 use crate::health::log_limit::LogLimit;
-use crate::health::{Origin, State};
-use crate::pool::{Member, Pool, SharedServer};
+use crate::pool::{Member, Pool};
 use crate::prober::clocks::Clocks;
 use crate::prober::expiry::Expiry;
-use crate::prober::probe::{End, Probe, go_on};
-use crate::prober::rejoin::{Errand, Finding, Outage};
+use crate::prober::probe::go_on;
 use crate::prober::resolver::{Asker, Resolver};
+use crate::prober::under_way::{ProbeUnderWay, conclude};
 use crate::prober::watch::{Watch, Watches};
-use crate::server::Address;
-use crate::status::Status;
 use crate::sys;
 
 /// How often [`Prober::tick`] should be called. Intervals that operators set are precise to this.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
-
-/// A probe has as long as an operation has, but so long at least if the server has to do something.
-const FLUSH_LIMIT: Duration = Duration::from_millis(1500);
 
 /// How long a probe of a server that is away may be silent until the next one may begin beside it.
 const OVERLAP: Duration = Duration::from_millis(500);
@@ -57,82 +51,6 @@ pub(crate) struct Prober {
     shortages: LogLimit,
     /// When it has looked last.
     looked: Option<Moment>,
-}
-
-struct ProbeUnderWay {
-    /// Index of the pool.
-    pool: usize,
-    address: Address,
-    origin: Origin,
-    /// How many writes the server had missed when the probe began, as its health counts them.
-    missed: u8,
-    probe: Probe,
-    /// Whether this process was stopped meanwhile: the server may have gone and come back, and the
-    /// connection is no fresh one any more.
-    is_outdated: bool,
-}
-
-impl ProbeUnderWay {
-    fn begin(
-        pool_at: usize,
-        pool: &Pool,
-        server: &SharedServer,
-        now: Moment,
-        clocks: &Clocks,
-    ) -> Self {
-        let (health, settings) = (server.health(), pool.settings());
-        // Before it is known whether there is an outage: what is done in this one counts in this one.
-        let generation = health.generation();
-        // Before the list is taken: a write that is counted later is noticed.
-        let missed = health.diverted();
-        let errand = errand(server, settings, now, clocks);
-        let limit = match errand {
-            Errand::Ping | Errand::Stats | Errand::Settings => settings.timeout,
-            Errand::Empty(_) | Errand::Flush | Errand::Settle(..) => {
-                settings.timeout.max(FLUSH_LIMIT)
-            }
-        };
-        // The process may have been stopped since `now`.
-        let deadline = Deadline::new(Moment::now(), limit);
-        let key = server.question(pool.placement());
-        Self {
-            pool: pool_at,
-            address: server.spec().address.clone(),
-            origin: Origin {
-                process: sys::process_id(),
-                generation,
-                began: deadline.start(),
-                is_kept_out: false,
-                ends: deadline.end(),
-            },
-            missed,
-            probe: Probe::begin(server.sites(), key, deadline, errand),
-            is_outdated: false,
-        }
-    }
-
-    /// The server, if it still belongs to the pool.
-    fn server<'a>(&self, cache: &'a Cache) -> Option<&'a SharedServer> {
-        let mut members = cache.pools()[self.pool].members().iter();
-        let same = |member: &&Member| member.spec().address == self.address;
-        members.find(same).map(Member::server)
-    }
-
-    fn asks(&self, pool: usize, address: &Address) -> bool {
-        self.pool == pool && self.address == *address
-    }
-
-    /// What this process lacks for the probe, if the probe has ended by that.
-    fn shortage(&self) -> Option<&Error> {
-        self.probe.failure().filter(|error| error.is_shortage())
-    }
-
-    /// The probe is given up: what it was to make up for at `server` is still to be done.
-    fn give_up(self, server: &SharedServer) {
-        if let Errand::Settle(keys, _) = self.probe.end().errand {
-            server.put_back(&keys);
-        }
-    }
 }
 
 impl Prober {
@@ -164,9 +82,15 @@ impl Prober {
         }
         let over = |asked: &mut ProbeUnderWay| asked.probe.is_over();
         for asked in self.under_way.extract_if(.., over) {
-            if let Some(server) = asked.server(cache) {
-                let settings = cache.pools()[asked.pool].settings();
-                conclude(server, asked, settings);
+            let Some(server) = asked.server(cache) else {
+                asked.give_up();
+                continue;
+            };
+            let settings = cache.pools()[asked.pool].settings();
+            let watch = self.watches[asked.pool].of(&asked.address);
+            let is_broken = conclude(server, asked, settings);
+            if let Some(watch) = watch {
+                watch.note_end(is_broken);
             }
         }
         // A second probe must not empty a server that is back already. One that began before the clock
@@ -176,11 +100,9 @@ impl Prober {
             server.is_none_or(|it| it.health().generation() != asked.origin.generation)
                 || asked.probe.began().is_void(now)
         };
-        for asked in self.under_way.extract_if(.., is_old) {
-            if let Some(server) = asked.server(cache) {
-                asked.give_up(server);
-            }
-        }
+        self.under_way
+            .extract_if(.., is_old)
+            .for_each(ProbeUnderWay::give_up);
     }
 
     /// This process was stopped.
@@ -202,7 +124,8 @@ impl Prober {
             member.server().log_what_was_left_out(now);
             watch.look_at_certificates(now, member.server());
             let (server, health) = (member.server(), member.health());
-            server.release(now, &lives);
+            // This process may have been stopped since `now`.
+            server.release(Moment::now(), &lives);
             let address = &member.spec().address;
             let same = self.under_way.iter().filter(|it| it.asks(at, address));
             let last = same.map(|it| it.probe.began()).max();
@@ -214,7 +137,9 @@ impl Prober {
             if last.is_some_and(waits) || self.under_way.iter().any(is_served) {
                 continue;
             }
-            let settles = health.diverted() != 0 && health.state() == State::Active;
+            let settles = health.diverted() != 0
+                && health.state() == State::Active
+                && watch.may_settle(now, pool.settings());
             if !settles && !watch.is_probe_due(now, health, pool.settings()) {
                 continue;
             }
@@ -223,10 +148,10 @@ impl Prober {
                 continue;
             }
             // Of the probes of a server, one has what is to be made up for.
-            for silent in self.under_way.extract_if(.., |it| makes_up(it)) {
-                silent.give_up(server);
-            }
-            let asked = ProbeUnderWay::begin(at, pool, server, now, &self.clocks);
+            self.under_way
+                .extract_if(.., |it| makes_up(it))
+                .for_each(ProbeUnderWay::give_up);
+            let asked = ProbeUnderWay::begin(at, pool, server, now, watch.broken(), &self.clocks);
             let Some(error) = asked.shortage() else {
                 watch.note_probe(now, health);
                 self.under_way.push(asked);
@@ -237,7 +162,7 @@ impl Prober {
                 let label = server.spec().label();
                 log::warn!("server {label} is not asked yet: {error} (probe){more}");
             }
-            asked.give_up(server);
+            asked.give_up();
         }
         let count = self.watches.iter().map(Watches::len).sum::<usize>();
         self.first = left_out.map_or(0, |place| place % count);
@@ -285,107 +210,6 @@ fn look_up_if_due(
         let address = server.spec().address.clone();
         let asker = Asker { pool, address };
         resolver.begin(name, asker, now, server.address_writer());
-    }
-}
-
-/// What a probe has to do at the server.
-fn errand(server: &SharedServer, settings: &Settings, now: Moment, clocks: &Clocks) -> Errand {
-    let health = server.health();
-    let outage = health.is_away().then(|| {
-        let began = health.away_since();
-        Outage::of(match clocks.have_jumped_since(began) {
-            // Nobody knows how long it has lasted. No server was started in no time.
-            true => Duration::ZERO,
-            false => now.since(began),
-        })
-    });
-    match (settings.rejoin, outage) {
-        (Rejoin::Flush, Some(outage)) if !sys::planted("servers return with what they held") => {
-            Errand::Empty(outage)
-        }
-        (_, outage) if health.diverted() != 0 => Errand::Settle(server.take_missed(), outage),
-        _ => Errand::Ping,
-    }
-}
-
-/// A probe is over. What it says of another generation of the server is out of date.
-fn conclude(server: &SharedServer, asked: ProbeUnderWay, settings: &Settings) {
-    let (health, now) = (server.health(), Moment::now());
-    let ProbeUnderWay {
-        origin,
-        missed,
-        probe,
-        is_outdated,
-        ..
-    } = asked;
-    let End {
-        result,
-        site,
-        is_greeted,
-        errand,
-        version,
-        certificates_end,
-        ..
-    } = probe.end();
-    if result.is_ok() {
-        server.note_version(&version);
-        if let Some(end) = certificates_end {
-            server.note_certificates(end);
-        }
-    }
-    if let Some(site) = site.filter(|_| result.is_ok()) {
-        server.note_use(&site);
-    }
-    if let Err(Errand::Settle(keys, _)) = result.as_ref().map(|_| ()).map_err(|_| &errand) {
-        server.put_back(keys);
-    }
-    match &result {
-        Ok(Finding::Settled) => {
-            // After many writes their number may be the same again, but not the list.
-            let is_all = !server.has_missed_more()
-                || sys::planted("writes that come meanwhile are forgotten");
-            if is_all && health.settle(now, origin.generation, missed) {
-                server.note_change();
-                let label = server.spec().label();
-                log::info!("server {label} has made up for writes that others have taken");
-            }
-        }
-        Ok(Finding::Emptied) => {
-            let label = server.spec().label();
-            log::info!("server {label} was emptied before its return");
-        }
-        Ok(Finding::Present | Finding::Told | Finding::Restarted) | Err(_) => {}
-    }
-    let bad = result.as_ref().err();
-    if bad.is_some() {
-        server.note_silence();
-    }
-    // What this process lacks says nothing.
-    let is_shortage = bad.is_some_and(Error::is_shortage);
-    // The server has just answered on a fresh connection, which has then broken. It is asked again.
-    let is_broken = is_greeted
-        && matches!(errand, Errand::Settle(..))
-        && bad.is_some_and(|error| error.is_hangup() || matches!(error, Error::Timeout(_)));
-    let change = match result {
-        Err(_) if is_shortage || is_broken || is_outdated => None,
-        // If it failed after the probe began, it must be emptied first.
-        Ok(Finding::Present | Finding::Settled)
-            if settings.rejoin == Rejoin::Flush
-                && !sys::planted("servers return with what they held") =>
-        {
-            health.pinged(now, origin)
-        }
-        _ => health.probed(now, origin, bad.map(Status::of_error), settings.rules),
-    };
-    let words = bad.map(|error| format!("{}: {error}", Status::of_error(error)));
-    let is_news = server.note_probe(words.as_deref().unwrap_or("ok"));
-    match (words, change) {
-        (None, Some(change)) => server.note(change, &"it has answered a probe"),
-        (Some(words), Some(change)) => server.note(change, &format_args!("{words} (probe)")),
-        (Some(words), None) if is_news && (is_shortage || health.is_away()) => {
-            server.log_probe(now, &words);
-        }
-        _ => {}
     }
 }
 

@@ -205,7 +205,7 @@ fn what_a_server_speaks_is_listed_once_it_is_known() {
     };
     assert_eq!(protocols(&mut cache), ["", "meta", "classic"]);
     let server = cache.pools()[0].members()[0].server();
-    server.note_dialect(Dialect::Meta);
+    server.note_dialect(Dialect::Meta, server.health().generation());
     server.note_version("1.6.18");
     assert_eq!(protocols(&mut cache), ["meta", "meta", "classic"]);
     let rows = list(&mut cache, Selection::default()).unwrap();

@@ -3,10 +3,9 @@
 //! A server that speaks meta commands does that in one step. Others are asked in steps, each of which
 //! only one caller can win: count; if nothing is there, add; if somebody else has added, count again.
 
-use super::dialect::Dialect;
 use super::member::Member;
 use crate::clock::Deadline;
-use crate::config::{Protocol, Settings};
+use crate::config::Settings;
 use crate::error::Error;
 use crate::item::key::WireKey;
 use crate::item::value::{MAX_DECIMAL, put_digits};
@@ -63,9 +62,11 @@ impl Member {
         settings: &Settings,
     ) -> Result<Reply, Error> {
         for _ in 0..ROUNDS {
-            let done = match self.dialect(deadline, settings)? {
-                Dialect::Meta => self.in_one_step(counter, deadline, settings)?,
-                Dialect::Classic => self.in_steps(counter, deadline, settings)?,
+            let in_one = counter.in_one();
+            let done = match self.attempt_meta(deadline, &in_one, &mut Vec::new(), settings)? {
+                Some(Reply::Counted(number)) => Some(number),
+                Some(_) => None,
+                None => self.in_steps(counter, deadline, settings)?,
             };
             if let Some(number) = done {
                 return Ok(Reply::Counted(number));
@@ -77,23 +78,6 @@ impl Member {
     }
 
     /// Returns the number, or `None` if this is to be tried again.
-    fn in_one_step(
-        &mut self,
-        counter: &Counter<'_>,
-        deadline: &Deadline,
-        settings: &Settings,
-    ) -> Result<Option<u64>, Error> {
-        match self.attempt_within(deadline, &counter.in_one(), &mut Vec::new(), settings) {
-            Ok(Reply::Counted(number)) => Ok(Some(number)),
-            // Another server may be behind this address now.
-            Err(error) if error.is_unknown_request() && settings.protocol == Protocol::Auto => {
-                self.server().note_dialect(Dialect::Classic);
-                Ok(None)
-            }
-            other => other.map(|_| None),
-        }
-    }
-
     fn in_steps(
         &mut self,
         counter: &Counter<'_>,

@@ -62,6 +62,7 @@ impl Member {
         if let Some(dialect) = Dialect::known(settings.protocol, self.server().dialect()) {
             return Ok(dialect);
         }
+        let generation = self.health().generation();
         let asked = self.attempt_within(deadline, &Request::NoOp, &mut Vec::new(), settings);
         let dialect = match asked {
             Ok(_) => Dialect::Meta,
@@ -70,8 +71,33 @@ impl Member {
             Err(error) if error.is_refusal() => return Ok(Dialect::Classic),
             Err(error) => return Err(error),
         };
-        self.server().note_dialect(dialect);
+        self.server().note_dialect(dialect, generation);
         Ok(dialect)
+    }
+
+    /// Makes an attempt by a meta command. `None` if the server speaks none: it has not done anything then. Another
+    /// server may be behind this address by now than the one that was asked for its dialect.
+    ///
+    /// # Errors
+    /// Those of [`Self::attempt_within`].
+    pub(super) fn attempt_meta(
+        &mut self,
+        deadline: &Deadline,
+        request: &Request<'_>,
+        value: &mut Vec<u8>,
+        settings: &Settings,
+    ) -> Result<Option<Reply>, Error> {
+        if self.dialect(deadline, settings)? == Dialect::Classic {
+            return Ok(None);
+        }
+        let generation = self.health().generation();
+        match self.attempt_within(deadline, request, value, settings) {
+            Err(error) if error.is_unknown_request() && settings.protocol == Protocol::Auto => {
+                self.server().note_dialect(Dialect::Classic, generation);
+                Ok(None)
+            }
+            reply => reply.map(Some),
+        }
     }
 
     /// Makes one of several attempts that have one deadline together.

@@ -1,11 +1,11 @@
 //! Inspection: an item is read with what only meta commands tell of it, where its server speaks them.
 
-use super::dialect::Dialect;
 use super::member::Member;
 use crate::clock::Deadline;
-use crate::config::{Protocol, Settings};
+use crate::config::Settings;
 use crate::error::Error;
 use crate::item::key::WireKey;
+use crate::item::lifetime::Lifetime;
 use crate::wire::protocol::{Reply, Request, Usage};
 
 /// What to inspect.
@@ -37,19 +37,13 @@ impl Member {
             request,
             value,
         } = inspection;
-        if self.dialect(deadline, settings)? == Dialect::Meta {
-            match self.attempt_within(deadline, request, value, settings) {
-                // Another server may be behind this address now.
-                Err(error) if error.is_unknown_request() && settings.protocol == Protocol::Auto => {
-                    self.server().note_dialect(Dialect::Classic);
-                }
-                reply => {
-                    self.give_back(key, &reply, deadline, settings);
-                    return reply;
-                }
+        match self.attempt_meta(deadline, request, value, settings)? {
+            Some(reply) => {
+                self.give_back(key, &reply, deadline, settings);
+                Ok(reply)
             }
+            None => self.attempt_within(deadline, &Request::Get { key }, value, settings),
         }
-        self.attempt_within(deadline, &Request::Get { key }, value, settings)
     }
 
     /// Whoever reads an item that is out of date by a meta command gets its lease, if nobody has it. Who
@@ -59,19 +53,19 @@ impl Member {
     fn give_back(
         &mut self,
         key: &WireKey,
-        reply: &Result<Reply, Error>,
+        reply: &Reply,
         deadline: &Deadline,
         settings: &Settings,
     ) {
         let left = match reply {
-            Ok(Reply::Inspected(_, usage, lease)) if lease.is_ours => usage.left,
-            Ok(Reply::Lasting(_, left, lease)) if lease.is_ours => *left,
+            Reply::Inspected(_, usage, lease) if lease.is_ours => usage.left,
+            Reply::Lasting(_, left, lease) if lease.is_ours => *left,
             _ => return,
         };
         let lifetime = match left {
             Usage::FOR_EVER => 0,
             // 0 = for ever.
-            seconds => seconds.max(1),
+            seconds => Lifetime::from(seconds.max(1)).on_wire(),
         };
         let look = Request::Look { key };
         let looked = self.attempt_within(deadline, &look, &mut Vec::new(), settings);

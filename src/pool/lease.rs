@@ -16,11 +16,10 @@
 //! read, finds an item without bytes and flags.
 
 use super::Pool;
-use super::dialect::Dialect;
 use super::member::Member;
 use super::route::Task;
 use crate::clock::Deadline;
-use crate::config::{Protocol, Settings};
+use crate::config::Settings;
 use crate::error::{Down, Error};
 use crate::item::key::WireKey;
 use crate::sys;
@@ -130,20 +129,29 @@ impl Task for LeaseRequest<'_> {
         deadline: &Deadline,
         settings: &Settings,
     ) -> Result<Reply, Error> {
-        if member.knows_leases(deadline, settings)? {
-            let Self {
-                key, time, early, ..
-            } = *self;
-            let request = Request::Lease { key, time, early };
-            let reply = member.attempt_within(deadline, &request, self.value, settings);
-            if !member.is_classic_after_all(&reply, settings) {
+        let Self {
+            key, time, early, ..
+        } = *self;
+        let request = Request::Lease { key, time, early };
+        let reply = match member.attempt_meta(deadline, &request, self.value, settings)? {
+            Some(reply) => {
                 self.connection = Some(member.connection_number());
-                return self.keep_short(reply?, member, deadline, settings);
+                self.keep_short(reply, member, deadline, settings)?
             }
+            None => {
+                member.tell_of_leases_without_meta(settings);
+                self.in_steps(member, deadline, settings)?
+            }
+        };
+        match reply {
+            Reply::Leased(_, NO_VERSION, lease) if lease.is_ours => Err(Error::without_versions()),
+            reply => Ok(reply),
         }
-        self.in_steps(member, deadline, settings)
     }
 }
+
+/// What a server tells that keeps no versions: nothing can be stored on the condition that it is still there.
+const NO_VERSION: u64 = 0;
 
 /// How often the steps are begun anew because others remove the placeholder.
 const ROUNDS: usize = 8;
@@ -264,28 +272,22 @@ impl Task for &Invalidation<'_> {
         settings: &Settings,
     ) -> Result<Reply, Error> {
         let Invalidation { key, lifetime } = **self;
-        if lifetime > 0 && member.knows_leases(deadline, settings)? {
+        let value = &mut Vec::new();
+        if lifetime > 0 {
             let request = Request::Invalidate { key, lifetime };
-            let reply = member.attempt_within(deadline, &request, &mut Vec::new(), settings);
-            if !member.is_classic_after_all(&reply, settings) {
-                return reply;
+            match member.attempt_meta(deadline, &request, value, settings)? {
+                Some(reply) => return Ok(reply),
+                None => member.tell_of_leases_without_meta(settings),
             }
         }
-        member.attempt_within(
-            deadline,
-            &Request::Delete { key },
-            &mut Vec::new(),
-            settings,
-        )
+        member.attempt_within(deadline, &Request::Delete { key }, value, settings)
     }
 }
 
 impl Member {
-    /// Whether the server speaks meta commands. The first time that one does not, the log says what that
-    /// means.
-    fn knows_leases(&mut self, deadline: &Deadline, settings: &Settings) -> Result<bool, Error> {
-        let knows = self.dialect(deadline, settings)? == Dialect::Meta;
-        if !knows && self.server().is_first_without_meta() {
+    /// The first time that a server turns out to speak no meta commands, the log says what that means for leases.
+    fn tell_of_leases_without_meta(&self, settings: &Settings) {
+        if self.server().is_first_without_meta() {
             log::warn!(
                 "pool '{}': server {} does not speak meta commands: it gives leases, but no stale \
                  values; lease_early has no effect, and mct_invalidate deletes",
@@ -293,21 +295,5 @@ impl Member {
                 self.spec().label()
             );
         }
-        Ok(knows)
-    }
-
-    /// Whether another server may be behind this address now, one that speaks no meta commands.
-    pub(super) fn is_classic_after_all(
-        &self,
-        reply: &Result<Reply, Error>,
-        settings: &Settings,
-    ) -> bool {
-        let is_unknown = |error: &Error| error.is_unknown_request();
-        let is_classic =
-            settings.protocol == Protocol::Auto && reply.as_ref().err().is_some_and(is_unknown);
-        if is_classic {
-            self.server().note_dialect(Dialect::Classic);
-        }
-        is_classic
     }
 }

@@ -5,7 +5,6 @@
 //! on a condition everywhere. Where an item has several copies, each of them has a version of its own.
 
 use super::Pool;
-use super::dialect::Dialect;
 use super::member::Member;
 use super::route::{Task, Wanted};
 use crate::clock::Deadline;
@@ -80,12 +79,9 @@ impl Member {
         settings: &Settings,
     ) -> Result<Reply, Error> {
         let bytes = &mut Vec::new();
-        if self.dialect(deadline, settings)? == Dialect::Meta {
-            let reply = self.attempt_within(deadline, &Request::Look { key }, bytes, settings);
-            if !self.is_classic_after_all(&reply, settings) {
-                return reply;
-            }
+        match self.attempt_meta(deadline, &Request::Look { key }, bytes, settings)? {
+            Some(reply) => Ok(reply),
+            None => self.attempt_within(deadline, &Request::Gets { key }, bytes, settings),
         }
-        self.attempt_within(deadline, &Request::Gets { key }, bytes, settings)
     }
 }

@@ -163,9 +163,7 @@ impl SharedServer {
             return;
         }
         self.slot.diverted.note(key.as_bytes());
-        if self.health().divert(Moment::now()) {
-            self.note_change();
-        }
+        self.health().divert(Moment::now());
     }
 
     /// It has missed a write to `key`, which is done where the other copies are. It must make up for that before
@@ -177,7 +175,6 @@ impl SharedServer {
         }
         self.slot.diverted.note(key.as_bytes());
         self.health().miss(Moment::now());
-        self.note_change();
     }
 
     /// What it speaks, if that was found out since it came back into service last.
@@ -192,13 +189,13 @@ impl SharedServer {
         }
     }
 
-    /// It speaks this, as all processes shall know.
-    pub(crate) fn note_dialect(&self, dialect: Dialect) {
+    /// It has spoken this in that generation, as all processes shall know.
+    pub(crate) fn note_dialect(&self, dialect: Dialect, generation: u16) {
         let dialect = match dialect {
             Dialect::Classic => 1,
             Dialect::Meta => 2,
         };
-        let noted = u32::from(self.health().generation()) * DIALECTS + dialect;
+        let noted = u32::from(generation) * DIALECTS + dialect;
         self.slot.dialect.store(noted, Ordering::Relaxed);
     }
 
@@ -208,22 +205,22 @@ impl SharedServer {
     }
 
     /// The writes that the server has missed. Whoever takes them makes up for them, or
-    /// [puts them back](Self::put_back).
+    /// [puts them back](Debt::put_back).
     pub(crate) fn take_missed(&self) -> Missed {
         self.slot.diverted.take()
+    }
+
+    /// Where they are put back.
+    pub(crate) fn debt(&self) -> Debt {
+        Debt {
+            slot: self.slot,
+            owner: self.addresses().owner(),
+        }
     }
 
     /// True if it has missed a write since [`Self::take_missed`].
     pub(crate) fn has_missed_more(&self) -> bool {
         self.slot.diverted.is_pending()
-    }
-
-    /// The server could not make up for these writes.
-    pub(crate) fn put_back(&self, missed: &Missed) {
-        match missed {
-            Missed::Keys(keys) => keys.iter().for_each(|key| self.slot.diverted.note(key)),
-            Missed::Many => self.slot.diverted.note_many(),
-        }
     }
 
     /// Why its state changed last.
@@ -277,11 +274,6 @@ impl SharedServer {
             let (label, state) = (self.spec.label(), self.health().state().word());
             log::warn!("server {label} stays {state}: {words} (probe){left_out}");
         }
-    }
-
-    /// Tells all processes that something about this server has changed.
-    pub(crate) fn note_change(&self) {
-        self.shared.note_change();
     }
 
     /// The server was connected there. All processes follow if that was another address before.
@@ -354,6 +346,27 @@ impl SharedServer {
         let (label, from, to) = (self.spec.label(), change.from.word(), change.to.word());
         let seconds = change.after.as_secs_f32();
         log::warn!("server {label} is {to}: {why}; it was {from} for {seconds:.1} s{left_out}");
+    }
+}
+
+/// What a server owes: the writes that it has missed. It may leave the list meanwhile, and come back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Debt {
+    slot: &'static Slot,
+    /// The number of the server that has this slot.
+    owner: u32,
+}
+
+impl Debt {
+    /// The server could not make up for these writes.
+    pub(crate) fn put_back(self, missed: &Missed) {
+        if self.slot.addresses.owner() != self.owner {
+            return;
+        }
+        match missed {
+            Missed::Keys(keys) => keys.iter().for_each(|key| self.slot.diverted.note(key)),
+            Missed::Many => self.slot.diverted.note_many(),
+        }
     }
 }
 

@@ -1,13 +1,19 @@
-use super::*;
-use crate::config::{Given, Parameters};
-use crate::error::{Down, Error};
-use crate::health::Judgement;
-use crate::health::diverted::Missed;
-use crate::item::key::WireKey;
-use crate::item::value::Numbers;
-use crate::shared::Shared;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+
+use super::under_way::errand;
+use super::*;
+use crate::config::{Given, Parameters, Settings};
+use crate::error::{Down, Error};
+use crate::health::diverted::Missed;
+use crate::health::{Judgement, Origin};
+use crate::item::key::WireKey;
+use crate::item::value::Numbers;
+use crate::pool::SharedServer;
+use crate::prober::rejoin::{Errand, Finding};
+use crate::server::parse_list;
+use crate::shared::Shared;
+use crate::status::Status;
 
 /// A pool of the server `a:1`, whose name has no address, with `rejoin=flush`.
 fn pool() -> Pool {
@@ -45,7 +51,7 @@ fn missed(keys: &[&str]) -> Missed {
 /// A probe that begins now.
 fn begin(pool: &Pool) -> ProbeUnderWay {
     let server = pool.members()[0].server();
-    ProbeUnderWay::begin(0, pool, server, Moment::now(), &Clocks::default())
+    ProbeUnderWay::begin(0, pool, server, Moment::now(), 0, &Clocks::default())
 }
 
 /// The probe is over, with this result.
@@ -209,6 +215,60 @@ fn a_server_that_breaks_off_while_it_settles_stays_in_service() {
     let word = server.last_probe();
     assert!(word.starts_with("down: connection "), "{word}");
     assert_eq!(server.health().state(), State::Active);
+}
+
+/// As a proxy does that knows no `flush_all`.
+#[test]
+fn a_server_that_always_breaks_off_while_it_settles_is_taken_out_of_service() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let servers = listener.local_addr().unwrap().to_string();
+    let mut declared = declared(&servers);
+    declared.set("retry_interval", Given::Number(60)).unwrap();
+    let mut cache = Cache::new(declared.settle(), Numbers::Bits64, Shared::private(1));
+    let mut prober = Prober::default();
+    cache.pools()[0].members()[0].server().divert(&key("one"));
+    let health = cache.pools()[0].members()[0].health();
+    let answers = std::thread::spawn(move || {
+        for _ in 0..=3 {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            stream.read_line(&mut String::new()).unwrap();
+            stream.get_mut().write_all(b"VERSION 1\r\n").unwrap();
+        }
+    });
+    while !answers.is_finished() {
+        assert_eq!(health.state(), State::Active);
+        prober.tick(&mut cache, |_| true);
+    }
+    while health.state() == State::Active {
+        prober.tick(&mut cache, |_| true);
+    }
+    answers.join().unwrap();
+    assert_eq!(health.state(), State::Inactive);
+}
+
+/// An operator takes a server out of service and of the list while it is making up for a write.
+#[test]
+fn what_a_server_has_missed_that_leaves_the_list_is_not_forgotten() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let servers = silent.local_addr().unwrap().to_string();
+    let shared = Shared::private(1);
+    let mut cache = Cache::new(declared(&servers).settle(), Numbers::Bits64, shared);
+    let mut prober = Prober::default();
+    let server = cache.pools()[0].members()[0].server();
+    server.divert(&key("one"));
+    prober.tick(&mut cache, |_| true);
+    cache.pools()[0].members()[0].server().set(State::Disabled);
+    let list = |servers: &str| {
+        let servers = parse_list(servers).unwrap();
+        let published = shared[0].publish(shared[0].version(), &servers, Moment::now());
+        published.unwrap();
+    };
+    list("other:1");
+    prober.tick(&mut cache, |_| true);
+    list(&servers);
+    prober.tick(&mut cache, |_| true);
+    let server = cache.pools()[0].members()[0].server();
+    assert_eq!(server.take_missed(), missed(&["one"]));
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(super) struct Watch {
     tries: i32,
     /// The generation of the server in which that was counted.
     generation: u16,
+    /// How many probes in a row have broken off while it made up for writes.
+    broken: u8,
     /// When its name was looked up last.
     looked_up: Option<Moment>,
     /// What was told of its certificates.
@@ -55,6 +57,7 @@ impl Watch {
             probed: None,
             tries: 0,
             generation: 0,
+            broken: 0,
             looked_up: None,
             told: Told::default(),
         }
@@ -112,6 +115,27 @@ impl Watch {
         !is_again && interval.is_some_and(|interval| now.passed_since(last) >= wait(interval))
     }
 
+    /// True when a server in service may be told `now` to make up for writes: at once, or `retry_interval` after it has
+    /// broken that off.
+    pub(super) fn may_settle(&self, now: Moment, settings: &Settings) -> bool {
+        let pause = settings.retry_interval.unwrap_or(TICK).max(TICK);
+        let waits = |last| now.passed_since(last) < pause;
+        self.broken == 0 || !self.probed.is_some_and(waits)
+    }
+
+    /// How many probes in a row have broken off while it made up for writes.
+    pub(super) fn broken(&self) -> u8 {
+        self.broken
+    }
+
+    /// A probe has ended, perhaps so.
+    pub(super) fn note_end(&mut self, is_broken: bool) {
+        self.broken = match is_broken {
+            true => self.broken.saturating_add(1),
+            false => 0,
+        };
+    }
+
     /// The prober asks the server `now`.
     pub(super) fn note_probe(&mut self, now: Moment, health: &Health) {
         self.probed = Some(now);
@@ -147,6 +171,11 @@ impl Watches {
     /// How many servers are watched.
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// The watch of the server at that address.
+    pub(super) fn of(&mut self, address: &Address) -> Option<&mut Watch> {
+        self.0.iter_mut().find(|watch| watch.address == *address)
     }
 
     /// Follows the pool's list: forgets the servers that left it, and begins to watch those that
