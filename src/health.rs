@@ -13,9 +13,10 @@
 //!
 //! Moments that decide something are written before the word that makes them visible: when an outage
 //! began, when it ended, and until when a worker may hold the mark. Processes that race may write such a moment one
-//! after the other; each of them was *now* in its process, so any of them is right. The other moments
-//! and the reasons are for people: they may lag behind by a change. All bits zero = active since the
-//! start. This module is told the time, the rules and where an operation comes from.
+//! after the other; each of them was *now* in its process, so any of them is right. Only the beginning of an outage
+//! must be the latest of them: who was stopped in between must not make the outage longer than it is, since a server
+//! that was started during it is taken for empty. When the state began, and the reasons, may lag behind by a change.
+//! All bits zero = active since the start. This module is told the time, the rules and where an operation comes from.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -326,7 +327,7 @@ impl Health {
                 return None;
             }
             if new.state == State::Inactive && !old.is_away() {
-                self.away_since.store(now.nanos(), Ordering::Relaxed);
+                self.away_since.fetch_max(now.nanos(), Ordering::Relaxed);
             }
             if Verdict::admits(word).is_none() && Verdict::admits(new.word()).is_some() {
                 self.returned.store(now.nanos(), Ordering::Relaxed);

@@ -140,7 +140,8 @@ impl Shared {
         let mut text = Text::new(lines.join("\n"))?;
         let stay_disabled = disabled.iter().filter(|old| !fresh.contains(&old.slot));
         stay_disabled.for_each(|old| text.add_left(&old.line()));
-        // No process uses an unused slot before the list names it.
+        // No process uses an unused slot before the list names it, but for one that has not followed since the last
+        // reload but one: what that says of its server belongs to another generation.
         fresh
             .into_iter()
             .for_each(|slot| self.slots[slot].reset(now));

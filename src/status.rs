@@ -166,8 +166,9 @@ impl Status {
             .find(|status| status.code() == code)
     }
 
-    /// What a function of the script returns: 1 = done, 2 = the caller is to compute the value, -1 = the negative answer, -2 = the server could
-    /// not be asked, -3 = the request was refused or the answer is bad. 0 would end the script.
+    /// What a function of the script returns: 1 = done, 2 = the caller is to compute the value, -1 = the negative
+    /// answer, -2 = the server could not be asked, -3 = the request was refused or the answer is bad. 0 would end the
+    /// script.
     pub fn return_code(self) -> i32 {
         match self {
             Self::Hit

@@ -27,9 +27,6 @@ pub(crate) struct Addresses {
     writing: AtomicU32,
     /// The number of the server that has this place now.
     owner: AtomicU32,
-    /// The version and the place in its list of the address that was connected last, as
-    /// [`in_use`] makes one number of them.
-    in_use: AtomicU64,
     lists: [List; 2],
 }
 
@@ -44,7 +41,12 @@ impl Mark {
     /// The address was connected. If the name has other addresses by now, nothing changes. True if
     /// another address was in use before.
     pub(crate) fn make(self) -> bool {
-        self.in_use.swap(self.number, Ordering::Relaxed) != self.number
+        let is_same_version = |last: u64| last >> 32 == self.number >> 32;
+        let mark = |last| is_same_version(last).then_some(self.number);
+        let before = self
+            .in_use
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, mark);
+        before.is_ok_and(|before| before != self.number)
     }
 }
 
@@ -53,6 +55,9 @@ impl Mark {
 struct List {
     owner: AtomicU32,
     count: AtomicU32,
+    /// The version of the list, and the place of the address that was connected last, as [`in_use`] makes one number
+    /// of them.
+    in_use: AtomicU64,
     /// The upper and the lower half of each address; IPv4 is mapped into IPv6.
     halves: [[AtomicU64; 2]; MAX_ADDRESSES],
 }
@@ -90,11 +95,10 @@ impl Addresses {
         }
         let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
         fence(Ordering::Release);
-        self.lists[next as usize % 2].write(owner, &addresses);
         let kept = addresses.iter().position(|ip| known.first() == Some(ip));
-        let place = kept.unwrap_or_default();
+        let in_use = in_use(next, kept.unwrap_or_default());
+        self.lists[next as usize % 2].write(owner, &addresses, in_use);
         sys::preempt();
-        self.in_use.store(in_use(next, place), Ordering::Relaxed);
         self.version.store(next, Ordering::Release);
         self.writing.store(0, Ordering::Release);
         kept.is_none()
@@ -109,7 +113,7 @@ impl Addresses {
     pub(crate) fn marked(&'static self) -> impl Iterator<Item = (IpAddr, Mark)> {
         let (version, known) = self.numbered();
         let mark = move |place| Mark {
-            in_use: &self.in_use,
+            in_use: &self.lists[version as usize % 2].in_use,
             number: in_use(version, place),
         };
         known.into_iter().map(move |(place, ip)| (ip, mark(place)))
@@ -119,9 +123,8 @@ impl Addresses {
     fn numbered(&self) -> (u32, Vec<(usize, IpAddr)>) {
         loop {
             let version = self.version.load(Ordering::Acquire);
-            let (owner, addresses) = self.lists[version as usize % 2].read();
+            let (owner, addresses, last) = self.lists[version as usize % 2].read();
             sys::preempt();
-            let last = self.in_use.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
             if self.version.load(Ordering::Relaxed) != version {
                 continue;
@@ -140,7 +143,7 @@ impl Addresses {
 }
 
 impl List {
-    fn write(&self, owner: u32, addresses: &[IpAddr]) {
+    fn write(&self, owner: u32, addresses: &[IpAddr], in_use: u64) {
         for ([high, low], address) in self.halves.iter().zip(addresses) {
             let bits = match address {
                 IpAddr::V4(v4) => v4.to_ipv6_mapped(),
@@ -152,16 +155,18 @@ impl List {
         }
         self.count.store(addresses.len() as u32, Ordering::Relaxed);
         self.owner.store(owner, Ordering::Relaxed);
+        self.in_use.store(in_use, Ordering::Relaxed);
     }
 
-    fn read(&self) -> (u32, Vec<IpAddr>) {
+    fn read(&self) -> (u32, Vec<IpAddr>, u64) {
         let count = (self.count.load(Ordering::Relaxed) as usize).min(MAX_ADDRESSES);
         let address = |[high, low]: &[AtomicU64; 2]| {
             let (high, low) = (high.load(Ordering::Relaxed), low.load(Ordering::Relaxed));
             Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).to_canonical()
         };
         let addresses = self.halves[..count].iter().map(address).collect();
-        (self.owner.load(Ordering::Relaxed), addresses)
+        let in_use = self.in_use.load(Ordering::Relaxed);
+        (self.owner.load(Ordering::Relaxed), addresses, in_use)
     }
 }
 
@@ -248,6 +253,12 @@ mod tests {
         addresses.write(0, &parse(&["10.0.0.1", "10.0.0.3"]));
         late.make();
         assert_eq!(addresses.read(), parse(&["10.0.0.1", "10.0.0.3"]));
+        connect(addresses, 1);
+        let late = addresses.marked().nth(1).unwrap().1;
+        addresses.write(0, &parse(&["10.0.0.4", "10.0.0.3"]));
+        addresses.write(0, &parse(&["10.0.0.5", "10.0.0.3"]));
+        assert!(!late.make());
+        assert_eq!(addresses.read(), parse(&["10.0.0.3", "10.0.0.5"]));
     }
 
     #[test]

@@ -24,7 +24,8 @@ impl Health {
         const STEP: u64 = ANSWER_STEP.as_nanos() as u64;
         let last = self.answered.load(Ordering::Relaxed);
         if began.nanos() > last.saturating_add(STEP) {
-            self.answered.store(began.nanos(), Ordering::Relaxed);
+            // Another process may have noted a later one since.
+            self.answered.fetch_max(began.nanos(), Ordering::Relaxed);
         }
     }
 

@@ -12,7 +12,7 @@
 //! writer that was too slow, or has died, leaves an entry that is not whole in its round, and that
 //! means *empty the server*. All bits zero = an empty list.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::sys;
 
@@ -62,6 +62,10 @@ impl Diverted {
             return;
         };
         let mark = entry.mark.load(Ordering::Acquire);
+        if mark >> 32 > round {
+            // It was so slow that its round is over, and the entry another one's.
+            return;
+        }
         let writing = round << 32 | WRITING;
         let claim = entry
             .mark
@@ -124,12 +128,10 @@ impl Entry {
             return None;
         }
         let words = self.words.iter().map(|word| word.load(Ordering::Relaxed));
-        Some(
-            words
-                .flat_map(u64::to_le_bytes)
-                .take(len as usize)
-                .collect(),
-        )
+        let bytes = words.flat_map(u64::to_le_bytes);
+        let key = bytes.take(len as usize).collect();
+        fence(Ordering::Acquire);
+        (self.mark.load(Ordering::Relaxed) == mark).then_some(key)
     }
 }
 
@@ -178,6 +180,18 @@ mod tests {
         diverted.entries[0].mark.store(WRITING, Ordering::Relaxed);
         diverted.note(b"two");
         assert_eq!(diverted.take(), Missed::Many);
+    }
+
+    #[test]
+    fn a_writer_that_was_stopped_until_the_next_round_leaves_its_entries_alone() {
+        let diverted = Diverted::default();
+        diverted.take();
+        diverted.note(b"one");
+        // It has claimed the first entry in the round before, and goes on now.
+        let claimed = diverted.claimed.swap(0, Ordering::Relaxed);
+        diverted.note(b"another");
+        diverted.claimed.store(claimed, Ordering::Relaxed);
+        assert_eq!(diverted.take(), keys(&["one"]));
     }
 
     #[test]

@@ -65,3 +65,21 @@ fn who_sees_that_a_worker_waits_on_knows_for_how_long() {
         assert!(health.release(at(16), |_| true).is_some());
     });
 }
+
+/// A process that was stopped as it was about to take the server out of service goes on.
+#[test]
+fn an_outage_is_not_taken_for_longer_than_it_is() {
+    let health = Health::default();
+    let rules = Rules {
+        inactive_threshold: 1,
+        ..RULES
+    };
+    health.failed(at(5), origin(5, 99), DOWN, rules);
+    health.set(at(6), State::Active);
+    let by = origin(3, 98).in_generation(1);
+    assert!(matches!(
+        health.failed(at(3), by, DOWN, rules),
+        Judgement::Changed(_)
+    ));
+    assert_eq!(health.away_since(), at(5));
+}
