@@ -1,7 +1,7 @@
 //! Pools: operators read their lists of servers again, look at their statistics, and empty them; scripts
 //! empty them, too.
 
-use std::{ptr, thread};
+use std::thread;
 
 use super::servers::{ask, distinct};
 use super::{Refused, members, select};
@@ -201,9 +201,7 @@ pub(crate) fn flush(cache: &mut Cache, name: &str) -> Result<Vec<Flushed>, Refus
     };
     let limit = meant.iter().map(|(pool, _)| pool.settings().timeout).max();
     let deadline = Deadline::new(Moment::now(), limit.unwrap_or_default());
-    let changed = cache.pools().iter().enumerate();
-    let changed = changed.filter(|(_, pool)| meant.iter().any(|(other, _)| ptr::eq(*pool, *other)));
-    let _changes: Vec<_> = changed.map(|(at, _)| cache.change_all(at)).collect();
+    let _change = cache.change_all();
     let ends = ask(&meant, &Errand::Flush, &deadline);
     let flushed = meant.into_iter().zip(ends).map(|((pool, member), end)| {
         let error = end.result.err();
@@ -232,7 +230,7 @@ pub(crate) fn empty(cache: &mut Cache, index: usize) -> Result<Status, Error> {
     let listed = pool.members().iter().enumerate();
     let (live, out): (Vec<_>, Vec<_>) = listed.partition(|(_, it)| it.health().may_be_asked());
     let asked: Vec<_> = live.iter().map(|&(_, member)| (pool, member)).collect();
-    let _change = cache.change_all(index);
+    let _change = cache.change_all();
     let ends = ask(&asked, &Errand::Flush, &deadline);
     let mut failures: Vec<(usize, Error)> = Vec::new();
     for (at, member) in out {

@@ -96,9 +96,9 @@ impl Cache {
                 found += 1;
                 continue;
             }
-            match self.answer_or_read(key, since) {
-                Ok(Reply::Item(_)) => found += 1,
-                Ok(_) => {}
+            match self.may_be_read(key, since) {
+                Ok(true) => found += 1,
+                Ok(false) => {}
                 Err(error) => {
                     self.stats(key).failed_gets.count();
                     failure.get_or_insert(error);
@@ -111,14 +111,27 @@ impl Cache {
         }
     }
 
-    fn answer_or_read(&mut self, key: &Key, since: Moment) -> Result<Reply, Error> {
+    /// Whether a read of the item would find it now: at its server, at a source, or as a stale one. The operation has
+    /// begun at `since`.
+    fn may_be_read(&mut self, key: &Key, since: Moment) -> Result<bool, Error> {
         let has_room = self.items_ahead() < MAX_ITEMS;
         let wanted = (&key.wire, key.hash);
         let pool = &mut self.pools[key.pool];
         let reply = pool.answer_or_read(wanted, self.message, since, has_room);
         self.has_asked = true;
+        let bytes = &mut Vec::new();
+        if let Err(error) = &reply
+            && Status::of_error(error).could_not_ask()
+            && self.stale(key, bytes).is_some()
+        {
+            return Ok(true);
+        }
         self.note(key, || "get", &reply);
-        reply
+        if matches!(reply?, Reply::Item(_)) {
+            return Ok(true);
+        }
+        let deadline = Deadline::new(since, self.pools[key.pool].settings().timeout);
+        Ok(self.has_source(key) && self.transfer(&deadline, key, bytes).is_some())
     }
 
     /// Reads an item that was asked ahead; `None` if it was not. If it is there, its text is in `text`.
@@ -158,11 +171,13 @@ impl Cache {
         self.pools.iter().map(pool::Pool::items_ahead).sum()
     }
 
-    /// The item of this key is written now: an answer that has waited for its reading is void.
+    /// The item of this key is written now: an answer that has waited for its reading is void. So is one of another
+    /// pool, whose server may be the same one.
     #[inline(always)]
     pub(super) fn forget(&mut self, key: &Key) {
         if self.has_asked {
-            self.pools[key.pool].forget(&key.wire);
+            let pools = self.pools.iter_mut();
+            pools.for_each(|pool| pool.forget(&key.wire));
         }
     }
 
@@ -170,6 +185,7 @@ impl Cache {
     /// before, or its connection is closed, and no answer that has waited for its reading is used.
     pub(crate) fn settle(&mut self, pool: usize, deadline: &Deadline) {
         self.pools[pool].settle(deadline);
+        self.pools.iter_mut().for_each(pool::Pool::forget_all);
     }
 
     /// True if this write was sent without waiting for its answer, because its pool wants that.

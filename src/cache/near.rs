@@ -218,25 +218,29 @@ impl Cache {
         key: &Key,
         text: &mut Vec<u8>,
     ) -> Option<Result<Read, Error>> {
+        let item = self.stale(key, text)?;
+        log::debug!("get: item with key '{}' is stale", key.wire);
+        self.stats(key).stale.count();
+        let found = self.read_value(deadline, key, item, text);
+        Some(found.map(|found| found.map_or(Read::Miss, Read::Stale)))
+    }
+
+    /// The same before it is read. Its bytes are in `bytes`.
+    pub(super) fn stale(&self, key: &Key, bytes: &mut Vec<u8>) -> Option<Item> {
         let (now, table) = (Moment::now(), self.near(key.pool)?.table());
         let limit = self.pools[key.pool].settings().stale_limit()?;
         let place = table.place(&key.wire);
         let is_wanted = |kept: &Kept| kept.lasts(now, limit);
         let patience = Deadline::new(now, WRITTEN_WITHIN);
-        let kept = loop {
+        loop {
             let is_being_written = table.is_being_written(place);
-            let kept = table.find(place, &key.wire, now, is_wanted, text);
+            let kept = table.find(place, &key.wire, now, is_wanted, bytes);
             let may_come = is_being_written || table.is_being_written(place);
             match kept {
                 None if may_come && patience.remaining().is_some() => sys::give_way(),
-                kept => break kept?,
+                kept => return kept.map(|Kept { flags, .. }| Item { flags }),
             }
-        };
-        log::debug!("get: item with key '{}' is stale", key.wire);
-        self.stats(key).stale.count();
-        let item = Item { flags: kept.flags };
-        let found = self.read_value(deadline, key, item, text);
-        Some(found.map(|found| found.map_or(Read::Miss, Read::Stale)))
+        }
     }
 
     /// A change of the item begins, which lasts until what is returned is dropped.
@@ -252,25 +256,32 @@ impl Cache {
     #[inline(never)]
     fn begin_change(&mut self, key: &Key) -> Option<Change> {
         self.count_near(key.pool);
-        let table = self.near(key.pool)?.table();
-        Some(table.change(table.place(&key.wire)))
+        self.change_tables(|table| table.change(table.place(&key.wire)))
     }
 
     /// The same for a change that goes on when its operation returns, for the `timeout` of its pool at most.
     pub(super) fn change_later(&mut self, key: &Key) -> Option<Change> {
-        let table = self.near(key.pool)?.table();
         let (now, timeout) = (Moment::now(), self.pools[key.pool].settings().timeout);
-        Some(table.change_later(table.place(&key.wire), now, now + timeout))
+        self.change_tables(|table| table.change_later(table.place(&key.wire), now, now + timeout))
     }
 
-    /// The same for all items of a pool.
-    pub(crate) fn change_all(&self, pool: usize) -> Option<Change> {
-        Some(self.near(pool)?.table.change_all())
+    /// The same for all items of any servers.
+    pub(crate) fn change_all(&self) -> Option<Change> {
+        self.change_tables(Table::change_all)
+    }
+
+    /// A change in the tables of all pools: nobody can tell whether two addresses lead to the same server, and so to
+    /// the same items.
+    fn change_tables(&self, begin: impl Fn(&Table) -> Change) -> Option<Change> {
+        let changes = self.near.iter().flatten().map(|near| begin(near.table()));
+        changes.reduce(Change::and)
     }
 
     /// Empties the near cache of the pool of that index, if it has one.
     pub(crate) fn clear_near(&self, pool: usize) {
-        drop(self.change_all(pool));
+        if let Some(near) = self.near(pool) {
+            drop(near.table.change_all());
+        }
     }
 
     /// The statistics get the answers of this process that are not in them yet.

@@ -10,7 +10,7 @@ use super::route::Wanted;
 use super::{Member, Pool};
 use crate::clock::{Deadline, Moment};
 use crate::config::Failover;
-use crate::error::Error;
+use crate::error::{Error, TooLarge};
 use crate::item::key::WireKey;
 use crate::shared::near::Change;
 use crate::sys;
@@ -102,9 +102,9 @@ impl Pool {
         Some((next, true))
     }
 
-    /// The answer to an item that was asked for this message; it is waited for. `None` if it was not asked,
-    /// or too long ago. If the server does not answer, the item is read in the ordinary way. Returns the deadline
-    /// of both, which begins now. The bytes replace the content of `value`.
+    /// The answer to an item that was asked for this message; it is waited for until `timeout` has passed since it was
+    /// asked. `None` if it was not asked, or too long ago. If the server does not answer, the item is read in the
+    /// ordinary way. Returns the deadline of both, which begins now. The bytes replace the content of `value`.
     #[cold]
     pub(crate) fn answer_ahead(
         &mut self,
@@ -122,13 +122,19 @@ impl Pool {
             Some((member, asked))
         });
         let (member, asked) = found.next()?;
-        let waiting = Waiting::new(member, deadline, settings);
+        let until_late = Deadline::new(asked.since, settings.timeout);
+        let waiting = Waiting::new(member, until_late, settings);
         pipeline::collect(&mut [waiting], |ahead| ahead.owes_item(key, message));
         let Some(answer) = member.ahead.answer(key, message) else {
             let reply = self.read_within(&deadline, (key, hash), value);
             return Some((deadline, reply));
         };
         value.clear();
+        let len = answer.value.len();
+        if value.try_reserve(len).is_err() {
+            let error = Error::TooLarge(TooLarge::ForMemory(len));
+            return Some((deadline, Err(error)));
+        }
         value.extend_from_slice(&answer.value);
         let reply = answer.reply;
         if asked.at_stand_in {

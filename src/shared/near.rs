@@ -16,7 +16,7 @@
 //!   sent, and the age is raised when it has returned. Whoever asks a server afterwards finds the mark when it
 //!   has the answer, and keeps nothing, or finds that the age was raised once more: that comes before the mark
 //!   is taken away. A write that is [lost](Change::lose), and one whose
-//!   answer nobody receives, count until the `timeout` is over.
+//!   answer nobody receives in time, count until twice the `timeout` is over.
 //! * **Nothing half-written is found.** The sequence word of a slot names the process that writes it, else 0,
 //!   and counts the writers. A reader takes what it has copied only if the word is the same before and
 //!   after, and names nobody.
@@ -32,12 +32,14 @@ use crate::clock::Moment;
 use crate::item::key::WireKey;
 use crate::sys;
 
+mod change;
 mod pending;
 mod slot;
 
-use pending::{Pending, Row};
+use pending::Pending;
 use slot::Writing;
 
+pub(crate) use change::Change;
 pub use slot::Slot;
 pub(crate) use slot::{Kept, ROOM};
 
@@ -168,7 +170,7 @@ impl Table {
             sys::preempt();
             if kept.age == self.age(place) {
                 let used = &set.used[way];
-                if ticks(now).wrapping_sub(used.load(Ordering::Relaxed)) >= REST {
+                if unused(used, now) >= REST {
                     used.store(ticks(now), Ordering::Relaxed);
                 }
                 return Some(kept);
@@ -186,17 +188,17 @@ impl Table {
         ways.any(|(candidate, slot)| candidate.load(Ordering::Relaxed) == tag && slot.is_taken())
     }
 
-    /// Keeps what a server was asked `now` and has answered, if it is short enough, and nobody has changed it
+    /// Keeps what a server was asked at that moment and has answered, if it is short enough, and nobody has changed it
     /// since.
-    pub(crate) fn put(&self, place: Place, key: &WireKey, kept: Kept, value: &[u8], now: Moment) {
+    pub(crate) fn put(&self, place: Place, key: &WireKey, kept: Kept, value: &[u8], asked: Moment) {
         let is_long = key.as_bytes().len() + value.len() > ROOM;
-        if is_long || self.sets[place.set].pending.are_any(now) || kept.age != self.age(place) {
+        if is_long || self.sets[place.set].pending.are_any(asked) || kept.age != self.age(place) {
             return;
         }
-        let way = self.sets[place.set].best_way(tag(place.hash, kept.age), now);
+        let way = self.sets[place.set].best_way(tag(place.hash, kept.age), asked);
         if let Some(writing) = self.take(place, way) {
             writing.write(key, kept, value);
-            self.finish(writing, place, way, kept.age, now);
+            self.finish(writing, place, way, kept.age, asked);
         }
     }
 
@@ -234,14 +236,9 @@ impl Table {
             pending,
             ..
         } = &self.sets[place.set];
-        let change = Change::begin(generation);
-        if sys::planted("what is sent counts as done") {
-            return change;
-        }
-        let row = pending.begin(now, until);
-        Change {
-            pending: Some((pending, row)),
-            ..change
+        match sys::planted("what is sent counts as done") {
+            true => Change::begin(generation),
+            false => Change::begin_pending(generation, pending, (now, until)),
         }
     }
 
@@ -293,72 +290,25 @@ impl Set {
     fn best_way(&self, new: u64, now: Moment) -> usize {
         let worth = |way: &usize| {
             let tag = self.tags[*way].load(Ordering::Relaxed);
-            let unused = ticks(now).wrapping_sub(self.used[*way].load(Ordering::Relaxed));
             match tag {
                 _ if tag >> 32 == new >> 32 => 0,
                 _ if tag as u32 != new as u32 => 1,
-                // Another process may have read a later clock.
-                _ => 2 + u64::from(!unused.min(i32::MAX as u32)),
+                _ => 2 + u64::from(!unused(&self.used[*way], now)),
             }
         };
         (0..WAYS).min_by_key(worth).unwrap_or_default()
     }
 }
 
+/// For how many [ticks] an entry was not used until that moment. It may have been used later than that.
+fn unused(used: &AtomicU32, until: Moment) -> u32 {
+    let since = ticks(until).wrapping_sub(used.load(Ordering::Relaxed));
+    since.cast_signed().max(0).cast_unsigned()
+}
+
 /// The tag of an entry of that age.
 fn tag(hash: u32, age: u64) -> u64 {
     u64::from(hash) << 32 | u64::from(age as u32)
-}
-
-/// A change of an item that is under way. It ends when this is dropped; what was kept of the item then counts
-/// no more, and neither does what anybody is about to keep that has asked before.
-#[derive(Debug)]
-#[must_use = "the change is over when this is dropped"]
-pub(crate) struct Change {
-    part: &'static AtomicU64,
-    pending: Option<(&'static Pending, Row)>,
-}
-
-impl Change {
-    #[inline(always)]
-    fn begin(part: &'static AtomicU64) -> Self {
-        if sys::planted("a change counts from its beginning") {
-            part.fetch_add(1, Ordering::AcqRel);
-        }
-        Self {
-            part,
-            pending: None,
-        }
-    }
-
-    /// Another part of the same change, which ends by itself.
-    pub(crate) fn twin(&self) -> Self {
-        if let Some((pending, row)) = &self.pending {
-            pending.begin_another(*row);
-        }
-        Self { ..*self }
-    }
-
-    /// Nobody will know when it is done: nothing that is asked until its time is over is kept.
-    pub(crate) fn lose(mut self) {
-        self.pending = None;
-    }
-}
-
-impl Drop for Change {
-    #[inline(always)]
-    fn drop(&mut self) {
-        sys::preempt();
-        if sys::planted("changes are not noted")
-            || sys::planted("a change counts from its beginning")
-        {
-            return;
-        }
-        self.part.fetch_add(1, Ordering::AcqRel);
-        if let Some((pending, row)) = self.pending {
-            pending.end(row);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -151,6 +151,21 @@ fn a_full_set_gives_up_what_was_changed_or_else_what_was_unused_for_longest() {
     assert_eq!((there(at(11)), table.used()), ("g".into(), 1));
 }
 
+/// What was asked before it was used takes longer to come than it.
+#[test]
+fn a_full_set_does_not_give_up_what_was_just_used() {
+    let (table, start) = (private(1), Moment::now());
+    let at = |millis: u64| start + Duration::from_millis(millis);
+    let keys = ["a", "b", "c", "d", "e"].map(key);
+    for (second, key) in (0..).zip(&keys[..4]) {
+        put(&table, key, b"v", at(second * 1000));
+    }
+    find(&table, &keys[0], at(5020));
+    put(&table, &keys[4], b"v", at(5010));
+    assert!(find(&table, &keys[0], at(5030)).is_some());
+    assert!(find(&table, &keys[1], at(5030)).is_none());
+}
+
 #[test]
 fn an_entry_that_is_read_again_at_once_is_not_written_to() {
     let (table, now, key) = (private(1), Moment::from_nanos(1 << 40), key("k"));
