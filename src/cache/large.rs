@@ -290,16 +290,31 @@ impl Cache {
         key: &Key,
         to: Lifetime,
     ) -> Result<Status, Error> {
-        let index = self.index(deadline, key)?;
-        for part_key in index.into_iter().flat_map(|index| part_keys(index, key)) {
-            self.touch_within(deadline, &part_key, to)?;
-        }
+        self.touch_parts(deadline, key, to)?;
         let stood_in = self.pools[key.pool].stood_in();
         if self.touch_within(deadline, key, to)? != Reply::Touched {
             return Ok(Status::Miss);
         }
         self.outdate(deadline, key, stood_in);
         Ok(Status::Touched)
+    }
+
+    /// Changes the lifetime of the parts of an item, if it has any.
+    ///
+    /// # Errors
+    /// Those of [`Pool::route`](crate::pool::Pool::route).
+    #[cold]
+    pub(super) fn touch_parts(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        to: Lifetime,
+    ) -> Result<(), Error> {
+        let index = self.index(deadline, key)?;
+        for part_key in index.into_iter().flat_map(|index| part_keys(index, key)) {
+            self.touch_within(deadline, &part_key, to)?;
+        }
+        Ok(())
     }
 
     fn touch_within(

@@ -241,12 +241,20 @@ impl Cache {
         };
         self.stats(key).deletes.count();
         let wanted = (&key.wire, key.hash);
-        if self.is_removed_elsewhere(key) && self.pools[key.pool].speaks_classic(wanted) {
-            // There it is deleted, and an older one could come over before that was deleted, too.
+        let deletes = invalidation.lifetime == 0 || self.pools[key.pool].speaks_classic(wanted);
+        if deletes && self.is_removed_elsewhere(key) {
+            // An older one could come over before that was deleted, too.
             return self.delete_everywhere(key);
         }
         let _change = self.change(key);
         let deadline = self.pools[key.pool].begin();
+        if self.splits(key) {
+            if deletes {
+                return self.delete_large(&deadline, key);
+            }
+            // They are read as long as the item.
+            self.touch_parts(&deadline, key, lasting)?;
+        }
         let pool = &mut self.pools[key.pool];
         let at_others = match pool.may_come_back((&key.wire, key.hash)) {
             true => pool.invalidate_at_others(&deadline, &invalidation, key.hash),
