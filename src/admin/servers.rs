@@ -123,7 +123,7 @@ pub(crate) struct Pinged {
     pub server: String,
     /// `ok`, or the word for the failure.
     pub answer: &'static str,
-    /// A description of the failure, or an empty text.
+    /// A description of the failure, or why the server stays out of service although it answers, or an empty text.
     pub reason: String,
 }
 
@@ -153,13 +153,23 @@ pub(crate) fn ping(cache: &mut Cache, server: Option<&str>) -> Result<Vec<Pinged
                 .result
                 .as_ref()
                 .map_or_else(|error| Status::of_error(error).word(), |_| "ok"),
-            reason: end
-                .result
-                .err()
-                .map_or_else(String::new, |error| error.to_string()),
+            reason: match end.result {
+                Err(error) => error.to_string(),
+                Ok(_) => kept_out(member),
+            },
         }
     });
     Ok(pinged.collect())
+}
+
+/// What the last probe has found wrong with a server that is out of service, or an empty text.
+fn kept_out(member: &Member) -> String {
+    let is_probed = matches!(member.health().state(), State::Trying | State::Inactive);
+    let found = member.server().last_probe();
+    match is_probed && found != "ok" {
+        true => found,
+        false => String::new(),
+    }
 }
 
 /// The state that an operator names, to be set with [`set_state`].

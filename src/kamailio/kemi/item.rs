@@ -45,12 +45,10 @@ impl Item<'_> {
     /// Operates on the item, and keeps what was read. `None` before `mod_init`.
     pub(super) fn perform(&self, verb: Verb, operands: &[Operand<'_>]) -> Option<Status> {
         process::with(|process| {
-            let result = match self.key(&mut process.cache) {
-                Ok(key) => LAST_READ.with(|last| {
-                    last.keep(verb, |text| process.cache.call(verb, &key, operands, text))
-                })?,
-                Err(refused) => Err(refused),
-            };
+            let key = self.key(&mut process.cache);
+            let result = LAST_READ.with(|last| {
+                last.keep(verb, |text| process.cache.call(verb, &key?, operands, text))
+            })?;
             Some(process.record(&result))
         })
         .flatten()

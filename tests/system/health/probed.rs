@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use support::{Builder, FaultyServer, Kamailio, Memcached, Request, Store, wait};
+use support::{Builder, FaultyServer, Kamailio, Memcached, Store, wait};
 
-use super::callers::{assert_all_are, call, pass, read_during, scripts, write};
+use super::callers::{assert_all_are, call, read_during, scripts, write};
 use super::watch::{row, wait_for_state};
 
 fn builder(server: &str) -> Builder {
@@ -56,6 +56,15 @@ impl Odd {
 
     fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Waits until two probes have ended while it is in service: each begins with `version`, on a connection of its
+    /// own, and the third one when nobody waits for the second one any more.
+    fn wait_for_two_probes(&self) {
+        let begins = |stream: &&Vec<u8>| stream.starts_with(b"version\r\n");
+        wait::until("a third probe", wait::WAIT_LIMIT, || {
+            self.server.received().iter().filter(begins).count() >= 3
+        });
     }
 }
 
@@ -109,16 +118,8 @@ fn a_server_in_service_stays_so_whatever_it_makes_of_version() {
             .param("ping_interval", 1)
             .start();
         write(&kamailio, "a", "one");
-        let asked = || {
-            let streams = odd.server.received();
-            let probed = |stream: &&Vec<u8>| stream.starts_with(b"version\r\n");
-            streams.iter().filter(probed).count() >= 2
-        };
-        let ((), calls) = read_during(&kamailio, 1, &["a".into()], || {
-            wait::until("two probes", wait::WAIT_LIMIT, asked);
-            // And the time that each may take.
-            pass(Duration::from_millis(1100));
-        });
+        let two_probes = || odd.wait_for_two_probes();
+        let ((), calls) = read_during(&kamailio, 1, &["a".into()], two_probes);
         assert_all_are(&calls, "hit");
         assert!(
             kamailio.log_lines(" is inactive").is_empty(),
@@ -135,8 +136,7 @@ fn a_server_that_nobody_asks_stays_in_service_whatever_it_makes_of_version() {
         let kamailio = builder(&odd.server.address())
             .param("ping_interval", 1)
             .start();
-        let asked = || odd.server.connections() >= 4 || odd.server.received().concat().len() > 27;
-        wait::until("some probes", wait::WAIT_LIMIT, asked);
+        odd.wait_for_two_probes();
         let state = row(&kamailio, &odd.server.address()).state;
         assert_eq!(state, "active", "{at_version:?}");
         assert!(
@@ -162,11 +162,18 @@ fn what_keeps_a_server_out_is_told_in_its_own_words() {
     assert!(line.contains("stays inactive"), "{line}");
     let listed = kamailio.rpc("memcached.list", &[]);
     assert!(listed.contains(words), "{listed}");
-    let probes = || kamailio.run_with("get", Request::about("a"))["$mcst"] == "down";
-    let since = std::time::Instant::now();
-    wait::until("more probes", wait::WAIT_LIMIT, || {
-        assert!(probes(), "it stays out");
-        since.elapsed() > Duration::from_millis(700)
+    let pinged = kamailio.rpc("memcached.ping", &[]);
+    assert!(
+        pinged.contains("answer: ok") && pinged.contains(words),
+        "{pinged}"
+    );
+    // Each look at the number is a connection, too.
+    let connections = || memcached.stat("total_connections");
+    let (before, mut looks) = (connections(), 0);
+    wait::until("three more probes", wait::WAIT_LIMIT, || {
+        assert_eq!(call(&kamailio, "get", "a").word, "down", "it stays out");
+        looks += 1;
+        connections() >= before + looks + 3
     });
     let said = kamailio.log_lines(words).len();
     assert_eq!(said, 1, "once: {}", kamailio.log());
@@ -189,7 +196,11 @@ fn a_probe_has_the_time_of_an_operation() {
     memcached.restart();
     wait_for_state(&kamailio, &slow.address(), "active");
     assert_eq!(call(&kamailio, "get", "a").word, "miss");
-    pass(Duration::from_millis(2500));
+    // The third one begins when the second one has ended.
+    let before = slow.connections();
+    wait::until("three more probes", wait::WAIT_LIMIT, || {
+        slow.connections() >= before + 3
+    });
     assert_eq!(row(&kamailio, &slow.address()).state, "active");
     assert_eq!(
         kamailio.log_lines(" is inactive").len(),

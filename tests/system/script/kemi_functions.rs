@@ -272,6 +272,11 @@ fn what_cannot_be_done_is_told_by_the_number() {
                 ("cas(\"k\", \"v\", \"x\")", "-3", "refused"),
                 (&long, "-3", "too_large"),
                 ("get(\"k\")", "nothing", "miss"),
+                ("sets(\"k\", \"v\")", "1", "stored"),
+                ("get(\"k\")", "<v>", "hit"),
+                ("value()", "<v>", "hit"),
+                ("get(\"\")", "nothing", "refused"),
+                ("value()", "nothing", "refused"),
             ],
         );
         memcached.kill();
