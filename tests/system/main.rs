@@ -45,6 +45,7 @@ mod script {
     mod names; // from `$mct(…)` to the key that memcached holds
     mod near; // the near cache: what is read from there, and what is not
     mod near_races; // eight readers and writers of a few keys with a near cache; without Kamailio
+    mod near_stale; // what is read while a server is out
     mod pv; // `$mct` in expressions
     mod results; // the functions: variables that take what was read; what stops the start
     mod status; // `$mcst`
