@@ -24,6 +24,8 @@ pub enum Event {
     Disable { server: usize, lasts: u64 },
     /// A parameter has another value from now on.
     Change { name: &'static str, value: u64 },
+    /// An operator looks at everything, and tries an item of no account.
+    Look,
 }
 
 /// Parameters that are changed, from which value to which.
@@ -37,7 +39,7 @@ const PARAMETERS: [(&str, u64, u64); 6] = [
 ];
 
 /// Kinds of events, as the picture names them.
-pub const KINDS: [&str; 7] = [
+pub const KINDS: [&str; 8] = [
     "stopped",
     "killed",
     "restarted",
@@ -45,6 +47,22 @@ pub const KINDS: [&str; 7] = [
     "list reloaded",
     "disabled",
     "parameters",
+    "looked at",
+];
+
+/// What an operator asks for.
+const COMMANDS: [&[&str]; 11] = [
+    &["memcached.list"],
+    &["memcached.ping"],
+    &["memcached.stats"],
+    &["memcached.server_stats", ALIASES[0]],
+    &["memcached.near"],
+    &["memcached.near", "clear"],
+    &["memcached.hash", "popular:1", "copies"],
+    &["memcached.set", "operator", "x", "60", "copies"],
+    &["memcached.get", "operator", "copies"],
+    &["memcached.touch", "operator", "30", "copies"],
+    &["memcached.delete", "operator", "copies"],
 ];
 
 /// Events in an order in which each kind comes before any comes twice.
@@ -95,6 +113,7 @@ impl Chaos {
                 server,
                 lasts: random.between(200, 3000),
             },
+            6 => Event::Look,
             _ => {
                 let &(name, first, last) = random.pick(&PARAMETERS);
                 Event::Change {
@@ -122,6 +141,7 @@ impl Event {
             Event::Reload { .. } => 4,
             Event::Disable { .. } => 5,
             Event::Change { .. } => 6,
+            Event::Look => 7,
         }
     }
 
@@ -144,7 +164,10 @@ impl Event {
                 pass(lasts);
                 site.memcacheds[server].restart();
             }
-            Event::Restart { server } => site.memcacheds[server].restart(),
+            Event::Restart { server } => {
+                site.memcacheds[server].restart();
+                site.guarded.restart();
+            }
             Event::LoseFlows { times, lasts } => {
                 for _ in 0..times {
                     site.firewall.forget();
@@ -164,6 +187,9 @@ impl Event {
             Event::Change { name, value } => {
                 site.tell("cfg.set_now_int", &["memcached", name, &value.to_string()]);
             }
+            Event::Look => COMMANDS
+                .iter()
+                .for_each(|command| site.tell(command[0], &command[1..])),
         }
     }
 }

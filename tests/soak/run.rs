@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Counted, Kamailio, Load, Pid, Sipp, wait};
+use support::{Counted, Ending, Kamailio, Load, Pid, Sipp, wait};
 
 use crate::Plan;
 use crate::chaos::{Chaos, Event};
@@ -70,6 +70,7 @@ impl Run {
             wrong: None,
         };
         thread::scope(|scope| {
+            let ending = Ending(&is_over);
             let watchers = site.nodes.each_ref().map(|node| {
                 let is_over = &is_over;
                 scope.spawn(move || watch(node, begun, every, is_over))
@@ -81,7 +82,7 @@ impl Run {
             }
             callers.iter().for_each(Sipp::end);
             let ended = callers.each_ref().map(Sipp::wait);
-            is_over.store(true, Ordering::Relaxed);
+            drop(ending);
             let all = watchers.into_iter().zip(&callers).zip(ended);
             for ((watcher, sipp), ended) in all {
                 let (samples, log) = watcher.join().expect("a watcher");

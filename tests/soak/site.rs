@@ -1,6 +1,9 @@
-//! The site: three memcacheds, of which one is behind a firewall, and two Kamailios with all features in use.
+//! The site: three memcacheds, of which one is behind a firewall, one that requires credentials, and two Kamailios with
+//! all features in use.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,10 +17,10 @@ const FAR: usize = 2;
 pub const WORKERS: usize = 8;
 
 /// Servers of all pools together, as Kamailio counts them.
-pub const SERVERS: u64 = 3 * (1 + POOLS.len() as u64);
+pub const SERVERS: u64 = 3 * POOLS.len() as u64 + 1;
 
 /// The pools besides the default one, and what differs in them.
-const POOLS: [(&str, &str); 10] = [
+const POOLS: [(&str, &str); 13] = [
     ("standin", "failover=1;rejoin=flush;miss_failover=10"),
     ("near", "near_size=2000;near_stale=5000"),
     // A counter that comes back from another copy may differ by what is under way.
@@ -29,16 +32,24 @@ const POOLS: [(&str, &str); 10] = [
     ("packed", "compress_min=1000"),
     ("large", "large_values=1"),
     ("tls", "tls=1"),
+    ("grown", "warm_from=default"),
+    ("pylibmc", "values=pylibmc;compress_min=1000"),
+    ("guarded", ""),
 ];
 
 /// Those for which `pool.cfg` is written.
-const READ: [&str; 7] = [
-    "default", "standin", "near", "copies", "packed", "large", "tls",
+const READ: [&str; 10] = [
+    "default", "standin", "near", "copies", "packed", "large", "tls", "grown", "pylibmc", "guarded",
 ];
+
+const USER: &str = "soak";
+const PASSWORD: &str = "secret";
 
 /// All servers, and the files that the Kamailios read.
 pub struct Site {
     pub memcacheds: [Memcached; 3],
+    /// The one with credentials.
+    pub guarded: Memcached,
     pub firewall: Firewall,
     pub nodes: [Kamailio; 2],
     list: PathBuf,
@@ -58,12 +69,23 @@ impl Site {
         let scratch = Host::current().scratch();
         let servers = servers(&memcacheds, &firewall);
         let list = scratch.write("servers.list", servers.join("\n"));
+        let guarded = Memcached::authenticated(USER, PASSWORD);
+        let credentials = scratch.write("credentials", format!("{USER}:{PASSWORD}\n"));
+        let own = Permissions::from_mode(0o600);
+        std::fs::set_permissions(&credentials, own).expect("the file is ours");
+        let credentials = Host::current().inside(&credentials);
+        let lua = scratch.write("popular.lua", include_str!("popular.lua"));
+        let lua = Host::current().inside(&lua);
         let secured: Vec<&str> = memcacheds.iter().map(Memcached::address).collect();
         let pools = POOLS.map(|(name, more)| {
             let (servers, more) = match name {
                 "tls" => {
                     let ca = authority.file();
                     (secured.join(","), format!("{more};tls_ca={}", ca.display()))
+                }
+                "guarded" => {
+                    let file = format!("credentials_file={}", credentials.display());
+                    (guarded.address().to_owned(), file)
                 }
                 _ => (servers.join(","), more.to_owned()),
             };
@@ -79,7 +101,10 @@ impl Site {
                 .global("max_while_loops=1000")
                 .module("htable")
                 .module("cfgutils")
+                .module("app_lua")
+                .param_of("app_lua", "load", lua.display().to_string())
                 .param_of("pv", "shvset", "epoch=i:0")
+                .param_of("pv", "shvset", "outages=i:0")
                 .param_of("htable", "timer_interval", 5)
                 .param("servers_file", list.display().to_string())
                 .param("timeout", 500)
@@ -106,6 +131,7 @@ impl Site {
         let nodes = [node(), node()];
         Site {
             memcacheds,
+            guarded,
             firewall,
             nodes,
             list,
