@@ -1,7 +1,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -225,19 +225,25 @@ fn a_write_that_a_copy_was_sent_is_not_sent_again_after_an_outage_of_a_moment() 
     let health = pool.members()[copies[1]].health();
     let generation = health.generation();
     let [at_first, at_second] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let is_back = Arc::new(OnceLock::<()>::new());
     for (at, listener) in listeners.into_iter().enumerate() {
         let is_first = at == copies[0];
         let requests = Arc::clone(if is_first { &at_first } else { &at_second });
+        let is_back = Arc::clone(&is_back);
         // What it does before it answers: nothing when the connections are opened.
         serve(listener, move || {
             match requests.fetch_add(1, Ordering::Relaxed) {
                 0 => {}
-                _ if is_first => [State::Disabled, State::Active]
-                    .into_iter()
-                    .for_each(|state| {
+                _ if is_first => {
+                    for state in [State::Disabled, State::Active] {
                         health.set(Moment::now(), state);
-                    }),
-                _ => thread::sleep(Duration::from_millis(100)),
+                    }
+                    is_back.get_or_init(|| ());
+                }
+                // The pool waits for that no longer than 2 s.
+                _ => {
+                    is_back.wait();
+                }
             }
         });
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-use support::Scratch;
+use support::{Scratch, skip};
 
 const SYMBOLS_HEADER: &str = "include/kamailio_memcached.h";
 const LAYOUT_HEADER: &str = "tests/layout/kamailio_layout.h";
@@ -127,7 +127,7 @@ fn each_header_is_cxx_too() {
     let mut plain = compiler();
     plain.args(["-x", "c++", "-fsyntax-only", "/dev/null"]);
     if !output(&mut plain).status.success() {
-        println!("skipped: this compiler does not know C++");
+        skip("C++", "this compiler does not know it");
         return;
     }
     for header in [SYMBOLS_HEADER, LAYOUT_HEADER] {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::LazyLock;
 
-use support::Scratch;
+use support::kept;
 
 pub const USER: &[u8] = b"node";
 pub const PASSWORD: &[u8] = b"secret";
@@ -14,15 +14,15 @@ pub const KEY: &[u8] = b"kamailio-memcached:login";
 
 /// Their file.
 pub fn file() -> &'static str {
-    static FILE: LazyLock<(Scratch, String)> = LazyLock::new(|| {
-        let scratch = Scratch::new();
-        let path = scratch.write("login", [USER, b":", PASSWORD].concat());
-        let only_owner = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(&path, only_owner).expect("the scratch folder is writable");
-        let path = path.display().to_string();
-        (scratch, path)
+    static FILE: LazyLock<String> = LazyLock::new(|| {
+        let path = kept("login", |file| {
+            fs::write(file, [USER, b":", PASSWORD].concat()).expect("a writable folder");
+            let only_owner = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(file, only_owner).expect("it is ours");
+        });
+        path.display().to_string()
     });
-    &FILE.1
+    &FILE
 }
 
 /// The command with which a client logs in.

@@ -16,6 +16,7 @@ use crate::kamailio::Builder;
 use crate::port::Port;
 use crate::process;
 use crate::scratch::Scratch;
+use crate::skip::skip;
 use crate::wait;
 
 /// The types of questions that it answers.
@@ -52,7 +53,7 @@ impl Dns {
     pub fn start(resolver_timeout: u32) -> Option<Dns> {
         let dns = Dns::make(resolver_timeout);
         if dns.is_none() {
-            eprintln!("skipped: names cannot be replaced here");
+            skip("names", "the resolver's files cannot be replaced here");
         }
         dns
     }

@@ -5,16 +5,18 @@
 //! calls is not touched. The library is `preload.c`, compiled once.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::host::Host;
 use crate::kamailio::Builder;
+use crate::kept::kept;
 use crate::pid::Pid;
 use crate::process;
 use crate::scratch::Scratch;
+use crate::skip::skip;
 
 /// A call of the C library that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +86,9 @@ pub struct Faults {
     orders: File,
 }
 
+/// The name of the library.
+const LIBRARY: &str = "preload.so";
+
 /// Where in the orders these numbers stand, see `struct orders` in `preload.c`.
 const HITS: u64 = 20;
 const CLOSED: u64 = 28;
@@ -94,11 +99,13 @@ impl Faults {
     /// No faults yet. `None` if the tests run in a slim root: the library is for this machine.
     pub fn new() -> Option<Faults> {
         if !Host::current().is_local() {
-            eprintln!("skipped: no faults can be ordered in a slim root");
+            skip("faults", "none can be ordered in a slim root");
             return None;
         }
         let scratch = Scratch::new();
         scratch.write("orders", [0; SIZE as usize]);
+        // LD_PRELOAD is a list, and the path of the folder for build results may have a blank.
+        symlink(library(), scratch.join(LIBRARY)).expect("the scratch folder is writable");
         let orders = File::options()
             .read(true)
             .write(true)
@@ -111,10 +118,10 @@ impl Faults {
 
     /// Makes a Kamailio obey the orders.
     pub fn obeyed_by(&self, builder: Builder) -> Builder {
-        let orders = self.scratch.join("orders");
+        let path = |name: &str| self.scratch.join(name).display().to_string();
         builder
-            .env("LD_PRELOAD", &library().display().to_string())
-            .env("MCT_FAULTS", &orders.display().to_string())
+            .env("LD_PRELOAD", &path(LIBRARY))
+            .env("MCT_FAULTS", &path("orders"))
     }
 
     /// From now on this call fails with `error`, such as `libc::EMFILE`. It takes the place of the order
@@ -170,20 +177,19 @@ impl Faults {
 }
 
 /// The library, compiled.
-fn library() -> PathBuf {
-    static BUILT: OnceLock<Scratch> = OnceLock::new();
-    let folder = BUILT.get_or_init(|| {
-        let folder = Scratch::new();
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/faults/preload.c");
-        let mut cc = Command::new("cc");
-        cc.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]);
-        cc.args(["-shared", "-fPIC", "-o"]);
-        cc.arg(folder.join("preload.so")).arg(source);
-        let output = process::output(&mut cc);
-        let output = output.expect("a C compiler: `make dependencies`");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        folder
-    });
-    folder.join("preload.so")
+fn library() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| kept(LIBRARY, compile))
+}
+
+fn compile(library: &Path) {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/faults/preload.c");
+    let mut cc = Command::new("cc");
+    cc.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]);
+    cc.args(["-shared", "-fPIC", "-o"]);
+    cc.arg(library).arg(source);
+    let output = process::output(&mut cc);
+    let output = output.expect("a C compiler: `make dependencies`");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
 }

@@ -36,6 +36,8 @@
 //! sqlite      a database, for examples that look something up
 //! stock       the stock module, which ours replaces
 //!
+//! during      callers who call for as long as something happens
+//! skip        says what this machine lacks for a test
 //! host        this machine, or the slim root named by MCT_ROOT
 //! process     a child process that does not outlive the tests
 //! pid         what /proc shows about any process, and signals to it
@@ -44,6 +46,7 @@
 //! random      choices that a seed decides
 //! port        a loopback port that no other test uses
 //! scratch     a folder that is removed after the test
+//! kept        files that stay in the folder for build results
 //! wait        the one place that waits
 //! ```
 
@@ -54,12 +57,14 @@ pub mod authority;
 pub mod callers;
 pub mod deaf;
 pub mod dns;
+pub mod during;
 pub mod faults;
 pub mod faulty;
 pub mod firewall;
 pub mod forwarder;
 pub mod host;
 pub mod kamailio;
+pub mod kept;
 pub mod memcached;
 pub mod model;
 pub mod network;
@@ -71,6 +76,7 @@ pub mod random;
 pub mod scratch;
 pub mod sip;
 pub mod sipp;
+pub mod skip;
 pub mod sqlite;
 pub mod stock;
 pub mod twemproxy;
@@ -81,6 +87,7 @@ pub use authority::{Authority, Issued};
 pub use callers::Callers;
 pub use deaf::DeafServer;
 pub use dns::Dns;
+pub use during::{Ending, Made, during};
 pub use faults::{Call, Faults, Times, Who};
 pub use faulty::{Connection, FaultyServer, Store, is_second_look};
 pub use firewall::Firewall;
@@ -89,6 +96,7 @@ pub use host::{Host, Version};
 pub use kamailio::{
     Answer, Builder, Check, Failure, Kamailio, Param, Run, Value, module_under_test,
 };
+pub use kept::kept;
 pub use memcached::{Item, Memcached};
 pub use network::Network;
 pub use pid::Pid;
@@ -98,6 +106,7 @@ pub use random::Random;
 pub use scratch::Scratch;
 pub use sip::{Pending, Request, Response, hex};
 pub use sipp::{Counted, Load, Sipp};
+pub use skip::skip;
 pub use sqlite::Sqlite;
 pub use twemproxy::Twemproxy;
 

@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::port::Port;
-use crate::process;
+use crate::process::{self, Process};
+use crate::scratch::Scratch;
+use crate::skip::skip;
 use crate::wait;
 
 /// The other end of the connection, with a memcached.
@@ -14,7 +16,8 @@ pub struct Network {
     name: String,
     here: String,
     there: String,
-    memcached: Option<Child>,
+    memcached: Option<Process>,
+    scratch: Scratch,
     /// Reserves the number.
     _port: Port,
 }
@@ -24,7 +27,7 @@ impl Network {
     pub fn start() -> Option<Network> {
         let network = Network::make();
         if network.is_none() {
-            eprintln!("skipped: no network namespaces here");
+            skip("network", "no network namespaces can be made here");
         }
         network
     }
@@ -39,8 +42,11 @@ impl Network {
             here: format!("169.254.{high}.{}", low | 1),
             there: format!("169.254.{high}.{}", low | 2),
             memcached: None,
+            scratch: Scratch::new(),
             _port: port,
         };
+        // Tests that were killed may have left one of this name. Nobody else has the number now.
+        network.remove();
         let Network {
             name, here, there, ..
         } = &network;
@@ -110,7 +116,7 @@ impl Network {
     /// does not know.
     pub fn restart(&mut self) {
         self.cut();
-        self.end_memcached();
+        self.memcached = None;
         self.serve();
         self.mend();
         self.wait_for_memcached();
@@ -120,8 +126,8 @@ impl Network {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, "memcached", "-u", "root"]);
         command.args(["-t", "2", "-U", "0", "-l", &self.there]);
-        let child = process::spawn(command.stdout(Stdio::null()));
-        self.memcached = Some(child.expect("ip has worked before"));
+        let log = self.scratch.join("memcached.log");
+        self.memcached = Some(Process::spawn(command, &log, libc::SIGKILL));
     }
 
     fn wait_for_memcached(&self) {
@@ -131,19 +137,17 @@ impl Network {
         });
     }
 
-    fn end_memcached(&mut self) {
-        if let Some(mut child) = self.memcached.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+    /// Removes the devices and the namespace, as far as there are any.
+    fn remove(&self) {
+        ip(&format!("link del {}a", self.name));
+        ip(&format!("netns del {}", self.name));
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        self.end_memcached();
-        ip(&format!("link del {}a", self.name));
-        ip(&format!("netns del {}", self.name));
+        self.memcached = None;
+        self.remove();
     }
 }
 

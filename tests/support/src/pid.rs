@@ -5,7 +5,6 @@ use std::fs;
 
 use crate::wait;
 
-/// The number of the system call `pause`.
 /// The system calls by which a process pauses. Only some processors have one of its own. An emulator
 /// makes that of the processor that it stands for.
 const PAUSES: &[i64] = &[

@@ -1,5 +1,6 @@
 //! The one place that waits. It asks again every few milliseconds, until there is an answer or the
-//! time is over. No test sleeps for a fixed time.
+//! time is over. No test sleeps for a fixed time, unless that time is the point: how long a fault
+//! lasts, a connection is idle, or a caller rests.
 
 use std::io::{self, ErrorKind};
 use std::thread;

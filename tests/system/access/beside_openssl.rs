@@ -1,44 +1,37 @@
 //! Our TLS beside that of Kamailio's module `tls`, which has OpenSSL: both in one process, at the same time.
 
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
-use support::{Authority, Host, Kamailio, Memcached, Port};
+use support::process::Process;
+use support::{Authority, Host, Kamailio, Memcached, Port, Scratch, skip, wait};
+
+/// Sends a file over TLS. openssl ends with its input, so that stays open for a while.
+const SEND: &str = "{ cat \"$1\"; sleep 60; } | openssl s_client -quiet -no_ign_eof -verify_return_error \
+    -connect \"$2\" -CAfile \"$3\" 2>/dev/null";
 
 /// Sends a request over TLS, and returns the response.
 fn options(port: &Port, authority: &Authority, call: usize) -> String {
-    let address = port.v4().to_string();
-    let mut client = Command::new("openssl");
-    client
-        .args(["s_client", "-quiet", "-no_ign_eof", "-verify_return_error"])
-        .args(["-connect", &address, "-CAfile"])
-        .arg(authority.file());
-    let pipes = client.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut client = pipes.stderr(Stdio::null()).spawn().expect("openssl");
-    let (stdin, stdout) = (client.stdin.take(), client.stdout.take());
-    let (mut stdin, mut stdout) = stdin.zip(stdout).expect("pipes");
+    let scratch = Scratch::new();
     let request = format!(
         "OPTIONS sip:all@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1;branch=z9hG4bK{call}\r\n\
          From: <sip:a@127.0.0.1>;tag={call}\r\nTo: <sip:all@127.0.0.1>\r\nCall-ID: {call}@tls\r\n\
          CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
     );
-    stdin.write_all(request.as_bytes()).expect("it listens");
-    let mut response = Vec::new();
-    let mut byte = [0];
-    while !response.ends_with(b"\r\n\r\n") && stdout.read_exact(&mut byte).is_ok() {
-        response.push(byte[0]);
-    }
-    drop(stdin);
-    client.wait().expect("it ends");
-    String::from_utf8_lossy(&response).into_owned()
+    let request = scratch.write("request", request);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", SEND, "sh"]).arg(request);
+    shell.arg(port.v4().to_string()).arg(authority.file());
+    let client = Process::spawn(shell, &scratch.join("response"), libc::SIGKILL);
+    let whole = || Some(client.log()).filter(|response| response.contains("\r\n\r\n"));
+    wait::poll(wait::WAIT_LIMIT, whole).unwrap_or_else(|| client.account())
 }
 
 #[test]
 fn calls_over_openssl_read_a_cache_over_tls() {
     let host = Host::current();
     if !host.has_module("tls") {
-        println!("skipped: Kamailio's module tls, which is not installed here");
+        skip("tls", "Kamailio's module tls is not installed here");
         return;
     }
     let authority = Authority::new();

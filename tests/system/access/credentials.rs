@@ -169,22 +169,20 @@ fn nobody_else_can_read_the_password() {
 }
 
 #[test]
-fn a_server_that_is_silent_or_closes_at_the_login_costs_no_more_than_its_timeout() {
+fn silence_at_the_login_is_a_timeout_and_a_hang_up_is_down() {
     let file = good();
     let silent = FaultyServer::silent();
-    let closing = FaultyServer::answering("");
-    for (server, words) in [
-        (&silent, ["timeout", "busy", "down"]),
-        (&closing, ["down", "timeout", "busy"]),
-    ] {
+    let closing = FaultyServer::start(|connection| {
+        connection.request()?;
+        connection.hang_up()
+    });
+    // Where nothing is waited for, there is time enough on a busy machine, too.
+    for (server, timeout, word) in [(&silent, 500, "timeout"), (&closing, 10_000, "down")] {
         let kamailio = builder(&server.address())
             .param("credentials_file", file.inside())
-            .param("timeout", 500)
+            .param("timeout", timeout)
             .start();
-        let answer = kamailio.run("get");
-        let word = answer["$mcst"].bytes().expect("a word").to_vec();
-        let word = String::from_utf8(word).expect("a word");
-        assert!(words.contains(&&word[..]), "{word}");
+        assert_eq!(kamailio.run("get")["$mcst"], word);
     }
 }
 

@@ -1,5 +1,6 @@
-//! Somebody stands between the module and a memcached with TLS: cuts the connection after any byte, or
-//! changes any byte. An operation then fails, and never delivers a value that is not there.
+//! Somebody stands between the module and a memcached with TLS, and cuts the connection, or changes a byte. An
+//! operation then fails, and never delivers a value that is not there. (The unit tests of secured sessions try
+//! each byte.)
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -59,7 +60,10 @@ fn relay(address: &str, evil: Evil) -> (FaultyServer, Arc<AtomicUsize>) {
     (server, place)
 }
 
-fn every_byte(evil: Evil) {
+/// From byte to byte: a prime number, so that it meets each part of a record.
+const STEP: usize = 23;
+
+fn all_along(evil: Evil) {
     let authority = Authority::new();
     let issued = authority.issue("server", "IP:127.0.0.1");
     let (chain, key) = (issued.chain.display(), issued.key.display());
@@ -95,7 +99,7 @@ fn every_byte(evil: Evil) {
     };
     let (mut failed, mut ignored) = (0, 0);
     let scripts = ["get", "ahead"].into_iter().cycle();
-    for (at, script) in (0..len).step_by(3).zip(scripts) {
+    for (at, script) in (0..len).step_by(STEP).zip(scripts) {
         place.store(at, Ordering::Relaxed);
         renew();
         let answer = kamailio.run_with(script, Request::options());
@@ -113,19 +117,20 @@ fn every_byte(evil: Evil) {
         }
     }
     // The version in the head of a record has no meaning.
-    assert!(ignored <= 5, "{ignored} bytes");
-    assert!(failed > 100, "{failed} of {len} bytes");
+    assert!(ignored <= 2, "{ignored} bytes");
+    let tried = len.div_ceil(STEP);
+    assert!(2 * failed > tried, "{failed} of {tried} bytes");
     place.store(usize::MAX, Ordering::Relaxed);
     renew();
     assert_eq!(kamailio.run("get")["$mct(k)"], "the value");
 }
 
 #[test]
-fn a_connection_may_end_after_any_byte() {
-    every_byte(Evil::Cut);
+fn a_connection_may_end_anywhere() {
+    all_along(Evil::Cut);
 }
 
 #[test]
-fn any_byte_may_be_changed() {
-    every_byte(Evil::Flip);
+fn a_byte_may_be_changed_anywhere() {
+    all_along(Evil::Flip);
 }

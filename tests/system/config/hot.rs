@@ -1,11 +1,12 @@
 //! `kamailio-cfg/hot.cfg`: one number that everybody calls, from the node's own memory.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::time::Instant;
 
-use support::{Kamailio, Memcached, Request, Sqlite, wait};
+use support::{Kamailio, Memcached, Request, Sqlite, during, wait};
+
+/// What the script says when it has used what this node keeps, because memcached cannot be asked.
+const SAID: &str = "memcached cannot be asked; 0137 goes where it went before";
 
 /// The database with the table of the example.
 fn database() -> Sqlite {
@@ -41,13 +42,17 @@ fn of_many_calls_to_one_number_few_ask_memcached_and_one_the_database() {
     assert_eq!(call(&kamailio, "0137"), vote("vote"));
     assert_eq!(call(&kamailio, "0138"), (404, None));
     database.run("DROP TABLE numbers");
-    let before = memcached.stat("cmd_get");
+    let (before, begun) = (memcached.stat("cmd_get"), Instant::now());
     for _ in 0..200 {
         assert_eq!(call(&kamailio, "0137"), vote("vote"));
     }
     assert_eq!(call(&kamailio, "0138"), (404, None), "that is kept, too");
     let asked = memcached.stat("cmd_get") - before;
-    assert!(asked < 150, "memcached was asked {asked} times");
+    // Once at first and once a second for one number, and once for the other one. What was not answered in time
+    // is asked for again.
+    let late = kamailio.log_lines(SAID).len() as u64;
+    let most = 2 + begun.elapsed().as_secs() + late;
+    assert!(asked <= most, "memcached was asked {asked} times");
 }
 
 #[test]
@@ -74,10 +79,9 @@ fn without_memcached_and_database_calls_go_where_they_went() {
     assert_eq!(call(&kamailio, "0137"), vote("vote"));
     database.run("DROP TABLE numbers");
     memcached.kill();
-    let said = "memcached cannot be asked; 0137 goes where it went before";
     wait::until("the item to be over", wait::WAIT_LIMIT, || {
         assert_eq!(call(&kamailio, "0137"), vote("vote"));
-        !kamailio.log_lines(said).is_empty()
+        !kamailio.log_lines(SAID).is_empty()
     });
     for _ in 0..20 {
         assert_eq!(call(&kamailio, "0137"), vote("vote"));
@@ -91,30 +95,33 @@ fn no_call_fails_while_memcached_comes_and_goes() {
     for _ in 0..2 {
         assert_eq!(call(&kamailio, "0137"), vote("vote"));
     }
-    let (is_over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let caller = || {
-        while !is_over.load(Ordering::Relaxed) {
-            assert_eq!(call(&kamailio, "0137"), vote("vote"));
-            calls.fetch_add(1, Ordering::Relaxed);
-        }
-    };
-    let rest = |millis| thread::sleep(Duration::from_millis(millis));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(caller);
-        }
+    let caller = |_: usize| assert_eq!(call(&kamailio, "0137"), vote("vote"));
+    let without_memcached = || kamailio.log_lines(SAID).len();
+    during(4, caller, |made| {
+        let wait_until_out = || {
+            let before = without_memcached();
+            wait::until("calls without memcached", wait::WAIT_LIMIT, || {
+                without_memcached() >= before + 50
+            });
+        };
+        // What the node keeps is older than a second by then, so each call asks, or says that it cannot.
+        let wait_until_back = || {
+            wait::until("calls with memcached", wait::WAIT_LIMIT, || {
+                let before = without_memcached();
+                made.wait_for_more(20);
+                without_memcached() == before
+            });
+        };
         for _ in 0..2 {
             memcached.pause();
-            rest(1500);
+            wait_until_out();
             memcached.resume();
-            rest(500);
+            wait_until_back();
             memcached.kill();
-            rest(1500);
+            wait_until_out();
             memcached.restart();
-            rest(500);
+            wait_until_back();
+            assert!(memcached.stat("cmd_get") > 0, "it is asked again");
         }
-        is_over.store(true, Ordering::Relaxed);
     });
-    let calls = calls.into_inner();
-    assert!(calls > 100, "{calls} calls");
 }

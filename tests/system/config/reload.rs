@@ -2,11 +2,12 @@
 //! with connections kept or closed as the list says, and a bad file that changes nothing.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use support::{Builder, FaultyServer, Host, Kamailio, Memcached, Port, Request, Scratch, wait};
+use support::{
+    Builder, FaultyServer, Host, Kamailio, Memcached, Port, Request, Scratch, during, wait,
+};
 
 /// A servers file that changes.
 struct ServersFile {
@@ -318,32 +319,21 @@ fn reloads_under_load_give_no_wrong_answer() {
     ];
     let file = ServersFile::of(lists[0]);
     let kamailio = file.kamailio().children(3).start();
-    let (done, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let begun = Instant::now();
-    thread::scope(|scope| {
-        for client in 0..3 {
-            let (kamailio, done, answers) = (&kamailio, &done, &answers);
-            scope.spawn(move || {
-                for number in (client..50).cycle() {
-                    let answer = kamailio.run_with("read", Request::about(format!("k{number}")));
-                    assert_eq!(answer.values()[0], format!("v{number}"));
-                    assert_eq!(answer["$mcst"], "hit");
-                    answers.fetch_add(1, Ordering::Relaxed);
-                    if done.load(Ordering::Relaxed) || begun.elapsed() > 2 * wait::WAIT_LIMIT {
-                        break;
-                    }
-                }
-            });
-        }
+    let read = |number: usize| {
+        let number = number % 50;
+        let answer = kamailio.run_with("read", Request::about(format!("k{number}")));
+        assert_eq!(answer.values()[0], format!("v{number}"));
+        assert_eq!(answer["$mcst"], "hit");
+    };
+    during(3, read, |answers| {
         let mut rounds = 0..;
         wait::until("150 reloads among 300 answers", wait::WAIT_LIMIT, || {
             let round = rounds.next().expect("a number");
             file.write(lists[round % lists.len()].join("\n"));
             let reply = kamailio.jsonrpc("memcached.reload", "[]");
             assert!(reply.contains("\"result\""), "{reply}");
-            round >= 150 && answers.load(Ordering::Relaxed) >= 300
+            round >= 150 && answers.calls() >= 300
         });
-        done.store(true, Ordering::Relaxed);
     });
     for level in ["ERROR", "WARNING", "CRITICAL"] {
         let lines = kamailio.log_lines(level);

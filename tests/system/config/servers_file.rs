@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, os::unix::fs as unix};
 
-use support::{Check, Host, Kamailio, Memcached, Request, Scratch};
+use support::{Check, Host, Kamailio, Memcached, Request, Scratch, process};
 
 /// The longest list of a file in bytes, as the manual states it.
 const MAX_BYTES: usize = 1 << 20;
@@ -25,8 +25,8 @@ impl Folder {
     /// Each path with the words that refuse it.
     fn refused(&self) -> Vec<(PathBuf, &'static str)> {
         let pipe = self.scratch.join("pipe");
-        let made = Command::new("mkfifo").arg(&pipe).status();
-        assert!(made.expect("mkfifo runs").success());
+        let made = process::output(Command::new("mkfifo").arg(&pipe));
+        assert!(made.expect("mkfifo runs").status.success());
         let link = self.scratch.join("link");
         unix::symlink("pipe", &link).expect("a link");
         let long = self.scratch.write("long", "a\n".repeat(MAX_BYTES / 2 + 1));

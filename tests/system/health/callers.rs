@@ -1,14 +1,20 @@
 //! Callers who keep asking for keys, one after the other, while something happens to the servers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use support::{Answer, Builder, Kamailio, Pid, Request, wait};
+use support::{Answer, Builder, Kamailio, Pid, Request, during, wait};
 
 /// How long a caller waits from one operation to the next, so that operations that fail at once do not
 /// outnumber those that succeed.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long it may take on a busy machine until there are calls enough.
+const ENOUGH_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a connection is idle until a worker looks at it before it uses it: more than `IDLE` in
+/// src/wire/connection.rs.
+const IDLE: Duration = Duration::from_millis(6);
 
 /// One operation, and what it came to.
 #[derive(Debug, Clone)]
@@ -86,43 +92,62 @@ pub fn read_during<T>(
     keys: &[String],
     event: impl FnOnce() -> T,
 ) -> (T, Vec<Call>) {
-    let ends = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let caller = |from: usize| {
-            let ends = &ends;
-            scope.spawn(move || {
-                let mut calls = Vec::new();
-                while !ends.load(Ordering::Relaxed) {
-                    let key = &keys[(from + calls.len()) % keys.len()];
-                    calls.push(call(kamailio, "get", key));
-                    let ends = || ends.load(Ordering::Relaxed).then_some(());
-                    wait::poll(PAUSE, ends);
-                }
-                calls
-            })
-        };
-        let callers: Vec<_> = (0..callers).map(|from| caller(from * 7)).collect();
-        let ending = Ending(&ends);
-        let value = event();
-        drop(ending);
-        let calls = callers.into_iter();
-        let calls = calls.flat_map(|caller| caller.join().expect("no panic"));
-        (value, calls.collect())
-    })
+    read_beside(kamailio, callers, keys, |_| event())
 }
 
-/// Lets so much time pass: a fault lasts, or callers ask.
+/// So many callers read these keys in turn until what they have asked is enough. Returns all that.
+#[track_caller]
+pub fn read_until(
+    kamailio: &Kamailio,
+    callers: usize,
+    keys: &[String],
+    is_enough: impl Fn(&[Call]) -> bool,
+) -> Vec<Call> {
+    let event = |calls: &Mutex<Vec<Call>>| {
+        let made = || calls.lock().expect("no panic");
+        let enough = || is_enough(&made()).then_some(());
+        if wait::poll(ENOUGH_LIMIT, enough).is_none() {
+            let words = format!("{:?}", words(&made()));
+            kamailio.fail(&format!("not enough within {ENOUGH_LIMIT:?}: {words}"));
+        }
+    };
+    let ((), calls) = read_beside(kamailio, callers, keys, event);
+    calls
+}
+
+/// So many callers read these keys in turn for as long as `event` takes, which may look at the calls that they
+/// have made. Returns what it did and all calls.
+fn read_beside<T>(
+    kamailio: &Kamailio,
+    callers: usize,
+    keys: &[String],
+    event: impl FnOnce(&Mutex<Vec<Call>>) -> T,
+) -> (T, Vec<Call>) {
+    let calls = Mutex::new(Vec::new());
+    let read = |number: usize| {
+        let made = call(kamailio, "get", &keys[number % keys.len()]);
+        calls.lock().expect("no panic").push(made);
+        pass(PAUSE);
+    };
+    let (value, _) = during(callers, read, |_| event(&calls));
+    (value, calls.into_inner().expect("no panic"))
+}
+
+/// Whether each worker has answered so many of these calls.
+pub fn has_each_answered(kamailio: &Kamailio, calls: &[Call], count: usize) -> bool {
+    let answered = |worker: Pid| calls.iter().filter(|call| call.process == worker).count();
+    let mut workers = kamailio.workers().into_iter();
+    workers.all(|worker| answered(worker) >= count)
+}
+
+/// Lets so much time pass: a fault lasts that long, a process leaves a server alone, a caller rests.
 pub fn pass(time: Duration) {
     wait::poll::<()>(time, || None);
 }
 
-/// Ends the callers, also when a test fails in between.
-pub struct Ending<'a>(pub &'a AtomicBool);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+/// Lets connections be idle for so long that a worker looks whether they were closed before it uses them.
+pub fn leave_idle() {
+    pass(IDLE);
 }
 
 /// How often these calls ended with each word, for messages.

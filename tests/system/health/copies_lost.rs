@@ -1,13 +1,10 @@
 //! `replicas`: each of five servers is lost in turn while eight workers of two nodes read and write all keys, and
 //! no key is lost.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Answer, Builder, Kamailio, Request, wait};
+use support::{Answer, Builder, Kamailio, Request, during, wait};
 
-use super::callers::Ending;
 use super::cluster::{Cluster, DISTRIBUTIONS};
 use super::watch::wait_for_state;
 
@@ -109,28 +106,16 @@ impl Site {
     /// Eight callers read and write all keys in turn until the event is over. Returns what went wrong, and how many
     /// requests there were.
     fn under_load(&self, event: impl FnOnce()) -> (Vec<String>, usize) {
-        let (is_over, next) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let caller = || {
-            let mut failed = Vec::new();
-            while !is_over.load(Ordering::Relaxed) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let script = match number % 5 {
-                    0 => "write-some",
-                    _ => "read-some",
-                };
-                failed.extend(self.on_some(script, number));
-            }
-            failed
+        let call = |number: usize| {
+            let script = match number % 5 {
+                0 => "write-some",
+                _ => "read-some",
+            };
+            self.on_some(script, number)
         };
-        thread::scope(|scope| {
-            let callers: Vec<_> = (0..8).map(|_| scope.spawn(caller)).collect();
-            let ending = Ending(&is_over);
-            event();
-            drop(ending);
-            let callers = callers.into_iter();
-            let failed = callers.flat_map(|caller| caller.join().expect("no panic"));
-            (failed.collect(), next.load(Ordering::Relaxed))
-        })
+        let ((), failed) = during(8, call, |_| event());
+        let requests = failed.len();
+        (failed.into_iter().flatten().collect(), requests)
     }
 }
 

@@ -323,7 +323,7 @@ fn deferred_writes_reach_both_copies_and_are_made_up_for() {
         cluster.memcacheds[lost].pause();
         assert_eq!(write(&kamailio, "second"), "sent");
         assert_reads(&kamailio, "second");
-        let deleted = word(&kamailio, "delete");
+        let deleted = word(&kamailio, "delete"); // `sent` while the lost copy counts as active.
         assert!(["sent", "deleted"].contains(&&*deleted), "{deleted}");
         assert_eq!(word(&kamailio, "read"), "miss", "without {lost}");
         cluster.memcacheds[lost].resume();

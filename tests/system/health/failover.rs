@@ -3,11 +3,10 @@
 //! is lost when one is killed while callers keep all workers busy.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use support::{Answer, FaultyServer, Kamailio, Memcached, Request, wait};
+use support::{Answer, FaultyServer, Kamailio, Memcached, Request, during, wait};
 
 use super::cluster::{Cluster, DISTRIBUTIONS, TIMEOUT, assert_at_once, keys, run};
 use super::watch::{SLACK, row, wait_for_state};
@@ -275,20 +274,8 @@ fn one_of_five_killed_under_load_costs_no_request_anything() {
             .children(workers)
             .start();
         let keys = keys(50);
-        let ends = AtomicBool::new(false);
-        let answers: Vec<Answer> = thread::scope(|scope| {
-            let caller = |from: usize| {
-                let (kamailio, keys, ends) = (&kamailio, &keys, &ends);
-                scope.spawn(move || {
-                    let mut answers = Vec::new();
-                    while !ends.load(Ordering::Relaxed) {
-                        let key = &keys[(from + answers.len()) % keys.len()];
-                        answers.push(run(kamailio, "load", key));
-                    }
-                    answers
-                })
-            };
-            let callers: Vec<_> = (0..8).map(|number| caller(number * 6)).collect();
+        let call = |number: usize| run(&kamailio, "load", &keys[number % keys.len()]);
+        let ((), answers) = during(8, call, |_| {
             let asked = || row(&kamailio, memcacheds[1].address()).operations;
             wait::until("some load", wait::WAIT_LIMIT, || asked() > 100);
             memcacheds[3].kill();
@@ -296,11 +283,6 @@ fn one_of_five_killed_under_load_costs_no_request_anything() {
             wait_for_state(&kamailio, address, "inactive");
             let before = asked();
             wait::until("more load", wait::WAIT_LIMIT, || asked() > before + 100);
-            ends.store(true, Ordering::Relaxed);
-            callers
-                .into_iter()
-                .flat_map(|caller| caller.join().expect("no panic"))
-                .collect()
         });
         let failed = |answer: &Answer, name: &str| answer[name] != "hit" && answer[name] != "miss";
         let count =

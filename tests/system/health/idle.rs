@@ -2,11 +2,10 @@
 //! socket that comes and goes.
 
 use std::fs;
-use std::time::Duration;
 
 use support::{Kamailio, Memcached, wait};
 
-use super::callers::{call, pass, scripts, write};
+use super::callers::{call, leave_idle, scripts, write};
 use super::watch::row;
 
 #[test]
@@ -56,8 +55,7 @@ fn a_unix_socket_that_comes_later_is_found() {
         write(&kamailio, "a", "one").word == "stored"
     });
     memcached.restart();
-    // The idle connection is looked at before it is used.
-    pass(Duration::from_millis(20));
+    leave_idle();
     assert_eq!(write(&kamailio, "a", "two").word, "stored");
     assert_eq!(row(&kamailio, &path).state, "active");
 }

@@ -126,7 +126,7 @@ struct Story<'a> {
 impl Story<'_> {
     /// Ten keys of the owner's, and others of its, all with `v1`.
     fn prepare(&self) -> (Vec<String>, Vec<String>) {
-        let keys: Vec<String> = (0..240)
+        let keys: Vec<String> = (0..80)
             .map(|it| format!("{:?}-{it}", self.failure))
             .collect();
         for key in &keys {
@@ -226,7 +226,7 @@ impl Story<'_> {
 
     /// Reads until the owner is active and for a second more.
     fn read_on(&mut self, keys: &[String]) -> Vec<Call> {
-        let (begun, mut since) = (Instant::now(), Instant::now());
+        let mut since = Instant::now();
         let mut reads = Vec::new();
         wait::until("all to be well", wait::WAIT_LIMIT, || {
             for key in keys {
@@ -235,7 +235,7 @@ impl Story<'_> {
             if state(self.kamailio) != "active" {
                 since = Instant::now();
             }
-            since.elapsed() > Duration::from_secs(1) || begun.elapsed() > wait::WAIT_LIMIT
+            since.elapsed() > Duration::from_secs(1)
         });
         reads
     }

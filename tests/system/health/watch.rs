@@ -81,6 +81,13 @@ pub fn wait_for_state(kamailio: &Kamailio, address: &str, state: &str) -> Durati
     begun.elapsed()
 }
 
+/// No server has been taken out of service so far.
+#[track_caller]
+pub fn assert_never_out(kamailio: &Kamailio) {
+    let lines = kamailio.log_lines(" is inactive");
+    assert!(lines.is_empty(), "{lines:#?}\n{}", kamailio.log());
+}
+
 /// Many runs of the script `get` about the key `k`, by all workers.
 pub fn on_all_workers(kamailio: &Kamailio) -> Vec<Answer> {
     kamailio.run_at_once("get", 5 * kamailio.workers().len(), &Request::about("k"))

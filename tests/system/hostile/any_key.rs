@@ -138,11 +138,6 @@ fn apply(cache: &mut Cache, key: &[u8], operation: &Operation) -> (Status, Optio
     (status, None)
 }
 
-fn memcached() -> &'static Memcached {
-    static MEMCACHED: OnceLock<Memcached> = OnceLock::new();
-    MEMCACHED.get_or_init(Memcached::start)
-}
-
 fn cache(memcached: &Memcached) -> Cache {
     let mut parameters = Parameters::default();
     let servers = Given::Text(memcached.address());
@@ -152,20 +147,25 @@ fn cache(memcached: &Memcached) -> Cache {
     Cache::new(parameters.settle(), Numbers::Bits64, shared)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
 
-    #[test]
-    fn any_key_and_value_leave_the_connection_in_step(
+#[test]
+fn any_key_and_value_leave_the_connection_in_step() {
+    let memcached = Memcached::start();
+    proptest!(config(), |(
         keys in vec(key(), 1..4),
         operations in vec((0..4usize, operation()), 1..40),
-    ) {
-        let memcached = memcached();
+    )| {
         // Left behind by a case that failed.
         for key in &keys {
-            apply(&mut cache(memcached), key, &Operation::Delete);
+            apply(&mut cache(&memcached), key, &Operation::Delete);
         }
-        let (mut cache, mut model) = (cache(memcached), Model::default());
+        let (mut cache, mut model) = (cache(&memcached), Model::default());
         let others = memcached.len();
         let connections = memcached.stat("total_connections");
         for (number, operation) in &operations {
@@ -189,7 +189,11 @@ proptest! {
         }
         prop_assert_eq!(memcached.len(), others);
         prop_assert_eq!(memcached.flushes(), 0);
-    }
+    });
+}
+
+proptest! {
+    #![proptest_config(config())]
 
     #[test]
     fn any_key_makes_one_line_of_words(prefix in "[!-~]{0,200}", text in key()) {

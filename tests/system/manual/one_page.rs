@@ -3,12 +3,13 @@
 use std::process::Command;
 
 use kamailio_memcached::internals::parameter_names;
+use support::process;
 
 use super::names::in_source;
 use super::page::{Page, names_in_first_column};
 
 fn one_page() -> Page {
-    let written = Command::new("packaging/one-page").output();
+    let written = process::output(&mut Command::new("packaging/one-page"));
     let written = written.expect("Python: `make dependencies`");
     let errors = String::from_utf8_lossy(&written.stderr);
     assert!(written.status.success(), "{errors}");

@@ -2,11 +2,11 @@
 //! change on the whole node, with the right data, in the prober's process, whatever the workers do
 //! meanwhile.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Instant;
 
-use support::{Builder, Host, Kamailio, Memcached, Pid, Request, Run, Scratch, Value, wait};
+use support::{
+    Builder, Host, Kamailio, Memcached, Pid, Request, Run, Scratch, Value, during, wait,
+};
 
 /// Both routes write one line each, with all that they know.
 const ROUTES: &str = r#"
@@ -113,30 +113,15 @@ fn with_lua(script: &str, scratch: &Scratch) -> Builder {
 
 /// Sends requests for the script `use`, 8 at a time, while `body` runs.
 fn under_load(kamailio: &Kamailio, body: impl FnOnce()) {
-    struct Ends<'a>(&'a AtomicBool);
-    impl Drop for Ends<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let over = AtomicBool::new(false);
-    let load = || {
-        let mut number = 0;
-        while !over.load(Ordering::Relaxed) {
-            let launch = |_| {
-                number += 1;
-                let request = Request::options().header("X-Number", number.to_string());
-                kamailio.launch("use", request)
-            };
-            let runs: Vec<Run> = (0..8).map(launch).collect();
-            runs.into_iter().for_each(|run| drop(run.wait()));
-        }
+    let eight = |round: usize| {
+        let launch = |number: usize| {
+            let request = Request::options().header("X-Number", number.to_string());
+            kamailio.launch("use", request)
+        };
+        let runs: Vec<Run> = (8 * round..8 * (round + 1)).map(launch).collect();
+        runs.into_iter().for_each(|run| drop(run.wait()));
     };
-    thread::scope(|scope| {
-        scope.spawn(load);
-        let _ends = Ends(&over);
-        body();
-    });
+    during(1, eight, |_| body());
 }
 
 #[test]
@@ -365,7 +350,6 @@ fn an_error_in_a_lua_function_is_logged_and_the_next_event_comes() {
         kamailio.rpc("memcached.set_state", &[state, memcached.address()]);
         kamailio.wait_for_log(&format!("no memcached:server-{event}"), wait::WAIT_LIMIT);
     }
-    println!("{}", kamailio.log());
 }
 
 #[test]

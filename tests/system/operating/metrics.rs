@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use support::{Builder, FaultyServer, Host, Kamailio, Memcached, Port, Prometheus};
+use support::{Builder, FaultyServer, Host, Kamailio, Memcached, Port, Prometheus, skip};
 
 use super::http::get;
 use crate::script::engine::in_each;
@@ -37,7 +37,7 @@ fn samples(page: &str) -> BTreeMap<&str, f64> {
 fn assert_accepted(page: &str) {
     match Prometheus::is_installed() {
         true => assert_eq!(Prometheus::complaints_about_page(page), ""),
-        false => println!("skipped: promtool, which this machine does not have"),
+        false => skip("promtool", "this machine does not have it"),
     }
 }
 

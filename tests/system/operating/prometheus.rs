@@ -6,11 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use support::{Authority, FaultyServer, Host, Kamailio, Memcached, Port, Prometheus, wait};
+use support::{
+    Authority, FaultyServer, Host, Kamailio, Memcached, Port, Prometheus, during, skip, wait,
+};
 
 use super::board;
 
@@ -131,28 +132,20 @@ impl Scene {
 
     /// Runs a script some hundred times a second while `body` runs.
     fn under_load<T>(&self, script: &str, body: impl FnOnce() -> T) -> T {
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    self.kamailio.run(script);
-                    wait::poll(Duration::from_millis(4), || {
-                        is_over.load(Ordering::Relaxed).then_some(())
-                    });
-                }
-            });
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
-            is_over.store(true, Ordering::Relaxed);
-            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        let call = |_: usize| {
+            self.kamailio.run(script);
+            wait::poll::<()>(Duration::from_millis(4), || None);
+        };
+        during(1, call, |_| body()).0
     }
 }
 
 #[test]
 fn every_query_has_data_and_every_rule_fires_and_resolves() {
     if !Prometheus::is_installed() || !Host::current().is_local() {
-        println!(
-            "skipped: Prometheus, which this machine does not have or which another root keeps apart"
+        skip(
+            "Prometheus",
+            "this machine does not have it, or another root keeps it apart",
         );
         return;
     }

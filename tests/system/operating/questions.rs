@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use support::{Host, Kamailio, Memcached, process, wait};
+use support::{Host, Kamailio, Memcached, process, skip, wait};
 
 use crate::health::watch::wait_for_state;
 
@@ -52,7 +52,7 @@ fn answers(kamailio: &Kamailio, lines: &[String]) -> String {
 #[test]
 fn each_question_has_its_answer() {
     if !Host::current().is_local() {
-        println!("skipped: kamcmd in a shell, which another root keeps apart");
+        skip("kamcmd", "another root keeps it apart");
         return;
     }
     let [one, two] = [Memcached::start(), Memcached::start()];

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-use support::{Scratch, process};
+use support::{kept, process};
 
 /// Somebody else's client of the same servers.
 pub trait Peer {
@@ -32,18 +32,17 @@ pub struct Program {
 impl Program {
     /// libmemcached of this machine, with the `words` of `libmemcached-client.c`.
     pub fn libmemcached(words: &[String]) -> Program {
-        static BUILT: OnceLock<Scratch> = OnceLock::new();
-        let folder = BUILT.get_or_init(|| {
-            let folder = Scratch::new();
+        static BUILT: OnceLock<PathBuf> = OnceLock::new();
+        let compile = |program: &Path| {
             let mut cc = Command::new("cc");
             cc.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
-            cc.arg(folder.join("client"));
+            cc.arg(program);
             cc.arg(own("libmemcached-client.c")).arg("-lmemcached");
-            let hint = "it needs a C compiler and libmemcached-dev: `make dependencies`";
+            let hint = "it needs a C compiler and libmemcached-dev: `make test-dependencies`";
             output(&mut cc, hint);
-            folder
-        });
-        let mut command = Command::new(folder.join("client"));
+        };
+        let program = BUILT.get_or_init(|| kept("libmemcached-client", compile));
+        let mut command = Command::new(program);
         command.args(words);
         Program::start(command)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use support::{Builder, Kamailio, Memcached, Twemproxy, wait};
 
 use crate::health::callers::{
-    Call, assert_all_are, call, pass, read_during, scripts, words, write,
+    Call, assert_all_are, call, has_each_answered, leave_idle, read_until, scripts, words, write,
 };
 use crate::health::watch::{row, wait_for_state};
 
@@ -76,10 +76,16 @@ fn assert_healthy_one_is_served(workers: usize, ping_interval: i64, stopped: boo
         .chain(lost.first())
         .cloned()
         .collect();
-    let read = |time| read_during(&kamailio, workers.div_ceil(2), &keys, || pass(time)).1;
-    // The first question on a fresh connection may be about a key of the lost memcached.
-    read(Duration::from_millis(1500));
-    let calls = read(Duration::from_millis(4000));
+    let callers = workers.div_ceil(2);
+    // The first question on a fresh connection may be about a key of the lost memcached: what these reads come to
+    // is not looked at.
+    read_until(&kamailio, callers, &keys, |calls| {
+        let of_lost = calls.iter().filter(|call| call.key == lost[0]).count();
+        of_lost >= 3 && has_each_answered(&kamailio, calls, 5)
+    });
+    let calls = read_until(&kamailio, callers, &keys, |calls| {
+        calls.iter().filter(|call| call.word == "hit").count() >= 100
+    });
     let (good, late): (Vec<Call>, Vec<Call>) = calls
         .into_iter()
         .partition(|call| healthy.contains(&call.key));
@@ -92,6 +98,7 @@ fn assert_healthy_one_is_served(workers: usize, ping_interval: i64, stopped: boo
         .iter()
         .filter(|call| call.word == "hit" && call.took < AT_ONCE);
     let served = served.count();
+    // Not all: on a busy machine a read may take longer, or the answer on a fresh connection may come too late.
     assert!(
         served * 100 >= good.len() * 95,
         "{what}\n{}",
@@ -145,7 +152,7 @@ fn twemproxy_is_restarted() {
         let key = &healthy[0];
         // Between two operations: nothing is lost.
         site.proxy.restart();
-        pass(Duration::from_millis(20));
+        leave_idle();
         assert_eq!(call(&kamailio, "get", key).word, "hit", "{workers} workers");
         // For longer: it is found again.
         site.proxy.kill();
@@ -154,8 +161,8 @@ fn twemproxy_is_restarted() {
         site.proxy.restart();
         let back = wait_for_state(&kamailio, &site.proxy.address(), "active");
         assert!(back < Duration::from_millis(1500), "{back:?}");
-        let ((), calls) = read_during(&kamailio, workers, &healthy, || {
-            pass(Duration::from_millis(200));
+        let calls = read_until(&kamailio, workers, &healthy, |calls| {
+            has_each_answered(&kamailio, calls, 10)
         });
         assert_all_are(&calls, "hit");
     }

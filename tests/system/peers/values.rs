@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value as Json, json};
-use support::{Kamailio, Memcached, Request, Value, hex, process};
+use support::{Kamailio, Memcached, Request, Value, hex, process, skip};
 
 /// What a script reads.
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +154,7 @@ fn output(command: &mut Command, client: &str) -> Option<String> {
     let output = process::output(command).ok();
     let output = output.filter(|output| output.status.success());
     if output.is_none() {
-        println!("skipped: {client} cannot be had here");
+        skip(client, "it cannot be had here");
     }
     String::from_utf8(output?.stdout).ok()
 }

@@ -1,6 +1,6 @@
 //! The engines of KEMI scripts: the same calls in Lua, Python and JavaScript.
 
-use support::{Builder, Host, Scratch};
+use support::{Builder, Host, Scratch, skip};
 
 /// An engine of KEMI scripts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,7 +68,7 @@ impl Engine {
     fn is_there(self) -> bool {
         let there = Host::current().has_module(self.module());
         if !there {
-            println!("skipped: {}, which this host does not have", self.module());
+            skip(self.module(), "this host does not have it");
         }
         there
     }

@@ -195,7 +195,7 @@ fn a_server_that_ends_between_question_and_read_costs_only_that() {
         .start();
     assert_eq!(kamailio.run("slow")["$mct(a)"], "one");
     let run = kamailio.launch("slow", Request::options());
-    wait::until("what is expected", wait::WAIT_LIMIT, || {
+    wait::until("both keys to be asked for again", wait::WAIT_LIMIT, || {
         kamailio.statistic("prefetched") == 4
     });
     // The answer is here already, so it is still one.
@@ -204,7 +204,7 @@ fn a_server_that_ends_between_question_and_read_costs_only_that() {
     assert_eq!(answer["$mct(a)"], "one");
     assert_eq!(kamailio.run("read")["$mcst"], "down");
     memcached.restart();
-    wait::until("what is expected", wait::WAIT_LIMIT, || {
+    wait::until("the server to be used again", wait::WAIT_LIMIT, || {
         kamailio.run("read")["$mcst"] == "miss"
     });
 }
@@ -238,16 +238,17 @@ fn a_server_that_answers_only_fresh_connections_is_asked_again() {
 fn a_timer_s_route_asks_ahead_too() {
     let memcached = Memcached::start();
     memcached.put("a", 1, 0, "one");
-    let kamailio = Kamailio::on(&memcached)
+    let _kamailio = Kamailio::on(&memcached)
         .module("rtimer")
         .param_of("rtimer", "timer", "name=t;interval=1;mode=1;")
         .param_of("rtimer", "exec", "timer=t;route=WORK")
         .routes("route[WORK] { mct_prefetch(\"a,b\"); mct_set(\"seen\", \"$mct(a)\"); }")
         .start();
-    wait::until("what is expected", wait::WAIT_LIMIT, || {
-        memcached.text("seen").as_deref() == Some("one")
-    });
-    drop(kamailio);
+    wait::until(
+        "the route to write what it has read",
+        wait::WAIT_LIMIT,
+        || memcached.text("seen").as_deref() == Some("one"),
+    );
 }
 
 #[test]

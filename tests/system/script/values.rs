@@ -1,7 +1,7 @@
 //! Strings and numbers: what memcached holds after an assignment, and what a script
 //! reads. A string has flags 1, a number flags 0 and decimal text.
 
-use support::{Builder, Host, Kamailio, Memcached, Request, Value, hex};
+use support::{Builder, Host, Kamailio, Memcached, Request, Value, hex, skip};
 
 /// Strings that others have cut, trimmed or taken for something else.
 const AWKWARD: [&[u8]; 16] = [
@@ -126,7 +126,7 @@ fn numbers_are_stored_as_decimal_text_with_flags_0() {
 #[test]
 fn numbers_of_64_bits_are_stored_where_the_host_has_them() {
     if Host::current().version() < (5, 7, 0) {
-        println!("skipped: integers of 64 bits, which this host does not have");
+        skip("integers", "this Kamailio has none of 64 bits");
         return;
     }
     let memcached = Memcached::start();

@@ -1,6 +1,5 @@
 //! Deferred writes to several copies.
 
-use std::thread;
 use std::time::Duration;
 
 use super::*;
@@ -14,20 +13,20 @@ fn a_deferred_write_that_all_copies_have_refused_is_none_that_one_has_missed() {
         ..Options::default()
     };
     let servers = [options(), options()].map(Server::with);
-    let numbers = [("replicas", 2), ("deferred_writes", 1)];
+    let numbers = [
+        ("replicas", 2),
+        ("deferred_writes", 1),
+        ("timeout", 60_000),
+        ("stall_limit", 30_000),
+    ];
     let mut cache = configured(&[&servers[0], &servers[1]], &numbers);
     cache.save("k", "0");
     assert_eq!(cache.save("long", &"x".repeat(2000)), Status::Sent);
-    // Both answers are on their way, and there when the next write is sent.
-    let has_come = |server: &Server| server.commands().iter().any(|it| it.contains("long"));
-    for server in &servers {
-        while !has_come(server) {
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-    thread::sleep(Duration::from_millis(50));
-    assert_eq!(cache.save("k", "1"), Status::Sent);
+    // Both answers have come when the next write is sent.
+    let deadline = Deadline::new(Moment::now(), Duration::from_secs(60));
+    cache.settle(0, &deadline);
     assert_eq!(cache.counted("errors"), 2);
+    assert_eq!(cache.save("k", "1"), Status::Sent);
     let mut members = cache.pools()[0].members().iter();
     assert!(members.all(|member| member.health().may_be_asked()));
 }

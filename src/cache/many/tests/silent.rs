@@ -12,6 +12,7 @@ impl Server {
     fn release_at<R: Send>(&self, count: usize, body: impl FnOnce() -> R + Send) -> R {
         thread::scope(|scope| {
             let running = scope.spawn(body);
+            // `body` waits for no longer than its timeout, so this does not, either.
             while self.connections() < count && !running.is_finished() {
                 thread::sleep(Duration::from_millis(1));
             }

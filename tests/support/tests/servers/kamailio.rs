@@ -1,6 +1,7 @@
 //! Tests that Kamailio starts, answers, reports and ends, and that the stock module can be used.
 
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::time::Duration;
 
 use support::{
     Answer, Builder, FaultyServer, Host, Kamailio, Memcached, Pid, Request, Run, Scratch, Value,
@@ -95,27 +96,23 @@ fn a_folded_header_reaches_the_script_unharmed() {
 }
 
 #[test]
-fn many_requests_at_once_find_many_workers() {
+fn as_many_requests_at_once_as_there_are_workers_find_one_each() {
     let kamailio = Kamailio::builder()
         .without_module()
         .module("cfgutils")
         .children(4)
-        .script("slow", "usleep(\"100000\");", &["$pp"])
+        .script("slow", "usleep(\"500000\");", &["$pp"])
         .start();
-    let begun = Instant::now();
     let runs: Vec<Run> = (0..4)
         .map(|_| kamailio.launch("slow", Request::options()))
         .collect();
     let answers: Vec<Answer> = runs.into_iter().map(Run::wait).collect();
-    assert!(
-        begun.elapsed() < Duration::from_millis(390),
-        "one after the other"
-    );
-    let workers: Vec<i64> = kamailio.workers().iter().map(|pid| pid.0.into()).collect();
+    let workers: HashSet<Pid> = kamailio.workers().into_iter().collect();
     assert_eq!(workers.len(), 4);
+    let found: HashSet<Pid> = answers.iter().map(Answer::process).collect();
+    assert_eq!(found, workers);
     for answer in answers {
-        assert!(workers.contains(&answer["$pp"].int().unwrap()));
-        assert!(answer.elapsed() >= Duration::from_millis(100));
+        assert!(answer.elapsed() >= Duration::from_millis(500));
     }
 }
 
