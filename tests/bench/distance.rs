@@ -1,6 +1,7 @@
 //! Servers that are far away: a proxy holds their answers back until the time of the way there and back has passed
 //! since the question. So its own work takes no time, as long as it is done within that. One thread serves
-//! all of them, so answers that are due at the same time are sent at the same time.
+//! all of them, so answers that are due at the same time are sent at the same time. A network does not have to
+//! be woken up: where the thread has a processor for itself, it does not sleep while there are connections.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -35,28 +36,31 @@ pub fn of(servers: &[&str], away: Duration) -> io::Result<Vec<String>> {
     thread::spawn(move || {
         let own = processor::allowed().expect("those of this process");
         // If there is no other, it stays there.
-        let _ = processor::allow(|number| !processor::has(&own, number));
+        let sleeps = processor::allow(|number| !processor::has(&own, number)).is_err();
         // Else the kernel may wake it 50 µs late.
         // SAFETY: this call takes numbers alone.
         unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_u64) };
-        serve(&gates, away).expect("sockets that work");
+        serve(&gates, away, sleeps).expect("sockets that work");
     });
     Ok(addresses?.iter().map(SocketAddr::to_string).collect())
 }
 
-fn serve(gates: &[(TcpListener, SocketAddr)], away: Duration) -> io::Result<()> {
+fn serve(gates: &[(TcpListener, SocketAddr)], away: Duration, sleeps: bool) -> io::Result<()> {
     let mut paths: Vec<Path> = Vec::new();
     loop {
         let sockets = gates.iter().map(|(gate, _)| gate.as_raw_fd());
         let both = |path: &Path| [path.client.as_raw_fd(), path.server.as_raw_fd()];
-        wait(
-            sockets.chain(paths.iter().flat_map(both)),
-            paths
-                .iter()
-                .filter_map(|path| path.answers.front())
-                .map(|(due, _)| *due)
-                .min(),
-        )?;
+        let answers = paths.iter().filter_map(|path| path.answers.front());
+        let due = answers.map(|(due, _)| *due).min();
+        let until = if sleeps || paths.is_empty() {
+            due
+        } else {
+            Some(Instant::now())
+        };
+        let ready = wait(sockets.chain(paths.iter().flat_map(both)), until)?;
+        if !ready && due.is_none_or(|due| Instant::now() < due) {
+            continue;
+        }
         for (gate, server) in gates {
             if let Ok((client, _)) = gate.accept() {
                 let server = TcpStream::connect(server)?;
@@ -105,8 +109,8 @@ fn received(socket: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Waits until one of the sockets has something, or until then.
-fn wait(sockets: impl Iterator<Item = RawFd>, until: Option<Instant>) -> io::Result<()> {
+/// Waits until one of the sockets has something, or until then. Returns whether one has.
+fn wait(sockets: impl Iterator<Item = RawFd>, until: Option<Instant>) -> io::Result<bool> {
     let poll = |fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
@@ -123,6 +127,6 @@ fn wait(sockets: impl Iterator<Item = RawFd>, until: Option<Instant>) -> io::Res
     // SAFETY: the set has that many places, and the time lives or is null.
     match unsafe { libc::ppoll(sockets.as_mut_ptr(), count, left, std::ptr::null()) } {
         -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+        count => Ok(count > 0),
     }
 }

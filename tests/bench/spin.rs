@@ -1,27 +1,58 @@
 //! Measures what the parameter `spin` saves and costs: `make bench-spin`.
 //!
 //! A worker and memcached are on the same processor or on two, alone or beside a busy process on each
-//! processor, over TCP and over a unix socket. Our module with several values of `spin`, and the stock
-//! module, do the same reads in turns. The script notes how long each read took; the kernel tells
+//! processor, over TCP and over a unix socket. Our module with several values of `spin`, the stock
+//! module, and two bare loops do the same reads in turns. The script notes how long each read took; the kernel tells
 //! how long the worker had a processor. The table goes to standard output and to `bench/spin.md` in
 //! the target folder.
 
+mod bare;
+mod processor;
 mod run;
 mod table;
 
 use std::process::{Child, Command};
 use std::time::Duration;
-use std::{env, fs, io, thread};
+use std::{env, fmt, fs, io, thread};
 
 use support::{Kamailio, Memcached, Pid, Request};
 
+use bare::{Bare, Way};
 use table::{Table, number};
 
 /// How many reads a script does.
 const READS: usize = 200;
 
-/// The values of `spin`, and the stock module.
-const CANDIDATES: [Option<i64>; 5] = [Some(0), Some(20), Some(50), Some(200), None];
+/// Who reads.
+#[derive(Debug, Clone, Copy)]
+enum Candidate {
+    /// Our module, with this value of `spin`.
+    Spin(i64),
+    Stock,
+    /// No module and no script.
+    Bare(Way),
+}
+
+const CANDIDATES: [Candidate; 7] = [
+    Candidate::Spin(0),
+    Candidate::Spin(20),
+    Candidate::Spin(50),
+    Candidate::Spin(200),
+    Candidate::Stock,
+    Candidate::Bare(Way::Sleeps),
+    Candidate::Bare(Way::AsksAgain),
+];
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spin(limit) => limit.fmt(f),
+            Self::Stock => f.write_str("stock module"),
+            Self::Bare(Way::Sleeps) => f.write_str("bare loop that sleeps"),
+            Self::Bare(Way::AsksAgain) => f.write_str("bare loop that asks again"),
+        }
+    }
+}
 
 /// `$TV(un)` has the microseconds that belong to the seconds of the last `$TV(sn)`.
 const SCRIPT: &str = "
@@ -50,7 +81,7 @@ fn main() -> io::Result<()> {
     let rounds = if has("--quick") { 5 } else { 101 };
     let mut table = Table::new(&[
         "where",
-        "spin",
+        "spin, or else",
         "mean, µs",
         "median",
         "99 %",
@@ -58,13 +89,11 @@ fn main() -> io::Result<()> {
     ]);
     for (transport, memcached) in [("TCP", Memcached::start()), ("unix", Memcached::unix())] {
         memcached.put("k", 1, 0, "0123456789abcdef");
-        let all: Vec<Measured> = CANDIDATES
+        let all: io::Result<Vec<_>> = CANDIDATES
             .iter()
-            .map(|spin| Measured::start(&memcached, *spin))
+            .map(|candidate| candidate.start(&memcached, last))
             .collect();
-        for candidate in &all {
-            bind(candidate.worker(), last)?;
-        }
+        let all = all?;
         // Alone first: after a busy time the module pauses with spinning for a while.
         for (busy, state) in [(false, "alone"), (true, "busy")] {
             let _busy = busy.then(|| Busy::on(processors)).transpose()?;
@@ -73,20 +102,19 @@ fn main() -> io::Result<()> {
                 eprintln!("{transport}, {place}, {state}");
                 let mut samples: Vec<Samples> = all.iter().map(|_| Samples::default()).collect();
                 // Once without counting, so that each connection knows its server.
-                for candidate in &all {
-                    candidate.reads();
+                for reader in &all {
+                    reader.reads()?;
                 }
                 for _ in 0..rounds {
-                    for (candidate, samples) in all.iter().zip(&mut samples) {
-                        samples.add(candidate);
+                    for (reader, samples) in all.iter().zip(&mut samples) {
+                        samples.add(reader.reads()?);
                     }
                 }
                 for (candidate, samples) in CANDIDATES.iter().zip(samples) {
-                    let spin = candidate.map_or("stock module".into(), |spin| spin.to_string());
                     let [mean, median, high, processor] = samples.figures();
                     table.row(vec![
                         format!("{transport}, {place}, {state}"),
-                        spin,
+                        candidate.to_string(),
                         number(Some(mean), 1),
                         number(Some(median), 0),
                         number(Some(high), 0),
@@ -114,33 +142,48 @@ fn bind(process: Pid, processor: usize) -> io::Result<()> {
     }
 }
 
-/// A Kamailio with one worker.
-struct Measured(Kamailio);
+/// How many microseconds each of [`READS`] reads took, and for how many the reader has had a processor in all.
+type Reads = (Vec<f64>, f64);
 
-impl Measured {
-    /// With this value of `spin`, or with the stock module.
-    fn start(memcached: &Memcached, spin: Option<i64>) -> Measured {
+/// Reads the item again and again.
+trait Reader {
+    fn reads(&self) -> io::Result<Reads>;
+}
+
+impl Candidate {
+    /// Starts it on this processor.
+    fn start(self, memcached: &Memcached, processor: usize) -> io::Result<Box<dyn Reader>> {
         let builder = Kamailio::builder()
             .memcached(memcached)
             .global("max_while_loops=1000");
-        let builder = match spin {
-            Some(spin) => builder.param("spin", spin),
-            None => builder.stock_module(),
+        let builder = match self {
+            Self::Spin(limit) => builder.param("spin", limit),
+            Self::Stock => builder.stock_module(),
+            Self::Bare(way) => {
+                return Ok(Box::new(Bare::connect(memcached.address(), way)?));
+            }
         };
         let script = SCRIPT.replace("READS", &READS.to_string());
-        Measured(
-            builder
-                .script("reads", &script, &["$var(took)", "$var(x)"])
-                .start(),
-        )
+        let builder = builder.script("reads", &script, &["$var(took)", "$var(x)"]);
+        let worker = Worker(builder.start());
+        bind(worker.process(), processor)?;
+        Ok(Box::new(worker))
     }
+}
 
-    fn worker(&self) -> Pid {
+/// A Kamailio with one worker.
+struct Worker(Kamailio);
+
+impl Worker {
+    fn process(&self) -> Pid {
         self.0.workers()[0]
     }
+}
 
-    /// Reads, and returns how many microseconds each read took.
-    fn reads(&self) -> Vec<f64> {
+impl Reader for Worker {
+    fn reads(&self) -> io::Result<Reads> {
+        let account = format!("/proc/{}/schedstat", self.process());
+        let before = processor_time(&account)?;
         let request = Request::options().wait_limit(Duration::from_secs(60));
         let answer = self.0.run_with("reads", request);
         assert_eq!(answer["$var(x)"], "0123456789abcdef");
@@ -150,17 +193,16 @@ impl Measured {
             .filter_map(|word| word.parse().ok())
             .collect();
         assert_eq!(took.len(), READS);
-        took
+        Ok((took, processor_time(&account)? - before))
     }
+}
 
-    /// For how long its worker has had a processor, in µs.
-    fn processor_time(&self) -> f64 {
-        let text = fs::read_to_string(format!("/proc/{}/schedstat", self.worker()));
-        let nanos = text
-            .ok()
-            .and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
-        nanos.expect("the kernel's account") / 1000.0
-    }
+/// For how many microseconds a thread has had a processor, in the kernel's account of it.
+fn processor_time(account: &str) -> io::Result<f64> {
+    let text = fs::read_to_string(account)?;
+    let nanos = text.split(' ').next().map(str::parse::<f64>);
+    let nanos = nanos.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(nanos.map_err(io::Error::other)? / 1000.0)
 }
 
 #[derive(Default)]
@@ -170,10 +212,9 @@ struct Samples {
 }
 
 impl Samples {
-    fn add(&mut self, candidate: &Measured) {
-        let before = candidate.processor_time();
-        self.reads.extend(candidate.reads());
-        self.processor += candidate.processor_time() - before;
+    fn add(&mut self, (reads, processor): Reads) {
+        self.reads.extend(reads);
+        self.processor += processor;
     }
 
     /// Mean, median and 99th percentile of a read, and the processor time for each.
