@@ -3,7 +3,8 @@
 //! memcached does that without knowing what its bytes mean. Beside compressed bytes, or beside the index of
 //! [parts](super::large), text would destroy the value. So where a pool has such items, an item is looked at first.
 //! One that is more than its bytes is read, extended, and stored again if it has still the same version. If it
-//! has another one, somebody else was quicker, and all of this is done again.
+//! has another one, somebody else was quicker, and all of this is done again. What only another program can extend is
+//! left as it is.
 //!
 //! Who asks how long an item lasts that is out of date gives it another version: its lease is
 //! [given back](crate::pool::Pool::inspect). So that item is read again, and not asked about again.
@@ -15,6 +16,9 @@ use crate::error::{Error, Refusal};
 use crate::item::lifetime::Lifetime;
 use crate::wire::protocol::{Item, Kind, Reply, Request, Store, Usage};
 
+/// How often all of it is done again because others write the item meanwhile. One of them has succeeded each time.
+const ROUNDS: usize = 100;
+
 impl Cache {
     /// True if an item of the pool may be more than its bytes.
     pub(super) fn packs(&self, key: &Key) -> bool {
@@ -25,7 +29,8 @@ impl Cache {
     /// Extends an item whose value may be compressed, or in parts. Flags and lifetime stay.
     ///
     /// # Errors
-    /// [`Refusal::Memory`]; those of [`Self::whole`], and of [`Pool::route`](crate::pool::Pool::route).
+    /// [`Refusal::Memory`]; [`Error::Foreign`]; [`Error::ServerError`] from a server without versions; those of
+    /// [`Self::whole`], and of [`Pool::route`](crate::pool::Pool::route).
     #[cold]
     pub(super) fn extend(
         &mut self,
@@ -37,15 +42,21 @@ impl Cache {
         let deadline = &self.pools[key.pool].begin();
         // What is known of an item that has got another version.
         let mut known: Option<(Item, Vec<u8>, Lifetime)> = None;
-        loop {
+        for _ in 0..ROUNDS {
             let (mut bytes, request) = (Vec::new(), Request::Gets { key: &key.wire });
             let rest = self.rest(deadline, key)?;
             let reply = self.perform_with_item(&rest, key, &request, &mut bytes)?;
             let Reply::Versioned(item, version) = reply else {
                 return Ok(Written::NotStored);
             };
+            if let Err(error) = self.form(key).check_takes_text(item.flags) {
+                return Err(self.not_extended(store, key, error));
+            }
             if self.takes_more(key, item, bytes.len() + text.len()) {
                 return self.extend_bytes(deadline, store, key, text);
+            }
+            if version == 0 {
+                return Err(self.not_extended(store, key, Error::without_versions()));
             }
             let lifetime = match known.take() {
                 Some((same, before, lifetime)) if same == item && before == bytes => lifetime,
@@ -70,6 +81,14 @@ impl Cache {
                 done => return Ok(done),
             }
         }
+        let words = "others write the item again and again";
+        Err(self.not_extended(store, key, Error::ServerError(words.into())))
+    }
+
+    /// The item cannot be extended, for this reason.
+    fn not_extended(&mut self, store: Store, key: &Key, error: Error) -> Error {
+        self.note_failure_of_key(key, Kind::Store(store).verb(), &error);
+        error
     }
 
     /// True if memcached can extend this item to that length itself.
@@ -117,13 +136,7 @@ impl Cache {
         };
         let limit = self.pools[key.pool].settings().value_limit;
         let inflated = self.form(key).inflate(whole.item.flags, bytes, limit);
-        let flags = match inflated {
-            Ok(flags) => flags,
-            Err(error) => {
-                self.note_failure_of_key(key, Kind::Store(store).verb(), &error);
-                return Err(error);
-            }
-        };
+        let flags = inflated.map_err(|error| self.not_extended(store, key, error))?;
         if bytes.try_reserve_exact(text.len()).is_err() {
             let what = format_args!("{} of key '{}'", Kind::Store(store).verb(), key.wire);
             return Err(self.refuse(key.pool, what, Refusal::Memory));

@@ -6,7 +6,7 @@
 
 use super::{Cache, Key};
 use crate::clock::Deadline;
-use crate::error::{Error, Waiting};
+use crate::error::{Error, TooLarge, Waiting};
 use crate::item::lifetime::Lifetime;
 use crate::item::value::{Found, MAX_DECIMAL, Numbers, Value};
 use crate::pool::{Aim, is_placeholder};
@@ -194,7 +194,14 @@ impl Cache {
         };
         let mut room = [0; MAX_DECIMAL];
         let (flags, encoded) = to.encode(value, &mut room);
-        *bytes = encoded.to_vec();
+        let mut converted = Vec::new();
+        if converted.try_reserve_exact(encoded.len()).is_err() {
+            let error = Error::TooLarge(TooLarge::ForMemory(encoded.len()));
+            self.note_failure_of_key(source, "get", &error);
+            return None;
+        }
+        converted.extend_from_slice(encoded);
+        *bytes = converted;
         Some(Item { flags })
     }
 

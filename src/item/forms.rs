@@ -128,6 +128,19 @@ impl ItemForm {
         Ok(flags & !self.compressed().unwrap_or(0))
     }
 
+    /// Checks that the bytes of such an item are its text, once they are inflated and in one piece: so more text can
+    /// be put beside them. An item without any bytes tells: it is read only if that is so.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`]
+    pub(crate) fn check_takes_text(self, flags: u32) -> Result<(), Error> {
+        let split = if self.splits() { SPLIT } else { 0 };
+        match self.decode_inflated(flags & !split, &mut Vec::new(), Numbers::AsText) {
+            Err(Error::BrokenItem(_)) => Err(foreign(flags, "more than its text")),
+            read => read.map(drop),
+        }
+    }
+
     fn inflated(self, flags: u32, bytes: &[u8], limit: u32) -> Result<Vec<u8>, Error> {
         if !compression::IS_BUILT_IN {
             return Err(foreign(flags, "compressed, which this build cannot read"));

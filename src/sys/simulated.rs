@@ -144,6 +144,10 @@ pub(crate) fn set_receive_timeout(socket: &Socket, time: Duration) -> io::Result
     Ok(())
 }
 
+pub(crate) fn is_local(_: &Socket) -> bool {
+    false
+}
+
 pub(crate) fn set_blocking(_: &Socket) -> io::Result<()> {
     Ok(())
 }

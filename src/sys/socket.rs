@@ -116,6 +116,23 @@ fn set_timeout(socket: &Socket, option: c_int, time: Duration) -> io::Result<()>
     .map(drop)
 }
 
+/// Whether it is a unix socket.
+pub(crate) fn is_local(socket: &Socket) -> bool {
+    let (mut domain, mut len): (c_int, _) = (0, size_of::<c_int>() as socklen_t);
+    // SAFETY: both pointers are those of live variables; the second one has the size of the first, and getsockopt(2)
+    // writes no more than that.
+    let known = checked(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_DOMAIN,
+            (&raw mut domain).cast::<c_void>(),
+            &raw mut len,
+        )
+    } as isize);
+    known.is_ok() && domain == libc::AF_UNIX
+}
+
 /// Makes calls on the socket wait.
 pub(crate) fn set_blocking(socket: &Socket) -> io::Result<()> {
     // SAFETY: F_GETFL takes no further argument.

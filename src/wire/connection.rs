@@ -160,7 +160,7 @@ impl Connection {
             may_repeat,
         } = broken;
         if error.is_refusal() {
-            self.close_if_broken();
+            self.close_unless_fit();
             return Err(Box::new(Failure::of_connection(error)));
         }
         if matches!(error, Error::Timeout(_))
@@ -198,7 +198,7 @@ impl Connection {
             let (stream, session, received) = parts;
             *value = received;
             self.adopt(stream, session, budget.start(), dial);
-            self.close_if_broken();
+            self.close_unless_fit();
         }
         reply.map_err(|failure| Box::new(failure.of_request(request.kind())))
     }
@@ -276,9 +276,9 @@ impl Connection {
         }
     }
 
-    fn close_if_broken(&mut self) {
-        let is_broken = |open: &Open| open.session.is_broken();
-        if self.open.as_ref().is_some_and(is_broken) {
+    fn close_unless_fit(&mut self) {
+        let is_unfit = |open: &Open| !open.session.is_fit();
+        if self.open.as_ref().is_some_and(is_unfit) {
             self.close();
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! It knows sockets and time, but no protocol. A healthy exchange is one `send` and one `recv`: the
 //! socket stays blocking, and its receive timeout is the first wait of an operation, so this wait
-//! needs no further system call, unless it [spins](Spin). Any later wait (after connecting, or for a reply
+//! needs no further system call, unless it [spins](Spin). (On a unix socket it polls: `recv` would be woken up once
+//! more, when the server has taken the request.) Any later wait (after connecting, or for a reply
 //! in pieces) polls for the time that is left, so a server that sends byte by byte cannot make it longer.
 
 use std::io::{self, ErrorKind};
@@ -50,6 +51,8 @@ pub(crate) struct Stream {
     /// True while the operation has not waited for anything. Then its whole time is left, and the
     /// socket's own timeout is as good as a clock.
     unhurried: bool,
+    /// Whether the first wait polls.
+    polls: bool,
     spin: Option<Spin>,
 }
 
@@ -77,6 +80,7 @@ impl Stream {
             sys::set_blocking(&socket).and_then(|()| sys::set_receive_timeout(&socket, timeout));
         set.map_err(|error| Error::of_connecting(error.into()))?;
         Ok(Self {
+            polls: sys::is_local(&socket),
             socket,
             timeout,
             unhurried: false,
@@ -156,6 +160,8 @@ impl Stream {
                     sys::set_receive_timeout(&self.socket, self.timeout).map_err(cut_short)?;
                 }
                 match &mut self.spin {
+                    None if self.polls => sys::wait_readable(&self.socket, self.timeout)
+                        .and_then(|()| sys::receive_now(&self.socket, into)),
                     None => sys::receive(&self.socket, into),
                     Some(spin) => receive_spinning(&self.socket, spin, into, budget.start()),
                 }
@@ -165,6 +171,7 @@ impl Stream {
                         sys::wait_readable(&self.socket, time).map_err(cut_short)?;
                         sys::receive_now(&self.socket, into)
                     }
+                    Err(late) if budget.has_overrun() => return Err(late),
                     // The process may have been stopped, and the reply is there.
                     Err(late) => return sys::receive_now(&self.socket, into).or(Err(late)),
                 }

@@ -169,14 +169,11 @@ impl Polled {
         Ok((stream, session))
     }
 
-    /// The next reply with its value or text, or `None` if that is still to come.
+    /// The next reply with its value or text, or `None` if that is still to come, or none is owed.
     ///
     /// # Errors
-    /// Those of [`Session::reply`].
+    /// Those of [`Session::reply`]: also if something has come that nobody has asked for.
     pub(crate) fn reply(&mut self) -> Result<Option<(Reply, &[u8])>, Error> {
-        if self.session.is_idle() {
-            return Ok(None);
-        }
         let reply = match self.session.is_secured() {
             true => self.session.secured_reply(&mut self.value)?,
             false => self.session.reply(&mut self.value)?,

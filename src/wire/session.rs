@@ -127,6 +127,12 @@ impl Session {
         self.is_broken
     }
 
+    /// True when a request can be added. While no reply is owed, nothing of an earlier request may be left to be
+    /// sent: a server that has refused that before it had all of it takes what comes next for the rest.
+    pub(super) fn is_fit(&self) -> bool {
+        !self.is_broken && (!self.is_idle() || self.unsent().is_empty())
+    }
+
     /// True when no reply is owed.
     #[inline(always)]
     pub fn is_idle(&self) -> bool {
@@ -187,13 +193,16 @@ impl Session {
     /// until its end.
     ///
     /// # Errors
-    /// [`Error::Garbled`] when the bytes are no reply to the request, or more bytes follow than are
+    /// [`Error::Garbled`] when the bytes are no reply to the request, or more bytes have come than are
     /// owed; the server's own refusals. The reply stays owed unless [`Error::is_refusal`].
     #[inline(always)]
     pub fn reply(&mut self, value: &mut Vec<u8>) -> Result<Option<Reply>, Error> {
         let Some(Owed { kind, key }) = &self.owed.first else {
             cold_path();
-            return Err(SURPLUS);
+            return match self.has_input() {
+                true => Err(SURPLUS),
+                false => Ok(None),
+            };
         };
         let (kind, key) = (*kind, &self.output[key.clone()]);
         match text::decode(kind, key, &mut self.part, &mut self.input, value) {
@@ -234,10 +243,7 @@ impl Session {
         wipe(&mut self.output[..self.secret]);
         self.secret = 0;
         self.end_reply()?;
-        match self.is_idle() {
-            true => Ok(None),
-            false => self.reply(value),
-        }
+        self.reply(value)
     }
 
     /// A reply was read to its end.

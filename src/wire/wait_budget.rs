@@ -89,6 +89,11 @@ impl<'a> WaitBudget<'a> {
         self.progress.set(Moment::now());
     }
 
+    /// Whether bytes have arrived after the deadline.
+    pub(crate) fn has_overrun(&self) -> bool {
+        self.progress.get() > self.deadline.end()
+    }
+
     /// Whether it has asked if it may go on waiting.
     pub(crate) fn had_to_ask(&self) -> bool {
         self.answer.get().is_some()

@@ -30,13 +30,14 @@ pub(in crate::cache) struct Index {
 }
 
 impl Index {
-    /// The index of a value, or `None` if it is not split: it is too short, or it or its key is too long.
+    /// The index of a value, or `None` if it is not split: it is too short, or it or its key is too long. Flags where
+    /// the tag stands get lost.
     pub(super) fn of(key: &WireKey, flags: u32, value: &[u8]) -> Option<Self> {
         let count = value.len().div_ceil(PART);
         let is_split = (2..=MOST).contains(&count) && key.as_bytes().len() <= MAX_KEY;
         is_split.then(|| Self {
             count,
-            part_flags: flags | tag(value) << TAG,
+            part_flags: flags & !(u32::MAX << TAG) | tag(value) << TAG,
         })
     }
 
@@ -46,9 +47,11 @@ impl Index {
     /// [`Error::BrokenItem`]
     pub(super) fn read(key: &WireKey, flags: u32, text: &[u8]) -> Result<Self, Error> {
         let end = text.iter().rposition(|&byte| byte != 0);
-        let digits = str::from_utf8(&text[..end.map_or(0, |last| last + 1)]);
-        let count = digits.ok().and_then(|digits| digits.parse().ok());
-        let count = count.filter(|count| (2..=MOST).contains(count));
+        let count = match text[..end.map_or(0, |last| last + 1)] {
+            [digit @ b'2'..=b'9'] => Some(usize::from(digit - b'0')),
+            [b'1', b'0'] => Some(MOST),
+            _ => None,
+        };
         match count {
             Some(count) if key.as_bytes().len() <= MAX_KEY => Ok(Self {
                 count,
@@ -172,6 +175,8 @@ mod tests {
             "1",
             "11",
             "-2",
+            "+2",
+            "02",
             "2x",
             "2 ",
             "0x2",
@@ -200,6 +205,15 @@ mod tests {
             part_flags: 1,
         };
         assert!(of_libmc.is_of(&value));
+    }
+
+    #[test]
+    fn flags_in_the_place_of_the_tag_get_lost() {
+        let value = vec![7; 1_000_001];
+        let index = Index::of(&key("k"), 0xffff_0001, &value).unwrap();
+        assert_eq!(index, Index::of(&key("k"), 1, &value).unwrap());
+        assert!(index.is_of(&value));
+        assert_eq!(index.value_flags(), 1);
     }
 
     #[test]

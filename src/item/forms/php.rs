@@ -66,12 +66,8 @@ pub(super) fn inflate(flags: u32, bytes: &[u8], limit: usize) -> Result<Vec<u8>,
     let Some((len, stream)) = bytes.split_first_chunk() else {
         return Err(broken);
     };
-    let len = u32::from_le_bytes(*len) as usize;
-    if len > limit {
-        return Err(broken);
-    }
-    let inflated = compression::inflate(stream, len)?;
-    match inflated.len() == len {
+    let inflated = compression::inflate(stream, limit)?;
+    match inflated.len() == u32::from_le_bytes(*len) as usize {
         true => Ok(inflated),
         false => Err(broken),
     }

@@ -104,6 +104,40 @@ fn what_another_program_alone_can_read_is_foreign() {
 }
 
 #[test]
+fn text_is_put_beside_text_only() {
+    use ItemForm::{Dalli, Kamailio, Libmc, Php, Pylibmc, Pymemcache, Raw};
+    for (form, all) in [
+        (Kamailio, &[0, 1, 16, 17, 4097, u32::MAX][..]),
+        (Libmc, &[0, 2, 4, 8, 16, 20, 4096, 4116, 0xabcd_0000]),
+        (Pylibmc, &[0, 2, 4, 8, 16, 24]),
+        (Pymemcache, &[0, 2, 4, 8, 16, 24]),
+        (Php, &[0, 1, 2, 3, 6, 48, 0xabcd_0030]),
+        (Dalli, &[0, 2, 4, 6]),
+        (Raw, &[0, 1, 4096, u32::MAX]),
+    ] {
+        for &flags in all {
+            let takes = form.check_takes_text(flags);
+            assert!(takes.is_ok(), "{form:?} {flags}: {takes:?}");
+        }
+    }
+    for (form, all) in [
+        (Libmc, &[1, 17, 32, 48, 64, 4096 + 32, 0xabcd_0020][..]),
+        (Pylibmc, &[1, 9, 17, 32]),
+        (Pymemcache, &[1, 9, 17, 32]),
+        (Php, &[4, 5, 7, 8, 52]),
+        (Dalli, &[1, 3, 64]),
+    ] {
+        for &flags in all {
+            let takes = form.check_takes_text(flags);
+            assert!(
+                matches!(takes, Err(Error::Foreign(_))),
+                "{form:?} {flags}: {takes:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn bools_doubles_and_json_have_their_text() {
     let php = |flags, bytes: &[u8]| read(ItemForm::Php, flags, bytes);
     let number = |number: i64| (Ok(Found::Integer(number)), number.to_string().into_bytes());

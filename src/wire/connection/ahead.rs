@@ -27,16 +27,18 @@ impl Connection {
         self.open.as_ref().is_some_and(idle)
     }
 
-    /// Takes a connection that was opened elsewhere in place of its own.
+    /// Takes a connection that was opened elsewhere, and asked nothing, in place of its own.
     ///
     /// # Errors
-    /// [`Error::Down`]
+    /// [`Error::Down`]; those of [`Polled::reply`].
     pub(crate) fn take(
         &mut self,
-        polled: Polled,
+        mut polled: Polled,
         budget: &WaitBudget<'_>,
         dial: &impl Dial,
     ) -> Result<(), Error> {
+        // What has come already would be taken for the first reply.
+        polled.reply()?;
         let (stream, session, _) = polled.into_parts(budget)?;
         self.adopt(stream, session, budget.start(), dial);
         self.opened = Some(Moment::now());
@@ -154,10 +156,7 @@ impl Connection {
     /// True if it is fit for nothing more: the last reply could not be read to its end, or the server has
     /// answered what it has not got yet.
     pub(crate) fn is_broken(&self) -> bool {
-        let broken = |Open { session, .. }: &Open| {
-            session.is_broken() || session.is_idle() && !session.unsent().is_empty()
-        };
-        self.open.as_ref().is_none_or(broken)
+        self.open.as_ref().is_none_or(|open| !open.session.is_fit())
     }
 
     /// Nothing has come on it for the stall limit: it is closed. An operation that has waited for it goes

@@ -33,13 +33,18 @@ impl Open {
     /// Sends what the session has to send by TLS. Returns the number of bytes.
     #[cold]
     pub(super) fn send_sealed(&mut self, budget: &WaitBudget<'_>) -> Result<usize, Error> {
-        let Some(tls) = self.session.sealed()? else {
-            return Ok(0);
-        };
-        let bytes = tls.unsent();
-        let count = bytes.len();
-        self.stream.send(bytes, budget)?;
-        tls.note_sent(count);
+        let mut count = 0;
+        while let Some(tls) = self.session.sealed()? {
+            let bytes = tls.unsent();
+            let len = bytes.len();
+            self.stream.send(bytes, budget)?;
+            tls.note_sent(len);
+            count += len;
+            if !self.session.has_to_send() {
+                break;
+            }
+            budget.note_progress();
+        }
         Ok(count)
     }
 

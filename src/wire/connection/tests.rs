@@ -12,6 +12,7 @@ use std::thread;
 
 mod looks;
 mod stage;
+mod unfit;
 
 /// What a server does on one of its connections: answers a line with each text, then closes.
 type Script = &'static [&'static str];

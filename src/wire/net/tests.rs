@@ -56,6 +56,28 @@ fn silence_ends_at_the_deadline_and_not_before() {
     }
 }
 
+/// The process may have been stopped meanwhile.
+#[test]
+fn after_the_deadline_what_is_there_is_received_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = connect(target(&listener), &in_time(5000)).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(&[b'x'; 1000]).unwrap();
+    while stream.is_idle() {
+        std::thread::yield_now();
+    }
+    let a_minute_ago = Moment::now() - Duration::from_secs(60);
+    let deadline = Deadline::new(a_minute_ago, Duration::from_secs(1));
+    let budget = WaitBudget::until(&deadline);
+    assert_eq!(stream.receive(&mut [0; 1], &budget).unwrap(), 1);
+    budget.note_progress();
+    let error = stream.receive(&mut [0; 1], &budget).unwrap_err();
+    assert!(
+        matches!(error, Error::Timeout(Waiting::Receive)),
+        "{error:?}"
+    );
+}
+
 #[test]
 fn a_stream_that_spins_receives_the_same() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

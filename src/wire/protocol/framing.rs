@@ -90,7 +90,10 @@ impl Input {
         match &mut self.value {
             Some(PartialValue { have, .. }) => {
                 *have += count;
-                value.truncate(*have);
+                // The room that is left is used by the next receive, if there is one.
+                if count == 0 {
+                    value.truncate(*have);
+                }
             }
             None => self.end += count,
         }

@@ -79,10 +79,11 @@ impl Kind {
         }
     }
 
-    /// True when doing it twice leaves the same state and the same answer to the script: a
-    /// second count counts again, a second add reports its own first one. A server that hangs up after
-    /// the meta command that does nothing does so again. (A second lease may tell that somebody else has it:
-    /// the first one. Then nobody computes until the time of the lease is over, and nothing is harmed.)
+    /// True when doing it twice leaves the same state: a second count counts again. The answer of the second one
+    /// must not mislead, as that of a second add does, which reports its own first one. (A second delete may find
+    /// nothing, because the first one has removed it: it is gone in any case. A second lease may tell that somebody
+    /// else has it: the first one. Then nobody computes until the time of the lease is over, and nothing is harmed.)
+    /// A server that hangs up after the meta command that does nothing does so again.
     pub(crate) fn is_repeatable(self) -> bool {
         match self {
             Self::Get

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::framing::Input;
 use super::refusal::refusal;
-use super::text::{Part, leading_number};
+use super::text::{Part, counted, leading_number};
 use super::{Item, Kind, Lease, Reply, Request, Usage, Way};
 use crate::error::Error;
 use crate::item::key::WireKey;
@@ -151,11 +151,7 @@ pub(super) fn decode(
         return Ok(None);
     };
     *part = Part::Beginning;
-    // memcached leaves blanks behind a number that has become shorter.
-    match leading_number(line) {
-        Some((number, rest)) if rest.trim_ascii().is_empty() => Ok(Some(Reply::Counted(number))),
-        _ => Err(Error::Garbled("the count is not a number")),
-    }
+    Ok(Some(Reply::Counted(counted(line)?)))
 }
 
 const MALFORMED: Error = Error::Garbled("the line about an item is malformed");
@@ -188,7 +184,7 @@ impl Told {
         let is_named = check_name(line, key)?;
         for word in line.split(|&byte| byte == b' ').skip(first) {
             match word {
-                [b'f', digits @ ..] => told.flags = Some(number(digits)?),
+                [b'f', digits @ ..] => told.flags = Some(flags(digits)?),
                 [b'c', digits @ ..] => told.version = Some(long_number(digits)?),
                 b"t-1" => told.left = Some(Usage::FOR_EVER),
                 [b't', digits @ ..] => told.left = Some(number(digits)?),
@@ -228,7 +224,12 @@ fn long_number(digits: &[u8]) -> Result<u64, Error> {
     }
 }
 
-/// A number of 32 bits; a longer one is taken for the longest.
+/// Client flags: none of them may be lost.
+fn flags(digits: &[u8]) -> Result<u32, Error> {
+    u32::try_from(long_number(digits)?).map_err(|_| MALFORMED)
+}
+
+/// A length, or a time, of 32 bits; a longer one is taken for the longest.
 fn number(digits: &[u8]) -> Result<u32, Error> {
     Ok(u32::try_from(long_number(digits)?).unwrap_or(u32::MAX))
 }

@@ -254,10 +254,7 @@ fn one_line(kind: Kind, line: &[u8], value: &mut Vec<u8>) -> Result<Reply, Error
         (Kind::Delete | Kind::Touch | Kind::Count(_) | Kind::Cas | Kind::Fulfil, b"NOT_FOUND") => {
             Reply::Miss
         }
-        (Kind::Count(_), [b'0'..=b'9', ..]) => match leading_number(line) {
-            Some((count, [])) => Reply::Counted(count),
-            _ => return Err(Error::Garbled("the count is not a number")),
-        },
+        (Kind::Count(_), [b'0'..=b'9', ..]) => Reply::Counted(counted(line)?),
         (Kind::FlushAll, b"OK") => Reply::Flushed,
         (Kind::Version, _) => match line.strip_prefix(b"VERSION ") {
             Some(version) => {
@@ -269,6 +266,14 @@ fn one_line(kind: Kind, line: &[u8], value: &mut Vec<u8>) -> Result<Reply, Error
         },
         _ => return Err(refusal(kind, line)),
     })
+}
+
+/// The number after counting. memcached leaves blanks behind one that has become shorter.
+pub(super) fn counted(line: &[u8]) -> Result<u64, Error> {
+    match leading_number(line) {
+        Some((number, rest)) if rest.trim_ascii().is_empty() => Ok(number),
+        _ => Err(Error::Garbled("the count is not a number")),
+    }
 }
 
 /// A reply of many lines: `STAT name value` each, then `END`.

@@ -5,6 +5,9 @@ use crate::error::Error;
 use crate::wire::protocol::Reply;
 use crate::wire::tls::Tls;
 
+/// How much of a request is encrypted at once: three records. So there is no further copy of a long value.
+const PIECE: usize = 3 * 16 * 1024;
+
 impl Session {
     /// Whether its bytes go through TLS.
     #[inline(always)]
@@ -31,7 +34,8 @@ impl Session {
         }
     }
 
-    /// The encrypted bytes to be sent, and TLS, which is told how many of them were.
+    /// The encrypted bytes to be sent, and TLS, which is told how many of them were. A long request is encrypted
+    /// piece by piece: then [there is more to send](Self::has_to_send) afterwards.
     ///
     /// # Errors
     /// [`Error::Garbled`]
@@ -40,9 +44,10 @@ impl Session {
         let Some(tls) = &mut self.tls else {
             return Ok(None);
         };
-        if !tls.is_opening() && self.sent < self.output.len() {
-            tls.write(&self.output[self.sent..])?;
-            self.sent = self.output.len();
+        if !tls.is_opening() && self.sent < self.output.len() && tls.unsent().len() < PIECE {
+            let end = self.output.len().min(self.sent + PIECE);
+            tls.write(&self.output[self.sent..end])?;
+            self.sent = end;
         }
         Ok(Some(tls))
     }
@@ -62,15 +67,15 @@ impl Session {
         value: &mut Vec<u8>,
     ) -> Result<Option<Reply>, Error> {
         loop {
-            if self.has_input()
-                && let Some(reply) = self.reply(value)?
-            {
-                let has_surplus = self.is_idle() && self.tls().is_some_and(Tls::has_surplus);
-                if has_surplus {
+            if self.has_input() {
+                let reply = self.reply(value);
+                if self.is_idle() && self.tls().is_some_and(Tls::has_surplus) {
                     self.is_broken = true;
                     return Err(SURPLUS);
                 }
-                return Ok(Some(reply));
+                if !matches!(reply, Ok(None)) {
+                    return reply;
+                }
             }
             let Some(tls) = &mut self.tls else {
                 return Ok(None);

@@ -288,9 +288,9 @@ impl Tls {
         }
     }
 
-    /// True if something has arrived that nobody has asked for.
+    /// True if something has arrived that nobody has asked for. The end is none of that.
     pub(crate) fn has_surplus(&mut self) -> bool {
-        !matches!(self.read(&mut [0]), Ok(0))
+        !matches!(self.read(&mut [0]), Ok(0) | Err(Error::Down(Down::Closed)))
     }
 
     fn failure(&self, error: rustls::Error) -> Error {

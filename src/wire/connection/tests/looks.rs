@@ -344,27 +344,3 @@ fn what_is_arriving_again_after_a_stall_is_none() {
         Drip(0, "def\r\nEND\r\n", APART),
     ]);
 }
-
-/// Sixteen megabytes do not fit into the buffers between a client and a server that does not read.
-#[test]
-fn a_request_that_gets_stuck_is_sent_on_a_fresh_connection() {
-    static VALUE: [u8; 16 << 20] = [b'x'; 16 << 20];
-    let key = key();
-    let request = Request::Store {
-        store: Store::Set,
-        key: Box::leak(Box::new(key)),
-        flags: 0,
-        lifetime: 0,
-        value: &VALUE,
-    };
-    let play = Play { request, ..get() };
-    let end = play.run(&[
-        Accept,
-        Accept,
-        Hear(1),
-        Hear(1),
-        Hear(1),
-        Say(1, "END\r\nSTORED\r\n"),
-    ]);
-    assert_eq!(end.reply.unwrap(), Reply::Stored);
-}

@@ -75,6 +75,10 @@ fn an_item_is_inspected() {
             Some((0, usage(Usage::FOR_EVER, 0))),
         ),
         ("VA 4 f7 t0 l9 kk W\r\na\r\nb\r\n", Some((7, usage(0, 9)))),
+        (
+            "VA 0 f4294967295 t4294967296 l0 kk\r\n\r\n",
+            Some((u32::MAX, usage(u32::MAX, 0))),
+        ),
         ("EN\r\n", None),
         ("EN kk\r\n", None),
     ] {
@@ -95,6 +99,7 @@ fn an_item_is_inspected() {
         "VA x f1 t30 l5 kk\r\n",
         "VA 4294967295 f1 t30 l5 kk\r\n",
         "VA 2 f t30 l5 kk\r\n",
+        "VA 2 f4294967296 t30 l5 kk\r\nab\r\n",
         "VA\r\n",
         "HD\r\n",
         "END\r\n",

@@ -20,6 +20,9 @@ use crate::wire::tls::{Certificates, Options, Terms};
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
+mod behind;
+mod pieces;
+
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tls/ca.pem");
@@ -35,6 +38,8 @@ struct Peer {
     tls: ServerConnection,
     /// What it answers.
     reply: Vec<u8>,
+    /// What it does then.
+    and_then: fn(&mut ServerConnection),
 }
 
 impl Peer {
@@ -52,6 +57,7 @@ impl Peer {
         Self {
             tls,
             reply: REPLY.to_vec(),
+            and_then: |_| (),
         }
     }
 
@@ -68,6 +74,7 @@ impl Peer {
         if let Ok(count @ 1..) = self.tls.reader().read(&mut asked) {
             assert_eq!(&asked[..count], REQUEST);
             self.tls.writer().write_all(&self.reply).unwrap();
+            (self.and_then)(&mut self.tls);
         }
         let mut sent = Vec::new();
         while self.tls.wants_write() {
