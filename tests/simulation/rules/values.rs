@@ -232,11 +232,13 @@ fn comes_back(
 /// Whether somebody is just having the value come over to this server, and may still find that it was removed.
 fn is_coming(state: &State, writer: usize, served: &Served) -> bool {
     let history = &state.history;
+    let write = &history.operations[writer];
     let mut stored = history.served.iter().filter(|it| {
         let is_before = it.server == served.server && it.at <= served.at && it.has_stored();
-        is_before
-            && it.process != history.operations[writer].process
-            && number_of(it.command.value()) == Some(writer)
+        // The writer may have it come over, too.
+        let is_write =
+            it.process == write.process && write.ended.is_none_or(|ended| it.at <= ended);
+        is_before && !is_write && number_of(it.command.value()) == Some(writer)
     });
     stored.any(|stored| {
         let mut operations = history.operations.iter();
