@@ -9,7 +9,7 @@ use crate::sample::Sample;
 use crate::svg::Svg;
 
 const WIDTH: f64 = 960.0;
-const LEFT: f64 = 190.0;
+const LEFT: f64 = 230.0;
 const RIGHT: f64 = 940.0;
 /// The height of a curve, and from one to the next.
 const CURVE: f64 = 56.0;
@@ -82,7 +82,7 @@ pub fn draw(plan: &Plan, run: &Run) -> String {
         let values = all.iter().flatten().map(|point| point.1);
         let most = values.fold(f64::MIN_POSITIVE, f64::max);
         let y = |value: f64| top + CURVE * (1.0 - value / most);
-        svg.text(24.0, top + 18.0, "label", name);
+        svg.text(24.0, top + CURVE / 2.0 + 8.0, "label", name);
         svg.text(LEFT - 24.0, top + 8.0, "tick", &short(most));
         svg.text(LEFT - 24.0, top + CURVE, "tick", "0");
         svg.line((LEFT, top + CURVE), (RIGHT, top + CURVE), "#999", 1.0);
