@@ -122,6 +122,10 @@ impl Pool {
             Some((member, asked))
         });
         let (member, asked) = found.next()?;
+        // After other work it is usually there.
+        if member.ahead.owes_item(key, message) {
+            member.hear(deadline.start());
+        }
         let until_late = Deadline::new(asked.since, settings.timeout);
         let waiting = Waiting::new(member, until_late, settings);
         pipeline::collect(&mut [waiting], |ahead| ahead.owes_item(key, message));

@@ -166,7 +166,7 @@ impl Member {
     }
 
     /// Receives what is there, and gives it to those it is for.
-    fn hear(&mut self, now: Moment) {
+    pub(super) fn hear(&mut self, now: Moment) {
         if let Err(error) = self.try_to_hear(now) {
             self.lose(&error);
         } else if !self.ahead.owes() {
