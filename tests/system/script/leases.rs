@@ -215,6 +215,35 @@ fn before_an_item_ends_one_caller_is_told_early() {
     assert_answers(&kamailio.run("lease"), 1, "hit", text("v"));
 }
 
+/// Whoever reads by a meta command what is out of date gets its lease, and gives it back. More than 30 days are sent as
+/// a moment.
+#[test]
+fn an_item_that_is_out_of_date_for_two_months_stays_when_it_is_read() {
+    let memcached = Memcached::start();
+    memcached.put("k", 1, 0, "v");
+    let kamailio = scripts(Kamailio::on(&memcached).param("near_size", 10))
+        .script("outdate", "mct_invalidate(\"k\", 5184000);", &["$mcst"])
+        .start();
+    assert_eq!(kamailio.run("outdate")["$mcst"], "touched");
+    for _ in 0..2 {
+        assert_answers(&kamailio.run("get"), 0, "hit", text("v"));
+    }
+    assert_answers(&kamailio.run("lease"), 2, "lease", text("v"));
+}
+
+#[test]
+fn a_server_without_versions_gives_no_leases() {
+    for protocol in ["meta", "classic"] {
+        let memcached = Memcached::with(&["-C"]);
+        let kamailio = scripts(Kamailio::on(&memcached).param("protocol", protocol)).start();
+        let answer = kamailio.run("lease");
+        assert_eq!(answer["$var(rc)"], -3, "{protocol}");
+        assert_eq!(answer["$mcst"], "server_error", "{protocol}");
+        let said = kamailio.log_lines("it keeps no versions of items");
+        assert_eq!(said.len(), 1, "{protocol}: {}", kamailio.log());
+    }
+}
+
 #[test]
 fn leases_in_each_language() {
     in_each(|engine| {
