@@ -14,7 +14,7 @@ use super::{Cache, Key};
 use crate::clock::Deadline;
 use crate::error::{Error, Refusal};
 use crate::item::lifetime::Lifetime;
-use crate::wire::protocol::{Item, Kind, Reply, Request, Store, Usage};
+use crate::wire::protocol::{Item, Kind, NO_VERSION, Reply, Request, Store, Usage};
 
 /// How often all of it is done again because others write the item meanwhile. One of them has succeeded each time.
 const ROUNDS: usize = 100;
@@ -55,7 +55,7 @@ impl Cache {
             if self.takes_more(key, item, bytes.len() + text.len()) {
                 return self.extend_bytes(deadline, store, key, text);
             }
-            if version == 0 {
+            if version == NO_VERSION {
                 return Err(self.not_extended(store, key, Error::without_versions()));
             }
             let lifetime = match known.take() {

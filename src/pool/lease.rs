@@ -24,7 +24,7 @@ use crate::error::{Down, Error};
 use crate::item::key::WireKey;
 use crate::sys;
 use crate::wire::connection::Number;
-use crate::wire::protocol::{Item, Kind, Lease, Reply, Request, Store};
+use crate::wire::protocol::{Item, Kind, Lease, NO_VERSION, Reply, Request, Store};
 
 /// To read an item, and perhaps get its lease.
 #[derive(Debug)]
@@ -149,9 +149,6 @@ impl Task for LeaseRequest<'_> {
         }
     }
 }
-
-/// What a server tells that keeps no versions: nothing can be stored on the condition that it is still there.
-const NO_VERSION: u64 = 0;
 
 /// How often the steps are begun anew because others remove the placeholder.
 const ROUNDS: usize = 8;

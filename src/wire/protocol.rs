@@ -23,6 +23,9 @@ pub(super) use refusal::printable;
 /// set to hold (`-I 1g`; its default is 1 MiB).
 pub(crate) const MAX_VALUE: usize = 1 << 30;
 
+/// The version that a server tells that keeps none: nothing can be written on the condition of it.
+pub(crate) const NO_VERSION: u64 = 0;
+
 /// What a memcached is asked to do. Flags are memcached's client flags; a lifetime is as the wire
 /// has it, see [`Lifetime::on_wire`](crate::item::lifetime::Lifetime::on_wire).
 #[derive(Debug, Clone, Copy)]
