@@ -184,8 +184,8 @@ impl Cache {
     /// All items of the pool of that index will be removed: everything that this process has written is done
     /// before, or its connection is closed, and no answer that has waited for its reading is used.
     pub(crate) fn settle(&mut self, pool: usize, deadline: &Deadline) {
-        self.pools[pool].settle(deadline);
         self.pools.iter_mut().for_each(pool::Pool::forget_all);
+        self.pools[pool].settle(deadline);
     }
 
     /// True if this write was sent without waiting for its answer, because its pool wants that.

@@ -14,15 +14,12 @@ impl Health {
         self.verdict().diverted
     }
 
-    /// A write goes to a stand-in, and the server must not be asked before it has made up for that.
-    /// False if it need not: it is out of service, and is emptied before it returns.
-    pub(crate) fn divert(&self, now: Moment) -> bool {
-        let changed = Cell::new(false);
+    /// A write goes to a stand-in, and the server must not be asked before it has made up for that. One that is
+    /// out of service need not: it is emptied before it returns.
+    pub(crate) fn divert(&self, now: Moment) {
         self.change(now, |verdict| {
-            changed.set(!verdict.is_away());
-            changed.get().then(|| verdict.with_diverted_write())
+            (!verdict.is_away()).then(|| verdict.with_diverted_write())
         });
-        changed.get()
     }
 
     /// The same of a write that other servers have taken who keep copies: also while it is out of service, since

@@ -212,10 +212,9 @@ impl Pool {
         }
     }
 
-    /// Receives all replies that are owed, from all servers at the same time. No answer is kept.
+    /// Receives all replies that are owed, from all servers at the same time.
     #[cold]
     pub(crate) fn settle(&mut self, deadline: &Deadline) {
-        self.forget_all();
         let Self {
             members, settings, ..
         } = self;

@@ -115,8 +115,11 @@ impl World {
             }
             Working::Counts => {
                 let overwrites = actor(Working::Overwrites);
-                let (mut world, counted) =
-                    self.step(number, overwrites, |health| health.divert(now));
+                let (mut world, counted) = self.step(number, overwrites, |health| {
+                    let before = health.diverted();
+                    health.divert(now);
+                    health.diverted() != before
+                });
                 if counted {
                     world.owed |= key;
                 }
