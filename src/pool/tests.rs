@@ -63,6 +63,24 @@ fn a_server_that_left_and_came_back_unseen_is_found_in_its_new_slot() {
 }
 
 #[test]
+fn what_a_server_spoke_before_an_outage_says_nothing_of_the_one_that_came_back() {
+    let pool = pool("a:1", 0);
+    let server = pool.members()[0].server();
+    let before = server.health().generation();
+    server.note_dialect(Dialect::Classic, before);
+    assert_eq!(server.dialect(), Some(Dialect::Classic));
+    for state in [State::Disabled, State::Active] {
+        server.set(state);
+    }
+    assert_eq!(server.dialect(), None);
+    // A worker that was stopped meanwhile notes what the server had answered before.
+    server.note_dialect(Dialect::Classic, before);
+    assert_eq!(server.dialect(), None);
+    server.note_dialect(Dialect::Meta, server.health().generation());
+    assert_eq!(server.dialect(), Some(Dialect::Meta));
+}
+
+#[test]
 fn a_key_is_located_with_all_its_stand_ins() {
     let pool = pool("a:1, b:2, c:3", 0);
     let location = pool.locate(b"k").unwrap();

@@ -66,6 +66,20 @@ fn who_sees_that_a_worker_waits_on_knows_for_how_long() {
     });
 }
 
+#[test]
+fn the_answer_to_what_began_last_stays_whoever_notes_it_first() {
+    for _ in 0..ROUNDS {
+        let health = Health::default();
+        thread::scope(|scope| {
+            for began in 1..=3 {
+                let health = &health;
+                scope.spawn(move || health.note_answer(at(began)));
+            }
+        });
+        assert!(health.has_answered_since(at(3)));
+    }
+}
+
 /// A process that was stopped as it was about to take the server out of service goes on.
 #[test]
 fn an_outage_is_not_taken_for_longer_than_it_is() {
