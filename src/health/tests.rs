@@ -247,6 +247,7 @@ fn the_prober_finds_an_idle_server_dead() {
 
 /// Every verdict that can be reached stays within what the states allow, whatever happens next.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes, and is arithmetic")]
 fn every_reachable_verdict_is_a_legal_one() {
     type Event = fn(&Health, Origin);
     let events: [Event; 14] = [

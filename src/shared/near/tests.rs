@@ -207,6 +207,7 @@ fn a_slot_whose_writer_has_died_is_free_again_once_somebody_has_found_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes, and is arithmetic")]
 fn places_are_spread_and_cannot_be_foreseen() {
     let (table, other) = (private(400), private(400));
     let mut counts = [0; 100];
