@@ -256,6 +256,11 @@ impl Error {
         }
     }
 
+    /// True if the server may have done the operation, or may do it later, and nobody can tell.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_refusal() && !self.allows_stand_in(false)
+    }
+
     /// True if the other side had closed the connection, as a server that restarts does with idle
     /// ones. The operation may then be repeated on a new connection.
     pub fn is_hangup(&self) -> bool {

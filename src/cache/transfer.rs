@@ -6,7 +6,8 @@
 //! **Nothing that was removed comes back.** Whoever [removes](super::removal) an item removes it from its source
 //! first, and then here. Who brings it over looks at the source once more after it has stored it. If the item
 //! is gone there, somebody may have removed it here, too, before it was stored: then it is removed again. So
-//! it may be read for as long as that question takes, and not longer.
+//! it may be read for as long as that question takes, and not longer. The same is done if there is no answer: the
+//! server may have stored it. What it stores later, when nobody waits for it any more, stays.
 //!
 //! A placeholder in its place, as a lease has one, would leave no time at all. But others would read it, each of
 //! them a miss, and a lock that is added meanwhile would be refused.
@@ -292,19 +293,22 @@ impl Cache {
         bytes: &[u8],
         stored: Result<Reply, Error>,
     ) -> Option<()> {
-        if matches!(stored, Ok(Reply::Stored)) {
+        let is_stored = match stored {
+            Ok(Reply::Stored) => true,
+            Err(error) if error.is_open() => false,
+            _ => return Some(()),
+        };
+        if is_stored {
             source.counter(self.stats(key)).count();
-            let now = match sys::planted("what comes over is not looked at again") {
-                true => Now::Same,
-                false => self.look_again(deadline, source, bytes),
-            };
-            if now != Now::Same {
-                self.undo(deadline, key, source, bytes);
-            }
-            if now == Now::Gone {
-                return None;
-            }
         }
-        Some(())
+        let now = match sys::planted("what comes over is not looked at again") {
+            true => Now::Same,
+            false => self.look_again(deadline, source, bytes),
+        };
+        // Where nobody can tell either, the item is not removed: a newer one might go with it.
+        if now == Now::Gone || now == Now::Other && is_stored {
+            self.undo(deadline, key, source, bytes);
+        }
+        (now != Now::Gone).then_some(())
     }
 }

@@ -1,5 +1,5 @@
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::thread::{self, JoinHandle};
 
 use super::*;
@@ -56,6 +56,7 @@ pub(in crate::cache) fn serve(listener: &TcpListener, replies: &[&str]) -> Vec<S
     for reply in replies {
         if *reply == "hang up" {
             read_request(&mut stream, &mut heard);
+            stream.get_ref().shutdown(Shutdown::Both).unwrap();
             stream = BufReader::new(listener.accept().unwrap().0);
             continue;
         }

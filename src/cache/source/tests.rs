@@ -17,6 +17,7 @@ use crate::wire::protocol::Way;
 
 mod copies;
 mod large;
+mod lost;
 
 const ALWAYS: i32 = -1;
 

@@ -103,7 +103,7 @@ fn replacement(state: &State, read: &Operation, writer: usize, served: &Served) 
     later.find_map(|(number, new)| {
         // The old write, or a copy of it, was done later.
         let is_late = old.ended.is_none_or(|ended| ended >= new.began);
-        if is_late || old.last_executed >= new.began || is_coming(state, writer, served) {
+        if is_late || old.last_executed >= new.began || is_coming(state, writer, new, served) {
             return None;
         }
         let done = done(state, number, new)?;
@@ -229,8 +229,9 @@ fn comes_back(
         && later.any(|it| it.has_stored() && number_of(it.command.value()) == Some(writer))
 }
 
-/// Whether somebody is just having the value come over to this server, and may still find that it was removed.
-fn is_coming(state: &State, writer: usize, served: &Served) -> bool {
+/// Whether somebody is just having the value come over to this server, and may still find that it was removed. Or gave
+/// that up without an answer, and the server has done it after `new` began.
+fn is_coming(state: &State, writer: usize, new: &Operation, served: &Served) -> bool {
     let history = &state.history;
     let write = &history.operations[writer];
     let mut stored = history.served.iter().filter(|it| {
@@ -241,11 +242,12 @@ fn is_coming(state: &State, writer: usize, served: &Served) -> bool {
         is_before && !is_write && number_of(it.command.value()) == Some(writer)
     });
     stored.any(|stored| {
-        let mut operations = history.operations.iter();
-        operations.any(|it| {
-            let is_under_way = it.ended.is_none_or(|ended| ended >= served.at);
-            it.process == stored.process && it.began <= stored.at && is_under_way
-        })
+        let own = history.operations.iter();
+        let mut own = own.filter(|it| it.process == stored.process && it.began <= stored.at);
+        let is_until = |at, it: &Operation| it.ended.is_none_or(|ended| ended >= at);
+        let is_waited_for = |it: &Operation| it.key == new.key && is_until(stored.at, it);
+        let is_given_up = stored.command.verb() == b"add" && !own.clone().any(is_waited_for);
+        is_given_up && stored.at >= new.began || own.any(|it| is_until(served.at, it))
     })
 }
 
