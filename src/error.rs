@@ -64,8 +64,7 @@ pub enum Down {
     Unresolved,
     /// Connecting failed.
     Connect(io::Error),
-    /// This process could not even ask for a connection: it has no descriptor, memory or port left, or
-    /// may not have any.
+    /// This process could not even ask for a connection: it has no descriptor, memory or port for it.
     Shortage(io::Error),
     /// This process had no memory left to go on with an exchange.
     CutShort(io::Error),
