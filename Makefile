@@ -205,7 +205,7 @@ test: test-dependencies build ## All tests, with what they need installed first
 # memory. Memory that is kept until the end is not a leak.
 .PHONY: sanitize
 sanitize: sanitize-dependencies build ## Look for undefined behaviour and races: Miri, ThreadSanitizer, AddressSanitizer (also in Kamailio), valgrind
-	@MIRIFLAGS=-Zmiri-ignore-leaks timeout 900 cargo +nightly miri test --locked --lib -- \
+	@MIRIFLAGS=-Zmiri-ignore-leaks timeout 1800 cargo +nightly miri test --locked --lib -- \
 		kamailio:: shared:: health::tests:: health::addresses:: health::latency:: stats::
 	# Each seed is another order of the threads, and of what they see of each other's writes.
 	MIRIFLAGS='-Zmiri-ignore-leaks -Zmiri-many-seeds=0..32' timeout 900 \
