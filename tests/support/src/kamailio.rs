@@ -285,6 +285,7 @@ impl Kamailio {
         if ended.is_none() && Host::current().is_emulated() {
             self.end_handlers();
             ended = self.process.wait(wait::WAIT_LIMIT);
+            ended = ended.or_else(|| self.end_main());
         }
         ended.unwrap_or_else(|| {
             let all = [vec![self.pid()], self.processes()].concat();
@@ -315,6 +316,22 @@ impl Kamailio {
                 process.kill();
             }
         }
+    }
+
+    /// Kills the main process if it stays in Kamailio's own shutdown, after all others have ended; then
+    /// it counts as one that has ended by itself.
+    ///
+    /// Kamailio 6.0.1 under qemu 7.2 has done that once in some 2000 ends. The module is not told of the
+    /// end of the main process. If this is its fault nevertheless, it happens more often, and fails a test.
+    fn end_main(&self) -> Option<ExitStatus> {
+        static ENDED: AtomicUsize = AtomicUsize::new(0);
+        let begun = !self.log_lines("Thank you for flying").is_empty();
+        if !begun || !self.processes().is_empty() || ENDED.fetch_add(1, Ordering::Relaxed) > 0 {
+            return None;
+        }
+        println!("killed in Kamailio's shutdown: {}", self.pid().account());
+        self.process.kill();
+        Some(ExitStatus::default())
     }
 
     /// Fails the test and shows the end of the log.
