@@ -191,11 +191,11 @@ impl Parameter {
             .names(&[(0, "off")]),
         row(c"spin")
             .about("time for which an answer is asked for again before the worker sleeps")
-            .number(0..=1000, 0, |to, n| {
-                to.spin = Duration::from_micros(n.unsigned_abs().into());
+            .number(-1..=1000, -1, |to, n| {
+                to.spin = u64::try_from(n).ok().map(Duration::from_micros);
             })
             .unit("microseconds")
-            .names(&[(0, "never")]),
+            .names(&[(-1, "50 over a unix socket, else never"), (0, "never")]),
         row(c"value_limit")
             .about("longest value that is read")
             .number(1..=MAX_VALUE as i32, 32 << 20, |to, n| {

@@ -81,8 +81,9 @@ pub struct Settings {
     pub retry_max: Duration,
     /// How long a connection is idle until the kernel looks whether it still works; `None` = never.
     pub tcp_keepalive: Option<Duration>,
-    /// How long a worker asks again for an answer before it sleeps; zero = it sleeps at once.
-    pub spin: Duration,
+    /// How long a worker asks again for an answer before it sleeps; zero = it sleeps at once; `None` = as is usually
+    /// best.
+    pub spin: Option<Duration>,
     /// The time between two probes of an active server; `None` = it is not probed.
     pub ping_interval: Option<Duration>,
     /// The part of `timeout` that connecting may use; `None` = all of it.

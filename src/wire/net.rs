@@ -2,15 +2,15 @@
 //!
 //! It knows sockets and time, but no protocol. A healthy exchange is one `send` and one `recv`: the
 //! socket stays blocking, and its receive timeout is the first wait of an operation, so this wait
-//! needs no further system call, unless it [spins](Spin). (On a unix socket it polls: `recv` would be woken up once
-//! more, when the server has taken the request.) Any later wait (after connecting, or for a reply
-//! in pieces) polls for the time that is left, so a server that sends byte by byte cannot make it longer.
+//! needs no further system call, unless it [spins](Spin). (On a unix socket it polls if nothing is there yet:
+//! `recv` would be woken up once more, when the server has taken the request.) Any later wait (after connecting, or
+//! for a reply in pieces) polls for the time that is left, so a server that sends byte by byte cannot make it longer.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::spin::Spin;
+use super::spin::{self, Spin};
 use super::wait_budget::WaitBudget;
 use crate::clock::Moment;
 use crate::error::{Down, Error, Waiting};
@@ -51,8 +51,8 @@ pub(crate) struct Stream {
     /// True while the operation has not waited for anything. Then its whole time is left, and the
     /// socket's own timeout is as good as a clock.
     unhurried: bool,
-    /// Whether the first wait polls.
-    polls: bool,
+    /// Whether it is a unix socket.
+    local: bool,
     spin: Option<Spin>,
 }
 
@@ -80,7 +80,7 @@ impl Stream {
             sys::set_blocking(&socket).and_then(|()| sys::set_receive_timeout(&socket, timeout));
         set.map_err(|error| Error::of_connecting(error.into()))?;
         Ok(Self {
-            polls: sys::is_local(&socket),
+            local: sys::is_local(&socket),
             socket,
             timeout,
             unhurried: false,
@@ -103,9 +103,13 @@ impl Stream {
     }
 
     /// While answers usually come within `limit`, the first wait of an operation asks for its answer
-    /// again until then, before it sleeps. Zero = it always sleeps.
-    pub(crate) fn spin_within(&mut self, limit: Duration) {
-        self.spin = Spin::within(limit);
+    /// again until then, before it sleeps. Zero = it always sleeps; `None` = so it does, except on a unix socket.
+    pub(crate) fn spin_within(&mut self, limit: Option<Duration>) {
+        let usual = match self.local {
+            true => spin::LOCAL,
+            false => Duration::ZERO,
+        };
+        self.spin = Spin::within(limit.unwrap_or(usual));
     }
 
     /// The socket.
@@ -160,10 +164,12 @@ impl Stream {
                     sys::set_receive_timeout(&self.socket, self.timeout).map_err(cut_short)?;
                 }
                 match &mut self.spin {
-                    None if self.polls => sys::wait_readable(&self.socket, self.timeout)
-                        .and_then(|()| sys::receive_now(&self.socket, into)),
-                    None => sys::receive(&self.socket, into),
-                    Some(spin) => receive_spinning(&self.socket, spin, into, budget.start()),
+                    None if !self.local => sys::receive(&self.socket, into),
+                    None => receive_polling(&self.socket, self.timeout, into),
+                    Some(spin) => {
+                        let poll = self.local.then_some(self.timeout);
+                        receive_spinning(&self.socket, poll, into, spin, budget.start())
+                    }
                 }
             } else {
                 match budget.left(Waiting::Receive) {
@@ -217,32 +223,59 @@ impl Stream {
     }
 }
 
+/// Receives, and sleeps until there is something: for as long as the socket's receive timeout, or as it shall `poll`.
+fn receive_sleeping(
+    socket: &sys::Socket,
+    poll: Option<Duration>,
+    into: &mut [u8],
+) -> io::Result<usize> {
+    match poll {
+        None => sys::receive(socket, into),
+        Some(time) => receive_polling(socket, time, into),
+    }
+}
+
+#[inline(never)]
+fn receive_polling(socket: &sys::Socket, time: Duration, into: &mut [u8]) -> io::Result<usize> {
+    let received = sys::receive_now(socket, into);
+    if !received.as_ref().is_err_and(is_passing) {
+        return received;
+    }
+    sys::wait_readable(socket, time)?;
+    sys::receive_now(socket, into)
+}
+
 /// The first wait of an operation that began at `start`.
 #[inline(never)]
 fn receive_spinning(
     socket: &sys::Socket,
-    spin: &mut Spin,
+    poll: Option<Duration>,
     into: &mut [u8],
+    spin: &mut Spin,
     start: Moment,
 ) -> io::Result<usize> {
     if !spin.goes_on(start, start) {
-        let received = sys::receive(socket, into);
+        let received = receive_sleeping(socket, poll, into);
         spin.note_slept(start, Moment::now());
         return received;
     }
-    let mut now = start;
-    while spin.goes_on(start, now) {
-        sys::give_way();
+    let mut now = None;
+    loop {
         let received = sys::receive_now(socket, into);
-        let away = std::mem::replace(&mut now, Moment::now());
-        spin.note_turn(away, now);
         if !received.as_ref().is_err_and(is_passing) {
-            spin.note_asked(start, now);
+            spin.note_answered();
             return received;
         }
+        let away = now.unwrap_or_else(Moment::now);
+        sys::give_way();
+        let back = Moment::now();
+        spin.note_turn(away, back);
+        if !spin.goes_on(start, back) {
+            spin.note_vain();
+            return receive_sleeping(socket, poll, into);
+        }
+        now = Some(back);
     }
-    spin.note_vain();
-    sys::receive(socket, into)
 }
 
 fn connect(

@@ -23,7 +23,13 @@ pub(super) struct Spin {
     crowd: u8,
     /// When other processes were found to need the processor.
     paused: Option<Moment>,
+    /// For how long it is not done since then.
+    pause: Duration,
 }
+
+/// The limit on a unix socket, where nobody has chosen another one: a server on the same processor has answered as
+/// soon as it had that.
+pub(super) const LOCAL: Duration = Duration::from_micros(50);
 
 /// The highest trust.
 const FULL: u8 = ENOUGH + 4;
@@ -41,14 +47,22 @@ const LOSS: u8 = 2;
 /// How long a worker that has slept may have taken to wake up: its answer was there so much earlier.
 const WAKE_UP: Duration = Duration::from_micros(50);
 
+/// So much of the processor others may have whenever it is given away. Who needs it for its own work keeps it for
+/// milliseconds.
+const SHORT_TURN: Duration = Duration::from_micros(200);
+
 /// What a long turn adds to the crowd: it grows if more than one of so many turns are long.
 const LONG_TURN: u8 = 8;
 
 /// At this crowd other processes need the processor.
 const CROWDED: u8 = 4 * LONG_TURN;
 
-/// For how long it is not done when other processes need the processor.
-const PAUSE: Duration = Duration::from_secs(10);
+/// For how long it is not done when other processes need the processor. Each pause is twice as long as the one before if
+/// they need it still, since it takes a long turn to find that out.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(640);
 
 impl Spin {
     /// On a new connection, whose answers are not known yet. `None` if the limit is zero.
@@ -58,34 +72,37 @@ impl Spin {
             trust: UNKNOWN,
             crowd: 0,
             paused: None,
+            pause: Duration::ZERO,
         })
     }
 
     /// Whether to ask (again) at this moment for the answer of an operation that began at `start`.
     pub(super) fn goes_on(&self, start: Moment, now: Moment) -> bool {
-        let pauses = |since| now.passed_since(since) < PAUSE;
+        let pauses = |since| now.passed_since(since) < self.pause;
         self.trust >= ENOUGH && now.since(start) <= self.limit && !self.paused.is_some_and(pauses)
     }
 
     /// The processor was given away at one moment and was back at the other.
     pub(super) fn note_turn(&mut self, away: Moment, back: Moment) {
-        if back.since(away) <= self.limit {
+        if back.since(away) <= self.limit.max(SHORT_TURN) {
             self.crowd = self.crowd.saturating_sub(1);
+            if self.crowd == 0 {
+                self.pause = Duration::ZERO;
+            }
             return;
         }
         self.crowd += LONG_TURN;
         if self.crowd >= CROWDED {
-            self.crowd = 0;
+            // After the pause, one more long turn is enough.
+            self.crowd = CROWDED - LONG_TURN;
             self.paused = Some(back);
+            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         }
     }
 
-    /// The answer of an operation that began at `start` was asked for and was there `now`.
-    pub(super) fn note_asked(&mut self, start: Moment, now: Moment) {
-        match now.since(start) <= self.limit {
-            true => self.gain(),
-            false => self.note_vain(),
-        }
+    /// The answer was asked for within the limit, and was there.
+    pub(super) fn note_answered(&mut self) {
+        self.gain();
     }
 
     /// The answer was asked for until the limit, and was not there.
@@ -132,7 +149,7 @@ mod tests {
             return false;
         }
         match spin.goes_on(START, START + micros(takes)) {
-            true => spin.note_asked(START, START + micros(takes)),
+            true => spin.note_answered(),
             false => spin.note_vain(),
         }
         true
@@ -195,29 +212,53 @@ mod tests {
         assert!(spins(&later(64)), "back");
     }
 
+    const LONG: Duration = Duration::from_millis(3);
+
     #[test]
     fn while_others_need_the_processor_it_pauses() {
         let mut spin = after([20; 20]);
         for _ in 0..4 {
-            assert!(spin.paused.is_none());
-            spin.note_turn(START, START + micros(3000));
+            assert!(spins(&spin));
+            spin.note_turn(START, START + LONG);
         }
-        let later = START + PAUSE - micros(1);
+        let later = START + FIRST_PAUSE - micros(1);
         for _ in 0..70 {
             spin.note_slept(later, later + micros(20));
         }
         assert!(!spin.goes_on(later, later), "answers are quick again");
-        let over = later + micros(3001);
+        let over = START + LONG + FIRST_PAUSE;
         assert!(spin.goes_on(over, over), "the pause is over");
-        spin.note_turn(over, over + micros(50));
+        spin.note_turn(over, over + micros(200));
         assert!(spin.goes_on(over, over), "a turn that did not take long");
+    }
+
+    #[test]
+    fn it_pauses_longer_each_time_if_others_need_the_processor_still() {
+        let mut spin = after([20; 20]);
+        (0..3).for_each(|_| spin.note_turn(START, START + LONG));
+        let mut now = START;
+        for seconds in [10, 20, 40, 80, 160, 320, 640, 640] {
+            spin.note_turn(now, now + LONG);
+            now = now + LONG + Duration::from_secs(seconds);
+            let before = now - micros(1);
+            assert!(!spin.goes_on(before, before), "{seconds}");
+            assert!(spin.goes_on(now, now), "{seconds}");
+        }
+        (0..24).for_each(|_| spin.note_turn(now, now + micros(20)));
+        for _ in 0..4 {
+            assert!(spin.goes_on(now, now), "as at the beginning");
+            spin.note_turn(now, now + LONG);
+        }
+        let over = now + LONG + FIRST_PAUSE;
+        assert!(!spin.goes_on(over - micros(1), over - micros(1)));
+        assert!(spin.goes_on(over, over));
     }
 
     #[test]
     fn a_long_turn_now_and_then_is_no_crowd() {
         let mut spin = after([20; 20]);
         for _ in 0..100 {
-            spin.note_turn(START, START + micros(3000));
+            spin.note_turn(START, START + LONG);
             (0..8).for_each(|_| spin.note_turn(START, START + micros(20)));
             assert!(spins(&spin));
         }
@@ -226,7 +267,7 @@ mod tests {
     #[test]
     fn a_pause_ends_when_the_clock_jumps_back() {
         let mut spin = after([20; 5]);
-        (0..4).for_each(|_| spin.note_turn(START, START + micros(3000)));
+        (0..4).for_each(|_| spin.note_turn(START, START + LONG));
         let before = Moment::from_nanos(1 << 30);
         assert!(!spins(&spin) && spin.goes_on(before, before));
     }

@@ -73,6 +73,11 @@ impl Report {
             ]);
             let what = format!("{transport} {}, µs above the plain loop", operation.name());
             self.goal(&what, "≤ 0.40", over, 2, |over| over <= 0.4);
+            if transport == "unix" {
+                let what = format!("unix {}, time : the stock module's", operation.name());
+                let both = [ratio(&times.ours, &times.stock), itself];
+                self.goal(&what, "≤ 0.95", both, 2, |ratio| ratio <= 0.95);
+            }
         }
         self.section(
             &format!("Time over {transport}, µs per operation, medians"),

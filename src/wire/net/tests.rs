@@ -83,7 +83,7 @@ fn a_stream_that_spins_receives_the_same() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let deadline = in_time(5000);
     let mut stream = connect(target(&listener), &deadline).unwrap();
-    stream.spin_within(Duration::from_secs(1));
+    stream.spin_within(Some(Duration::from_secs(1)));
     let (mut peer, _) = listener.accept().unwrap();
     for count in 0..20_u8 {
         let deadline = in_time(5000);
@@ -114,7 +114,7 @@ fn a_stream_that_spins_receives_the_same() {
 fn a_stream_that_spins_sleeps_when_its_time_is_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut stream = connect(target(&listener), &in_time(5000)).unwrap();
-    stream.spin_within(Duration::from_micros(1));
+    stream.spin_within(Some(Duration::from_micros(1)));
     let start = Instant::now();
     stream.begin();
     let error = stream.receive(&mut [0; 9], &in_time(20)).unwrap_err();
@@ -123,6 +123,53 @@ fn a_stream_that_spins_sleeps_when_its_time_is_up() {
         "{error:?}"
     );
     assert!(start.elapsed() >= Duration::from_millis(20));
+}
+
+#[test]
+fn a_unix_socket_is_waited_for_like_another_one_asked_again_or_not() {
+    let scratch = std::env::temp_dir().join(format!("mct-net-{}", std::process::id()));
+    for (limit, spins) in [(None, true), (Some(Duration::ZERO), false)] {
+        let listener = UnixListener::bind(&scratch).unwrap();
+        let path = Target::Unix(scratch.display().to_string());
+        let mut stream = connect(path, &in_time(5000)).unwrap();
+        stream.spin_within(limit);
+        assert_eq!(stream.spin.is_some(), spins);
+        let (mut peer, _) = listener.accept().unwrap();
+        std::fs::remove_file(&scratch).unwrap();
+        let mut got = [0; 4];
+        // So many good answers make it ask again.
+        for count in 0..20_u8 {
+            peer.write_all(&[count]).unwrap();
+            stream.begin();
+            assert_eq!(stream.receive(&mut got, &in_time(5000)).unwrap(), 1);
+            assert_eq!(got[0], count);
+        }
+        let start = Instant::now();
+        stream.begin();
+        let error = stream.receive(&mut got, &in_time(20)).unwrap_err();
+        assert!(
+            matches!(error, Error::Timeout(Waiting::Receive)),
+            "{error:?}"
+        );
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        let late = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            peer.write_all(b"late").unwrap();
+        });
+        stream.begin();
+        assert_eq!(stream.receive(&mut got, &in_time(5000)).unwrap(), 4);
+        late.join().unwrap();
+        stream.begin();
+        assert_eq!(stream.receive(&mut got, &in_time(5000)).unwrap(), 0);
+    }
+}
+
+#[test]
+fn over_tcp_nothing_is_asked_again_unless_somebody_wants_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = connect(target(&listener), &in_time(5000)).unwrap();
+    stream.spin_within(None);
+    assert!(stream.spin.is_none());
 }
 
 #[test]
