@@ -144,8 +144,9 @@ pub(crate) fn set_receive_timeout(socket: &Socket, time: Duration) -> io::Result
     Ok(())
 }
 
-pub(crate) fn is_local(_: &Socket) -> bool {
-    false
+/// Every second one is waited for as if it was one: what arrives is the same.
+pub(crate) fn is_local(socket: &Socket) -> bool {
+    socket.number % 2 == 1
 }
 
 pub(crate) fn set_blocking(_: &Socket) -> io::Result<()> {

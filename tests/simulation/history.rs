@@ -336,8 +336,11 @@ impl State {
         if is_added && created.is_some_and(|it| self.history.operations[it].ended.is_some()) {
             return true;
         }
-        let operation = self.processes[served.process].operation;
-        let began = operation.map_or(0, |number| self.history.operations[number].began);
+        // Who does nothing has nothing come over: it is an old write, which was long on its way.
+        let Some(operation) = self.processes[served.process].operation else {
+            return false;
+        };
+        let began = self.history.operations[operation].began;
         let before = self.history.served.iter().rev();
         let mut before = before.take_while(|it| it.at >= began);
         let last = before

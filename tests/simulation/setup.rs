@@ -123,7 +123,7 @@ impl Setup {
             connect_timeout: random.pick(&[0, 0, 0, timeout / 2]) * MILLI,
             retry_interval: random.pick(&[100, 300, 1000]) * MILLI,
             ping_interval: *random.pick(&[0, 1, 1]),
-            spin: *random.pick(&[0, 100, 1000]),
+            spin: *random.pick(&[-1, 0, 100, 1000]),
             inactive_threshold: *random.pick(&[1, 1, 2, 3]),
             probing_threshold: *random.pick(&[1, 1, 2]),
             reads_mostly: random.once_in(4),
