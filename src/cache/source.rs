@@ -76,7 +76,9 @@ impl Cache {
     /// Whether an item that is removed must be removed elsewhere, too.
     #[inline(always)]
     pub(super) fn is_removed_elsewhere(&mut self, key: &Key) -> bool {
-        self.pools[key.pool].settings().has_sources && self.may_be_elsewhere(key, Aim::Remove)
+        let pool = &mut self.pools[key.pool];
+        pool.follow();
+        pool.settings().has_sources && self.may_be_elsewhere(key, Aim::Remove)
     }
 
     #[cold]

@@ -55,12 +55,15 @@ impl Pool {
     /// Whether the owner of the key may get an item back now, or, if that is to be removed, a moment ago.
     fn may_get_back(&mut self, wanted: Wanted<'_>, aim: Aim) -> bool {
         let window = self.settings.miss_failover;
-        if window.is_zero() || self.members.len() < 2 {
+        if window.is_zero() {
             return false;
         }
         // Who looks for an item has done so already.
         if aim == Aim::Remove {
             self.follow();
+        }
+        if self.members.len() < 2 {
+            return false;
         }
         let Some(owner) = self.owner_at(wanted) else {
             return false;
