@@ -102,6 +102,16 @@ impl Cache {
         }
     }
 
+    /// This process has just been forked: what its parent holds, owes and has not counted yet is the parent's.
+    pub fn leave_to_parent(&mut self) {
+        self.pools.iter_mut().for_each(Pool::leave_to_parent);
+        self.near
+            .iter_mut()
+            .flatten()
+            .for_each(Near::leave_to_parent);
+        self.leases = Leases::default();
+    }
+
     /// The pools, the default one first.
     pub fn pools(&self) -> &[Pool] {
         &self.pools

@@ -225,6 +225,13 @@ impl Pool {
         self.shared.note_change();
     }
 
+    /// This process has just been forked: what is owed is owed to its parent.
+    pub(crate) fn leave_to_parent(&mut self) {
+        for member in &mut self.members {
+            member.ahead.leave_to_parent();
+        }
+    }
+
     /// Follows what other processes have changed, if they have.
     #[inline(always)]
     pub fn follow(&mut self) {

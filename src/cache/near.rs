@@ -58,6 +58,11 @@ impl Near {
         self.hits > 0
     }
 
+    /// What it has answered before a fork, the parent counts.
+    pub(super) fn leave_to_parent(&mut self) {
+        self.hits = 0;
+    }
+
     /// Brings the statistics up to date.
     fn count(&mut self, stats: &Stats) {
         let hits = mem::take(&mut self.hits);

@@ -189,6 +189,11 @@ pub(super) fn register(family: Family) -> bool {
     table::register(OPERATIONS.iter().chain(OTHERS), family)
 }
 
+/// This process has just been forked: it has read nothing itself.
+pub(super) fn leave_to_parent() {
+    LAST_READ.with(|last| last.forget());
+}
+
 /// The script is done with its message, and with what it has read.
 pub(super) fn give_back() {
     LAST_READ.with(|last| last.give_back());

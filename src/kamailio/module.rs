@@ -12,7 +12,7 @@ use super::host::guard::{guard, log_panics};
 use super::host::layout::ModuleExports;
 use super::host::symbols::host;
 use super::host::{log as host_log, memory};
-use super::process::{self, PARAMETERS};
+use super::process::{self, PARAMETERS, Process};
 use super::{
     NAME, cfg, config_check, events, functions, kemi, message_end, params, prober_process, pv, rpc,
     statistics,
@@ -155,6 +155,9 @@ const PROC_MAIN: c_int = 0;
 
 unsafe extern "C" fn child_init(rank: c_int) -> c_int {
     guard(-1, || {
+        if process::with(Process::begin) == Some(true) {
+            kemi::leave_to_parent();
+        }
         if rank == PROC_MAIN && !prober_process::fork() {
             log::error!(target: "child_init", "cannot start the prober process");
             return -1;

@@ -1,7 +1,7 @@
 //! `Process` is what one process of the host keeps between calls.
 //!
 //! It is made in `mod_init`, before the host forks; from then on each process has its own copy.
-//! Connections find out about the fork themselves.
+//! Connections find out about the fork themselves. What scripts have done before it stays with the parent.
 
 use std::cell::RefCell;
 use std::hint::cold_path;
@@ -47,6 +47,8 @@ pub(super) struct Process {
     pub(crate) results: Results,
     /// The status of the last operation; `None` before the first one.
     pub(crate) last: Option<Status>,
+    /// The process whose state it is.
+    process: u32,
 }
 
 /// What the configuration has set so far.
@@ -65,6 +67,18 @@ impl Process {
 }
 
 impl Process {
+    /// The host has started this process. If it was forked, what scripts have done before is the parent's; returns true
+    /// then.
+    pub(crate) fn begin(&mut self) -> bool {
+        let process = sys::process();
+        let is_forked = std::mem::replace(&mut self.process, process) != process;
+        if is_forked {
+            self.cache.leave_to_parent();
+            self.last = None;
+        }
+        is_forked
+    }
+
     /// The script runs for this message, or for none, which is NULL.
     pub(crate) fn set_message(&mut self, msg: *const SipMsg) {
         // SAFETY: the fence's rule "live arguments"; it is NULL or points to a message.
@@ -99,6 +113,7 @@ pub(super) fn start(
         cache,
         results: Results::default(),
         last: None,
+        process: sys::process(),
     };
     PROCESS.with(|slot| *slot = Some(process));
 }

@@ -167,7 +167,7 @@ impl Ahead {
     }
 
     /// What another process has asked before a fork is its own affair: it also says when its changes are over.
-    fn leave_to_parent(&mut self) {
+    pub(super) fn leave_to_parent(&mut self) {
         for owed in self.owed.drain(..) {
             if let Owed::Write(Deferred { change, .. }) = owed {
                 std::mem::forget(change);
@@ -184,7 +184,7 @@ impl Ahead {
 
     /// True if no further request is to be sent until owed replies were received.
     pub(super) fn is_full(&self) -> bool {
-        self.owed.len() >= MAX_OWED || self.bytes >= MAX_BYTES
+        self.owes() && (self.owed.len() >= MAX_OWED || self.bytes >= MAX_BYTES)
     }
 
     /// Keeps the answer to a question.

@@ -64,6 +64,12 @@ impl LastRead {
         }
     }
 
+    /// This process has read nothing yet.
+    pub(super) fn forget(&mut self) {
+        self.value = None;
+        self.version.clear();
+    }
+
     /// The value as an answer.
     pub(super) fn value(&self) -> Option<Answer> {
         Some(match self.value? {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use support::{Builder, FaultyServer, Kamailio, Memcached, Pid, Request, Run};
+use support::{Builder, FaultyServer, Kamailio, Memcached, Pid, Request, Run, Value, wait};
 
 /// Uses memcached before there is any other process.
 const BEFORE: &str = r#"
@@ -164,6 +164,62 @@ fn what_main_has_deferred_is_owed_to_main_alone() {
         assert_eq!(answer["$mct(b)"], "of b");
     }
     assert_eq!(kamailio.statistic("lost"), 0);
+}
+
+#[test]
+fn what_main_holds_has_read_and_has_not_counted_yet_is_not_the_workers() {
+    let memcached = Memcached::start();
+    memcached.put("near", 1, 0, "v");
+    let before = r#"
+        event_route[htable:mod-init] {
+            mct_lease("leased", "$var(none)");
+            $var(i) = 0;
+            while ($var(i) < 10) {
+                $var(v) = $mct(near);
+                $var(i) = $var(i) + 1;
+            }
+        }
+    "#;
+    let set = r#"
+        $avp(before) = $mcst;
+        $avp(rc) = -9;
+        mct_set("leased", "$pp");
+        $avp(rc) = $rc;
+        $var(done) = $mcst;
+    "#;
+    let kamailio = Kamailio::builder()
+        .param("servers", memcached.address())
+        .param("near_size", 100)
+        .module("htable")
+        .routes(before)
+        .script(
+            "set",
+            set,
+            &["$avp(before)", "$avp(rc)", "$var(done)", "$pp"],
+        )
+        .children(3)
+        .rpc()
+        .start();
+    let (mut seen, mut first) = (HashSet::new(), Vec::new());
+    wait::until("all workers have written", wait::WAIT_LIMIT, || {
+        let runs: Vec<Run> = (0..8)
+            .map(|_| kamailio.launch("set", Request::options()))
+            .collect();
+        for run in runs {
+            let answer = run.wait();
+            seen.insert(answer.process());
+            if answer["$avp(before)"] == Value::Null {
+                first.push(answer.process());
+            }
+            assert_eq!(answer["$avp(rc)"], 1);
+            assert_eq!(answer["$var(done)"], "stored");
+        }
+        seen.len() == 3
+    });
+    assert_eq!(first.len(), 3, "one operation of each is its first");
+    assert_eq!(HashSet::from_iter(first), seen);
+    assert!(kamailio.statistic("near_hits") < 10);
+    assert!(kamailio.module_lines().is_empty());
 }
 
 #[test]
