@@ -58,15 +58,22 @@ impl HostValue {
         );
     }
 
-    /// Makes it the string in `buffer`, which must not change while the host uses the value.
+    /// Makes it the string in `buffer`, which must not change while the host uses the value; `$null` if there is no
+    /// memory for one more byte.
     pub(super) fn set_text(&mut self, buffer: &mut Vec<u8>) {
-        self.fill(terminated(buffer), 0, PV_STR);
+        match terminated(buffer) {
+            Some(text) => self.fill(text, 0, PV_STR),
+            None => self.set_null(),
+        }
     }
 
     /// Makes it an integer. `buffer` holds its decimal text and must not change while the host uses
     /// the value. On hosts with 32-bit integers the number must fit into 32 bits.
     pub(super) fn set_integer(&mut self, number: i64, buffer: &mut Vec<u8>) {
-        self.fill(terminated(buffer), number, PV_STR | PV_INT | PV_TYPE_INT);
+        match terminated(buffer) {
+            Some(text) => self.fill(text, number, PV_STR | PV_INT | PV_TYPE_INT),
+            None => self.set_null(),
+        }
     }
 
     fn fill(&mut self, rs: Str, ri: i64, flags: c_int) {
@@ -158,14 +165,20 @@ unsafe fn members(family: Family, value: *mut c_void) -> (Str, i64, c_int) {
     }
 }
 
-/// Makes the bytes a string of the host: the host expects a NUL behind them, and may overwrite it.
-fn terminated(buffer: &mut Vec<u8>) -> Str {
+/// Makes the bytes a string of the host: the host expects a NUL behind them, and may overwrite it. `None` if there is no
+/// memory for that.
+fn terminated(buffer: &mut Vec<u8>) -> Option<Str> {
     let len = length(buffer);
+    // A push would double a full buffer, which may be large, and end the process if it cannot.
+    if buffer.try_reserve_exact(1).is_err() {
+        log::error!("no memory for the end of a value of {len} bytes");
+        return None;
+    }
     buffer.push(0);
-    Str {
+    Some(Str {
         s: buffer.as_mut_ptr().cast(),
         len,
-    }
+    })
 }
 
 impl Assigned<'_> {
@@ -212,6 +225,19 @@ mod tests {
             rs.bytes().to_vec()
         };
         (text, ri, flags)
+    }
+
+    #[test]
+    fn the_end_of_a_large_value_does_not_double_its_memory() {
+        let mut buffer = vec![b'v'; 1 << 20];
+        buffer.shrink_to_fit();
+        let (text, ..) = filled(Family::F57, |value| value.set_text(&mut buffer));
+        assert_eq!(text.len(), 1 << 20);
+        assert!(
+            buffer.capacity() < (1 << 20) + 4096,
+            "{}",
+            buffer.capacity()
+        );
     }
 
     #[test]

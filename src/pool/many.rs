@@ -135,7 +135,8 @@ impl Pool {
         };
         value.clear();
         let len = answer.value.len();
-        if value.try_reserve(len).is_err() {
+        // With room for the NUL that the host wants behind it, else the buffer would be doubled.
+        if value.try_reserve_exact(len + 1).is_err() {
             let error = Error::TooLarge(TooLarge::ForMemory(len));
             return Some((deadline, Err(error)));
         }
