@@ -194,11 +194,13 @@ impl Connection {
         let had_connection = !is_fresh && matches!(error, Error::Timeout(_));
         let look = SecondLook::new(first, error, had_connection, dial, budget);
         let (reply, polled) = look.run(request, may_repeat);
-        if let Some(parts) = polled.and_then(|polled| polled.into_parts(budget).ok()) {
-            let (stream, session, received) = parts;
-            *value = received;
-            self.adopt(stream, session, budget.start(), dial);
-            self.close_unless_fit();
+        if let Some(mut polled) = polled {
+            // Even if its connection cannot be kept.
+            *value = polled.take_value();
+            if let Ok((stream, session)) = polled.into_parts(budget) {
+                self.adopt(stream, session, budget.start(), dial);
+                self.close_unless_fit();
+            }
         }
         reply.map_err(|failure| Box::new(failure.of_request(request.kind())))
     }

@@ -272,7 +272,8 @@ fn receive_spinning(
         spin.note_turn(away, back);
         if !spin.goes_on(start, back) {
             spin.note_vain();
-            return receive_sleeping(socket, poll, into);
+            let left = poll.map(|time| time.saturating_sub(back.since(start)));
+            return receive_sleeping(socket, left, into);
         }
         now = Some(back);
     }

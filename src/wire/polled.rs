@@ -32,15 +32,17 @@ impl Polled {
         }
     }
 
-    /// The connection, and the value or text of the last reply.
+    /// The value or text of the last reply.
+    pub(super) fn take_value(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.value)
+    }
+
+    /// The connection.
     ///
     /// # Errors
     /// [`Error::Down`]
-    pub(super) fn into_parts(
-        self,
-        budget: &WaitBudget<'_>,
-    ) -> Result<(Stream, Session, Vec<u8>), Error> {
-        Ok((Stream::of(self.socket, budget)?, self.session, self.value))
+    pub(super) fn into_parts(self, budget: &WaitBudget<'_>) -> Result<(Stream, Session), Error> {
+        Ok((Stream::of(self.socket, budget)?, self.session))
     }
 
     /// It is about to be closed, and if it owes a reply, nobody waits for that any more.
@@ -165,8 +167,7 @@ impl Polled {
                 budget.note_progress();
             }
         }
-        let (stream, session, _) = self.into_parts(budget)?;
-        Ok((stream, session))
+        self.into_parts(budget)
     }
 
     /// The next reply with its value or text, or `None` if that is still to come, or none is owed.

@@ -79,7 +79,8 @@ impl Spin {
     /// Whether to ask (again) at this moment for the answer of an operation that began at `start`.
     pub(super) fn goes_on(&self, start: Moment, now: Moment) -> bool {
         let pauses = |since| now.passed_since(since) < self.pause;
-        self.trust >= ENOUGH && now.since(start) <= self.limit && !self.paused.is_some_and(pauses)
+        let is_early = now.passed_since(start) <= self.limit;
+        self.trust >= ENOUGH && is_early && !self.paused.is_some_and(pauses)
     }
 
     /// The processor was given away at one moment and was back at the other.

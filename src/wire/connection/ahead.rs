@@ -39,7 +39,7 @@ impl Connection {
     ) -> Result<(), Error> {
         // What has come already would be taken for the first reply.
         polled.reply()?;
-        let (stream, session, _) = polled.into_parts(budget)?;
+        let (stream, session) = polled.into_parts(budget)?;
         self.adopt(stream, session, budget.start(), dial);
         self.opened = Some(Moment::now());
         Ok(())
