@@ -71,13 +71,17 @@ impl Pool {
             let asked = copies;
             return self.beyond_copies(deadline, key, hash, Failed { asked, error }, task);
         };
-        if !has_item(&answers[first]) && self.settings.has_sources {
-            // What is missing would come over, and the write be repeated where it may be done.
-            if let Some(open) = answers.iter().position(may_be_done) {
-                return answers.swap_remove(open);
-            }
+        let is_missing = !has_item(&answers[first]);
+        let is_done = !is_missing || task.kind().removes();
+        // What a copy may have done that has not answered is no miss. And what is missing would come over, and the write
+        // be repeated.
+        if is_missing
+            && (!is_done || self.settings.has_sources)
+            && let Some(open) = answers.iter().position(may_be_done)
+        {
+            return answers.swap_remove(open);
         }
-        if answers[first].is_ok() {
+        if answers[first].is_ok() && is_done {
             self.note_undone(key, &live, &answers);
             self.note_passed_over(key, &passed_over);
         }
@@ -276,7 +280,8 @@ impl Pool {
         let mut left = Vec::new();
         for &at in &live {
             let twin = change.as_ref().map(Change::twin);
-            let now = deadline.start();
+            // The one before may have been waited for.
+            let now = Moment::now();
             if !self.members[at].defer(request, twin, now, &self.settings) {
                 left.push(at);
             }

@@ -111,6 +111,11 @@ impl Kind {
         }
     }
 
+    /// True when an item that is not there is as it is to be.
+    pub(crate) fn removes(self) -> bool {
+        matches!(self, Self::Delete | Self::DeleteVersion | Self::Invalidate)
+    }
+
     /// True for the classic requests about items, whose replies are lines and at most one value.
     #[inline(always)]
     pub(crate) fn is_classic(self) -> bool {

@@ -92,3 +92,31 @@ fn a_count_that_one_copy_may_still_make_is_not_repeated_because_another_has_no_i
     let [_, other] = pair.said();
     assert_eq!(other, ["incr k 5|"]);
 }
+
+/// The copy that has hung up would remove the item before it is asked again, and perhaps it alone has it.
+#[test]
+fn a_copy_that_has_failed_makes_up_for_nothing_if_another_has_no_item() {
+    let numbers = [("replicas", 2)];
+    let (time, text) = (Value::Integer(60), Value::Text(b"v"));
+    for (verb, operand, reply, done) in [
+        (Verb::Touch, time, MISSING, Some(Status::Miss)),
+        (
+            Verb::Replace,
+            text,
+            "NOT_STORED\r\n",
+            Some(Status::NotStored),
+        ),
+        // It may be done.
+        (Verb::Append, text, "NOT_STORED\r\n", None),
+    ] {
+        let mut pair = Pair::with(&numbers, &[""], vec![reply].leak());
+        let (key, owner) = (pair.key(), pair.owner());
+        let missed = owner.diverted();
+        let called = pair
+            .cache
+            .call(verb, &key, &[Some(operand)], &mut Vec::new());
+        assert_eq!(called.ok().map(|it| it.status), done, "{verb:?}");
+        assert_eq!(owner.diverted(), missed, "{verb:?}");
+        pair.said();
+    }
+}
