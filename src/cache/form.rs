@@ -131,7 +131,8 @@ impl Cache {
     pub(super) fn packed<'a>(&self, key: &Key, flags: u32, value: &'a [u8]) -> Packed<'a> {
         let least = self.pools[key.pool].settings().compress_min;
         let compressed = match least {
-            Some(least) if value.len() >= least.get() as usize => {
+            // Numbers stay numbers for memcached.
+            Some(least) if value.len() >= least.get() as usize && value.len() > MAX_DECIMAL => {
                 self.form(key).compress(flags, value)
             }
             _ => None,
@@ -189,5 +190,27 @@ impl Cache {
     #[inline(always)]
     pub(super) fn form(&self, key: &Key) -> ItemForm {
         self.pools[key.pool].settings().values
+    }
+}
+
+#[cfg(all(test, feature = "compression"))]
+mod tests {
+    use super::*;
+    use crate::config::{Given, Parameters};
+    use crate::item::value::Numbers;
+    use crate::shared::Shared;
+
+    #[test]
+    fn a_number_is_not_compressed_however_long_it_is() {
+        let mut parameters = Parameters::default();
+        parameters.set("servers", Given::Text("a:1")).unwrap();
+        parameters.set("compress_min", Given::Number(1)).unwrap();
+        let cache = Cache::new(parameters.settle(), Numbers::Bits64, Shared::private(1));
+        let key = cache.key(0, b"k", b"").unwrap();
+        for (value, is_compressed) in [(&i64::MIN.to_string()[..], false), (&"1".repeat(21), true)]
+        {
+            let (flags, _) = cache.packed(&key, 1, value.as_bytes());
+            assert_eq!(flags != 1, is_compressed, "{value}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::item::lifetime::PAST;
 use crate::pool::Aim;
 use crate::status::Status;
 use crate::sys;
-use crate::wire::protocol::{Reply, Request};
+use crate::wire::protocol::{NO_VERSION, Reply, Request};
 
 impl Cache {
     /// Removes an item from its pool and from where it could come over: the farthest first, so that
@@ -115,6 +115,9 @@ impl Cache {
             && found == source.item
             && present == bytes
         {
+            if version == NO_VERSION {
+                return Err(Error::without_versions());
+            }
             let request = Request::Cas {
                 key: &key.wire,
                 flags: 0,

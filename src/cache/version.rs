@@ -8,7 +8,7 @@ use super::{Cache, Key};
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::item::value::{Found, MAX_DECIMAL, Value};
-use crate::wire::protocol::{Reply, Request};
+use crate::wire::protocol::{NO_VERSION, Reply, Request};
 
 impl Cache {
     /// Reads an item and its version. `None` means that it is not there. Else its text is in `text`.
@@ -40,7 +40,8 @@ impl Cache {
     /// Writes an item if it still has that version.
     ///
     /// # Errors
-    /// [`Refusal::Value`](crate::error::Refusal::Value); those of [`Pool::route`](crate::pool::Pool::route).
+    /// [`Refusal::Value`](crate::error::Refusal::Value); [`Error::ServerError`] for the version that servers without
+    /// versions tell; those of [`Pool::route`](crate::pool::Pool::route).
     pub(super) fn store_version(
         &mut self,
         key: &Key,
@@ -51,6 +52,11 @@ impl Cache {
         let (flags, value) = self.encoded(key, value, &mut room)?;
         let packed = self.packed(key, flags, value);
         self.stats(key).sets.count();
+        if version == NO_VERSION {
+            let error = Error::without_versions();
+            self.note_failure_of_key(key, "cas", &error);
+            return Err(error);
+        }
         let deadline = self.pools[key.pool].begin();
         self.store_unchanged(deadline, key, version, packed)
     }
@@ -87,5 +93,22 @@ impl Cache {
                 Written::Stored
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::Verb;
+    use super::super::call::tests::{Stage, text};
+    use super::*;
+
+    #[test]
+    fn a_server_without_versions_stores_nothing_on_the_condition_of_one() {
+        let mut stage = Stage::with("classic", &["VALUE k 1 1 0\r\nv\r\nEND\r\n"]);
+        let (read, _) = stage.call(Verb::Gets, &[]);
+        assert_eq!(read.unwrap().version, Some(NO_VERSION));
+        let (stored, _) = stage.call(Verb::Cas, &[text("w"), text("0")]);
+        assert!(matches!(stored, Err(Error::ServerError(_))), "{stored:?}");
+        assert_eq!(stage.said(), ["gets k|"]);
     }
 }
