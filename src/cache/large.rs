@@ -3,8 +3,7 @@
 //! All [parts] are written before the index, so a write that is interrupted leaves the old value or none:
 //! where the old value had parts, too, these are not of the old index any more. A write with a condition looks
 //! first whether that holds. If somebody else writes after this look, the condition is the server's to judge, and
-//! what the other one has written in parts may be lost. A lifetime that is changed while somebody else writes may
-//! become that of the other one's parts.
+//! what the other one has written in parts may be lost.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -15,11 +14,10 @@ use super::{Cache, Key};
 use crate::clock::Deadline;
 use crate::error::{Error, TooLarge, Waiting};
 use crate::item::key::WireKey;
-use crate::item::lifetime::Lifetime;
 use crate::pool::Aim;
-use crate::status::Status;
 use crate::wire::protocol::{Item, Reply, Request, Store};
 
+mod lifetime;
 mod parts;
 mod removal;
 
@@ -128,7 +126,8 @@ impl Cache {
             return Err(Error::TooLarge(TooLarge::ToRead { len, limit }));
         }
         let most = (index.count * PART).min(limit as usize);
-        if value.try_reserve_exact(most - value.len()).is_err() {
+        // And for the NUL that the host wants behind it.
+        if value.try_reserve_exact(most - value.len() + 1).is_err() {
             return Err(Error::TooLarge(TooLarge::ForMemory(most)));
         }
         value.extend_from_slice(part);
@@ -157,7 +156,12 @@ impl Cache {
         deadline: &Deadline,
         key: &Key,
     ) -> Result<Deadline, Error> {
-        if self.index(deadline, key)?.is_some() {
+        // One that is to come over is not there yet.
+        let is_there = self.index(deadline, key)?.is_some()
+            || self.has_source(key)
+                && self.may_be_there_now(deadline, key)
+                && self.index(deadline, key)?.is_some();
+        if is_there {
             let error = Error::NotANumber;
             self.note_failure_of_key(key, "count", &error);
             return Err(error);
@@ -215,13 +219,16 @@ impl Cache {
     /// Whether the condition of a write holds now; what is to be replaced may come over. What is refused must not take
     /// the place of the parts of what is there.
     fn allows(&mut self, deadline: &Deadline, store: Store, key: &Key) -> Result<bool, Error> {
-        let request = Request::Get { key: &key.wire };
+        let (mut text, request) = (Vec::new(), Request::Get { key: &key.wire });
         let found = match store {
             Store::Set => return Ok(true),
-            Store::Replace => self.perform_with_item(deadline, key, &request, &mut Vec::new()),
-            _ => self.step(deadline, key, &request, &mut Vec::new()),
+            Store::Replace => self.perform_with_item(deadline, key, &request, &mut text),
+            _ => self.step(deadline, key, &request, &mut text),
         };
         let is_there = match found {
+            Ok(Reply::Item(item)) if store == Store::Add => {
+                !self.remove_if_broken(deadline, key, item, &mut text)
+            }
             Ok(reply) => matches!(reply, Reply::Item(_)),
             Err(Error::TooLarge(_)) => true,
             Err(error) => return Err(error),
@@ -266,68 +273,6 @@ impl Cache {
             Reply::Versioned(..) => Some(Written::Exists),
             _ => Some(Written::Missing),
         })
-    }
-
-    /// Changes the lifetime of an item and of its parts, if it has any. One that is not there may come over.
-    ///
-    /// # Errors
-    /// Those of [`Pool::route`](crate::pool::Pool::route).
-    #[cold]
-    pub(super) fn touch_large(&mut self, key: &Key, to: Lifetime) -> Result<Status, Error> {
-        let deadline = self.pools[key.pool].begin();
-        match self.touch_with_parts(&deadline, key, to)? {
-            Status::Miss if self.may_be_there_now(&deadline, key) => {
-                self.touch_with_parts(&deadline, key, to)
-            }
-            touched => Ok(touched),
-        }
-    }
-
-    /// The parts first, so that no index outlives its parts for long.
-    fn touch_with_parts(
-        &mut self,
-        deadline: &Deadline,
-        key: &Key,
-        to: Lifetime,
-    ) -> Result<Status, Error> {
-        self.touch_parts(deadline, key, to)?;
-        let stood_in = self.pools[key.pool].stood_in();
-        if self.touch_within(deadline, key, to)? != Reply::Touched {
-            return Ok(Status::Miss);
-        }
-        self.outdate(deadline, key, stood_in);
-        Ok(Status::Touched)
-    }
-
-    /// Changes the lifetime of the parts of an item, if it has any.
-    ///
-    /// # Errors
-    /// Those of [`Pool::route`](crate::pool::Pool::route).
-    #[cold]
-    pub(super) fn touch_parts(
-        &mut self,
-        deadline: &Deadline,
-        key: &Key,
-        to: Lifetime,
-    ) -> Result<(), Error> {
-        let index = self.index(deadline, key)?;
-        for part_key in index.into_iter().flat_map(|index| part_keys(index, key)) {
-            self.touch_within(deadline, &part_key, to)?;
-        }
-        Ok(())
-    }
-
-    fn touch_within(
-        &mut self,
-        deadline: &Deadline,
-        key: &Key,
-        to: Lifetime,
-    ) -> Result<Reply, Error> {
-        let request = Request::Touch {
-            key: &key.wire,
-            lifetime: to.on_wire(),
-        };
-        self.step(deadline, key, &request, &mut Vec::new())
     }
 
     /// The index of an item; `None` if it has none, and so no parts.

@@ -11,7 +11,7 @@ use super::call::Answer;
 use super::outcome::Written;
 use super::transfer::Placeholder;
 use super::{Cache, Key};
-use crate::clock::Moment;
+use crate::clock::{Deadline, Moment};
 use crate::error::Error;
 use crate::item::key::WireKey;
 use crate::item::lifetime::Lifetime;
@@ -93,8 +93,24 @@ impl Cache {
     pub(super) fn lease(&mut self, key: &Key, text: &mut Vec<u8>) -> Result<Answer, Error> {
         self.expect_leases(key.pool);
         self.forget(key);
+        let deadline = self.pools[key.pool].begin();
+        if let Some(answer) = self.lease_within(&deadline, key, text)? {
+            return Ok(answer);
+        }
+        let rest = self.rest(&deadline, key)?;
+        let again = self.lease_within(&rest, key, text)?;
+        Ok(again.unwrap_or(Answer::without_value(Status::Miss)))
+    }
+
+    /// The same within this time. `None` = a part of the item was missing, and it was removed: so somebody can have
+    /// the lease now.
+    fn lease_within(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        text: &mut Vec<u8>,
+    ) -> Result<Option<Answer>, Error> {
         let (now, pool) = (Moment::now(), &mut self.pools[key.pool]);
-        let deadline = pool.begin();
         let time = pool.settings().lease_time;
         let mut request = LeaseRequest {
             key: &key.wire,
@@ -103,7 +119,7 @@ impl Cache {
             value: text,
             connection: None,
         };
-        let reply = pool.lease(&deadline, &mut request, key.hash);
+        let reply = pool.lease(deadline, &mut request, key.hash);
         let connection = request.connection;
         self.note(key, || "lease", &reply);
         let stats = self.stats(key);
@@ -111,7 +127,7 @@ impl Cache {
             Ok(Reply::Leased(item, version, lease)) => (item, version, lease),
             Ok(_) => {
                 stats.misses.count();
-                return Ok(Answer::without_value(Status::Miss));
+                return Ok(Some(Answer::without_value(Status::Miss)));
             }
             Err(error) => {
                 stats.failed_gets.count();
@@ -126,11 +142,11 @@ impl Cache {
                 version,
                 connection,
             });
-            if let Some(found) = self.read_for_lease(&deadline, key, placeholder, text) {
-                return Ok(Answer {
+            if let Some(found) = self.read_for_lease(deadline, key, placeholder, text) {
+                return Ok(Some(Answer {
                     value: Some(found),
                     ..Answer::without_value(Status::Hit)
-                });
+                }));
             }
         }
         let value = match is_empty {
@@ -140,7 +156,10 @@ impl Cache {
                 None
             }
             // What cannot be read is computed anew by who has the lease.
-            false => match self.read_value(&deadline, key, item, text) {
+            false => match self.read_value(deadline, key, item, text) {
+                Ok(None) if !lease.is_ours && self.remove_index(deadline, key, item) => {
+                    return Ok(None);
+                }
                 Err(error) if !lease.is_ours => return Err(error),
                 found => found.ok().flatten(),
             },
@@ -167,10 +186,10 @@ impl Cache {
             };
             self.leases.hold(key, held, now);
         }
-        Ok(Answer {
+        Ok(Some(Answer {
             value,
             ..Answer::without_value(status)
-        })
+        }))
     }
 
     /// Whether this process holds the lease of that key.
@@ -266,6 +285,9 @@ impl Cache {
         if matches!(reply, Ok(Reply::Miss))
             && self.transfer(&deadline, key, &mut Vec::new()).is_some()
         {
+            if self.splits(key) {
+                self.touch_parts(&deadline, key, lasting)?;
+            }
             let rest = self.rest(&deadline, key)?;
             reply = self.pools[key.pool].invalidate(&rest, &invalidation, key.hash);
             self.note(key, || "invalidate", &reply);

@@ -140,16 +140,21 @@ impl Cache {
         }
     }
 
-    /// An item was not stored. If that is because it is not there, it may come over.
+    /// An item was not stored. If that is because it is not there, it may come over; if because a part of it is missing
+    /// that is there, it is removed.
     #[cold]
-    fn not_stored(
+    pub(super) fn not_stored(
         &mut self,
         deadline: &Deadline,
         store: Store,
         key: &Key,
         request: &Request<'_>,
     ) -> Result<Written, Error> {
-        if store != Store::Add && self.transfer(deadline, key, &mut Vec::new()).is_some() {
+        let is_ready = match store {
+            Store::Add => self.splits(key) && self.remove_broken(deadline, key),
+            _ => self.transfer(deadline, key, &mut Vec::new()).is_some(),
+        };
+        if is_ready {
             let reply = self.perform_after(deadline, key, request, &mut Vec::new())?;
             if reply == Reply::Stored {
                 return Ok(Written::Stored);

@@ -166,6 +166,13 @@ impl Cache {
         text: &mut Vec<u8>,
     ) -> Option<Found> {
         let mut source = self.find(deadline, key, text)?;
+        // Before it takes the place of the placeholder, and nobody has the lease any more.
+        let mut read = Vec::new();
+        read.try_reserve_exact(text.len() + 1).ok()?;
+        read.extend_from_slice(text);
+        let found = self
+            .value_of(deadline, key, source.item, &mut read)
+            .ok()??;
         source.lifetime = source.lifetime.filter(|_| placeholder.is_some());
         if let (Some(lifetime), Some(placeholder)) = (source.lifetime, placeholder) {
             let mut fulfilment = Fulfilment {
@@ -188,7 +195,7 @@ impl Cache {
             let stored = self.log_if_refused(key, "set", stored);
             self.after_transfer(deadline, key, &source, text, stored)?;
         }
-        let found = self.value_of(deadline, key, source.item, text).ok()??;
+        *text = read;
         self.stats(key).hits.count();
         Some(found)
     }
@@ -220,7 +227,7 @@ impl Cache {
             value,
         };
         match self.perform_after(&deadline, key, &request, &mut Vec::new())? {
-            Reply::NotStored => Ok(Written::NotStored),
+            Reply::NotStored => self.not_stored(&deadline, Store::Add, key, &request),
             _ => Ok(Written::Stored),
         }
     }

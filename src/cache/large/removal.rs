@@ -14,9 +14,9 @@
 use super::part_keys;
 use crate::cache::{Cache, Key};
 use crate::clock::Deadline;
-use crate::error::Error;
+use crate::error::{Error, Waiting};
 use crate::status::Status;
-use crate::wire::protocol::{Reply, Request};
+use crate::wire::protocol::{Item, Reply, Request};
 
 impl Cache {
     /// Removes an item and its parts, if it has any.
@@ -43,14 +43,56 @@ impl Cache {
         })
     }
 
+    /// Removes the index of an item if a part is missing: else nobody could add the item, or get its lease, until the
+    /// index ends. True if it was removed. The item's bytes are in `text`.
+    #[cold]
+    pub(in crate::cache) fn remove_if_broken(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        item: Item,
+        text: &mut Vec<u8>,
+    ) -> bool {
+        matches!(self.whole(deadline, key, item, text), Ok(None))
+            && self.remove_index(deadline, key, item)
+    }
+
+    /// The same where no look at the item has succeeded yet.
+    #[cold]
+    pub(in crate::cache) fn remove_broken(&mut self, deadline: &Deadline, key: &Key) -> bool {
+        let (mut text, request) = (Vec::new(), Request::Get { key: &key.wire });
+        match self.step(deadline, key, &request, &mut text) {
+            Ok(Reply::Item(item)) => self.remove_if_broken(deadline, key, item, &mut text),
+            _ => false,
+        }
+    }
+
+    /// Removes the index of an item of which a part is missing, unless somebody has written the item anew. True if it
+    /// was removed.
+    pub(in crate::cache) fn remove_index(
+        &mut self,
+        deadline: &Deadline,
+        key: &Key,
+        item: Item,
+    ) -> bool {
+        self.form(key).is_split(item.flags)
+            && matches!(
+                self.remove_item(deadline, key, item.flags),
+                Ok(Reply::Deleted)
+            )
+    }
+
     /// Removes a part if it has these flags. The item is gone already, so nothing has failed if that fails.
     fn remove_part(&mut self, deadline: &Deadline, key: &Key, flags: u32) {
-        let Some(rest) = deadline.rest() else {
-            return;
-        };
+        let _ = self.remove_item(deadline, key, flags);
+    }
+
+    /// Removes an item if it has these flags.
+    fn remove_item(&mut self, deadline: &Deadline, key: &Key, flags: u32) -> Result<Reply, Error> {
+        let rest = deadline.rest().ok_or(Error::Timeout(Waiting::Send))?;
         let _change = self.change(key);
         let wanted = (&key.wire, key.hash);
         let reply = self.pools[key.pool].remove_with_flags(&rest, wanted, flags);
-        let _ = self.log_if_refused(key, "delete", reply);
+        self.log_if_refused(key, "delete", reply)
     }
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::config::{Given, Parameters};
 use crate::item::value::{Numbers, Value};
 use crate::shared::Shared;
+use crate::status::Status;
 
 /// The replies of a server, one after the other.
 type Replies = &'static [&'static str];
@@ -149,4 +150,86 @@ fn a_large_value_replaces_what_comes_over() {
     let mut site = Site::new("classic", &[MISS], Some(&[MISS]));
     assert_eq!(site.call(Verb::Replace, LARGE), Status::NotStored);
     site.said();
+}
+
+/// Else nobody could add it, or get its lease, until the index ends.
+mod a_lost_part {
+    use super::*;
+
+    const VERSIONED: &str = "VALUE k 462849 1 5\r\n2\r\nEND\r\n";
+    /// Of another value.
+    const NEWER: &str = "VALUE k 528385 1 6\r\n2\r\nEND\r\n";
+    const PLACEHOLDER: &str = "VALUE k 0 0 9\r\n\r\nEND\r\n";
+    const NOT_STORED: &str = "NOT_STORED\r\n";
+
+    #[test]
+    #[cfg_attr(miri, ignore = "uses sockets")]
+    fn takes_its_index_with_it_for_who_asks_for_the_lease() {
+        let replies = &[
+            VERSIONED,
+            MISS,
+            VERSIONED,
+            STORED,
+            MISS,
+            STORED,
+            PLACEHOLDER,
+        ];
+        let mut site = Site::new("classic", replies, None);
+        assert_eq!(site.call(Verb::Lease, b""), Status::Lease);
+        let sent = [
+            "gets k",
+            "get ~1k/0",
+            "gets k",
+            "cas k",
+            "gets k",
+            "add k",
+            "gets k",
+        ];
+        assert_eq!(site.said(), [sent]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "uses sockets")]
+    fn is_a_miss_for_who_asks_for_the_lease_while_somebody_writes() {
+        let replies = &[VERSIONED, MISS, NEWER];
+        let mut site = Site::new("classic", replies, None);
+        assert_eq!(site.call(Verb::Lease, b""), Status::Miss);
+        assert_eq!(site.said(), [["gets k", "get ~1k/0", "gets k"]]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "uses sockets")]
+    fn takes_its_index_with_it_for_who_adds_a_value() {
+        let replies = &[NOT_STORED, INDEX, MISS, VERSIONED, STORED, STORED];
+        let mut site = Site::new("classic", replies, None);
+        assert_eq!(site.call(Verb::Add, b"v"), Status::Stored);
+        let sent = ["add k", "get k", "get ~1k/0", "gets k", "cas k", "add k"];
+        assert_eq!(site.said(), [sent]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "uses sockets")]
+    fn takes_its_index_with_it_for_who_adds_a_large_value() {
+        let replies = &[INDEX, MISS, VERSIONED, STORED, STORED, STORED, STORED];
+        let mut site = Site::new("classic", replies, None);
+        assert_eq!(site.call(Verb::Add, LARGE), Status::Stored);
+        let sent = [
+            "get k",
+            "get ~1k/0",
+            "gets k",
+            "cas k",
+            "set ~1k/0",
+            "set ~1k/1",
+            "add k",
+        ];
+        assert_eq!(site.said(), [sent]);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "uses sockets")]
+    fn is_none_where_another_item_is_in_the_way() {
+        let mut site = Site::new("classic", &[NOT_STORED, SMALL], None);
+        assert_eq!(site.call(Verb::Add, b"v"), Status::NotStored);
+        assert_eq!(site.said(), [["add k", "get k"]]);
+    }
 }

@@ -18,6 +18,7 @@ use crate::wire::protocol::Way;
 mod copies;
 mod large;
 mod lost;
+mod stopped;
 
 const ALWAYS: i32 = -1;
 
@@ -314,18 +315,21 @@ fn what_the_holder_of_a_lease_stores_takes_the_place_of_what_the_stand_in_has() 
 }
 
 #[test]
-fn an_item_that_comes_over_and_cannot_be_read_is_one_miss_and_computed() {
+fn an_item_that_cannot_be_read_does_not_take_the_place_of_a_lease() {
     let (placeholder, broken) = (
         "VALUE k 0 0 9\r\n\r\nEND\r\n",
         "VALUE k 17 1\r\nv\r\nEND\r\n",
     );
     let owner = vec![MISS, STORED, placeholder, STORED].leak();
-    let mut pair = Pair::new(ALWAYS, owner, vec![broken; 2].leak());
+    let mut pair = Pair::new(ALWAYS, owner, vec![broken, "DELETED\r\n"].leak());
     assert_eq!(pair.call(Verb::Lease, &[]).status, Status::Lease);
+    let stored = pair.call(Verb::Set, &[Value::Text(b"v")]);
+    assert_eq!(stored.status, Status::Stored);
     let stats = pair.cache.pools()[0].stats();
     let counts = [&stats.hits, &stats.misses, &stats.failed_gets];
     assert_eq!(counts.map(|it| it.value()), [0, 1, 0]);
-    pair.said();
+    let [owner, _] = pair.said();
+    assert_eq!(owner[3..], ["cas k 1 10800 1 9|v|"]);
 }
 
 #[test]

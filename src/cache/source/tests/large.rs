@@ -47,3 +47,28 @@ fn an_item_that_somebody_else_has_brought_over_is_touched() {
     assert_eq!(touched.status, Status::Touched);
     pair.said();
 }
+
+const NUMBER: &str = "VALUE k 2 1\r\n7\r\nEND\r\n";
+const INDEX: &str = "VALUE k 462849 1\r\n2\r\nEND\r\n";
+
+/// memcached would count the number of its parts.
+#[test]
+fn an_index_that_comes_over_is_no_number() {
+    let owner = &[MISS, STORED, INDEX];
+    let mut pair = pair(owner, &[INDEX, INDEX]);
+    let key = pair.key();
+    let counted = pair.cache.count(Way::Up, &key, Value::Integer(5));
+    assert!(matches!(counted, Err(Error::NotANumber)), "{counted:?}");
+    let [owner, _] = pair.said();
+    assert_eq!(owner, ["get k|", "add k 462849 10800 1|2|", "get k|"]);
+}
+
+#[test]
+fn a_number_that_comes_over_is_counted() {
+    let owner = &[MISS, STORED, NUMBER, "12\r\n"];
+    let mut pair = pair(owner, &[NUMBER, NUMBER]);
+    let key = pair.key();
+    let counted = pair.cache.count(Way::Up, &key, Value::Integer(5));
+    assert_eq!(counted.unwrap(), Some(12));
+    pair.said();
+}
