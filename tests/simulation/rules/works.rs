@@ -135,9 +135,9 @@ fn make_up(state: &State, operation: &Operation) -> bool {
     let copies = order.map_or(&[][..], |(_, order)| order);
     let is_out = |server: &usize| {
         let mut outs = history.outs.iter();
-        outs.any(|&(from, to, at)| {
-            at == *server && Some(from) <= operation.ended && to >= operation.began
-        })
+        // It is seen when another process runs.
+        let seen = operation.ended.map(|ended| ended + MILLI);
+        outs.any(|&(from, to, at)| at == *server && Some(from) <= seen && to >= operation.began)
     };
     let replicas = state.setup.replicas as usize;
     let mut copies = copies.iter().take(replicas);
