@@ -108,6 +108,15 @@ impl Given {
     }
 }
 
+/// What the host has given for the next argument.
+enum Scanned {
+    Text(Vec<u8>),
+    /// It cannot be given in this format.
+    OtherType,
+    /// There are no more arguments.
+    End,
+}
+
 /// The arguments of a command, in their order: all that it needs, and none that it does not know.
 #[derive(Debug)]
 pub(super) struct Arguments(vec::IntoIter<Given>);
@@ -189,11 +198,11 @@ impl Call {
     /// All arguments.
     ///
     /// # Errors
-    /// One is missing, or there are more than the command knows.
+    /// One is missing or of a type that cannot be taken, or there are more than the command knows.
     fn arguments(&self, command: &Command) -> Result<Arguments, RpcFault> {
         let mut given = Vec::new();
         for (name, is_needed) in command.arguments() {
-            match self.argument(name) {
+            match self.argument(name)? {
                 Some(argument) => given.push(argument),
                 None if is_needed => {
                     let missing = format!("missing argument: {name}");
@@ -202,47 +211,57 @@ impl Call {
                 None => return Ok(Arguments(given.into_iter())),
             }
         }
-        match self.scan(c"*.S") {
-            None => Ok(Arguments(given.into_iter())),
-            Some(surplus) => Err(RpcFault::of_arguments(format!(
-                "unexpected argument {}; accepted: {}",
-                quoted(&surplus),
-                command.usage()
-            ))),
-        }
+        let surplus = match self.scan(c"*.S") {
+            Scanned::End => return Ok(Arguments(given.into_iter())),
+            Scanned::Text(surplus) => format!(" {}", quoted(&surplus)),
+            Scanned::OtherType => String::new(),
+        };
+        Err(RpcFault::of_arguments(format!(
+            "unexpected argument{surplus}; accepted: {}",
+            command.usage()
+        )))
     }
 
     /// The next argument, which has this name, or `None` if there are no more.
     ///
     /// Only that of a value is asked for its type: module jsonrpcs logs an error when it is asked for
     /// text and has a number.
-    fn argument(&self, name: &str) -> Option<Given> {
-        if name != VALUE {
-            return self.scan(c"*.S").map(Given::Text);
+    ///
+    /// # Errors
+    /// It is neither text nor a number.
+    fn argument(&self, name: &str) -> Result<Option<Given>, RpcFault> {
+        let is_value = name == VALUE;
+        if is_value && let Scanned::Text(text) = self.scan(c"*S") {
+            return Ok(Some(Given::Text(text)));
         }
-        if let Some(text) = self.scan(c"*S") {
-            return Some(Given::Text(text));
+        // A value was no text, and is still there.
+        match self.scan(c"*.S") {
+            Scanned::End => Ok(None),
+            Scanned::OtherType => Err(RpcFault::of_arguments(format!(
+                "invalid argument {name}; accepted: text or a number"
+            ))),
+            Scanned::Text(text) => {
+                let number = is_value.then(|| integer(&text)).flatten();
+                Ok(Some(number.map_or(Given::Text(text), Given::Number)))
+            }
         }
-        // It was no text, and is still there.
-        self.scan(c"*.S").map(|text| match integer(&text) {
-            Some(number) => Given::Number(number),
-            None => Given::Text(text),
-        })
     }
 
     /// The next argument as text, if the host can give it in this format.
-    fn scan(&self, format: &CStr) -> Option<Vec<u8>> {
-        let mut text = Str {
-            s: ptr::null_mut(),
-            len: 0,
-        };
+    fn scan(&self, format: &CStr) -> Scanned {
+        // It stays as it is when there are no more arguments, or gets a text of module ctl that is none.
+        let mut text = Str::borrowed(b"");
         // SAFETY: by the contract of `new`. The callers' formats fill one `Str`.
         let count = unsafe { ((*self.rpc).scan)(self.context, format.as_ptr(), &raw mut text) };
-        if count < 1 || text.s.is_null() {
-            return None;
+        if text.s.is_null() {
+            // Module jsonrpcs says so of null, true, false, lists and objects, and does not step on.
+            return Scanned::OtherType;
+        }
+        if count < 1 {
+            return Scanned::End;
         }
         // SAFETY: it is the host's text, which stays until the command returns.
-        Some(unsafe { text.bytes() }.to_vec())
+        Scanned::Text(unsafe { text.bytes() }.to_vec())
     }
 
     /// The host has returned this for a part of the reply.

@@ -67,6 +67,65 @@ fn what_is_typed_wrong_is_a_fault_with_words() {
     assert_eq!(memcached.keys(), [b"text"]);
 }
 
+/// What JSON has besides text and numbers is none of them, and is not left out either.
+#[test]
+fn what_is_neither_text_nor_a_number_is_refused_wherever_it_stands() {
+    let memcached = Memcached::start();
+    memcached.put("k", 1, 0, "v");
+    let calls = format!("name=calls;servers={};key_prefix=c:", memcached.address());
+    let kamailio = builder(memcached.address()).param("pool", calls).start();
+    let refused = |command: &str, arguments: Json, words: &str| {
+        let text = kamailio.jsonrpc(&format!("memcached.{command}"), &arguments.to_string());
+        let response: Json = serde_json::from_str(&text).expect("JSON");
+        let error = &response["error"];
+        assert_eq!(
+            (&error["code"], &error["message"]),
+            (&json!(400), &json!(words)),
+            "{command} {arguments}"
+        );
+    };
+    for other in [
+        json!(null),
+        json!(true),
+        json!(false),
+        json!([]),
+        json!(["calls"]),
+        json!({"pool": "calls"}),
+    ] {
+        for (command, arguments, name) in [
+            ("get", json!([other]), "key"),
+            ("get", json!(["k", other]), "pool"),
+            ("set", json!([other, "w"]), "key"),
+            ("set", json!(["k", other]), "value"),
+            ("set", json!(["k", other, 60]), "value"),
+            ("set", json!(["k", "w", other]), "expire"),
+            ("set", json!(["k", "w", other, "calls"]), "expire"),
+            ("set", json!(["k", 5, 60, other]), "pool"),
+            ("delete", json!(["k", other]), "pool"),
+            ("touch", json!(["k", other]), "expire"),
+            ("touch", json!(["k", 60, other]), "pool"),
+            ("flush", json!([other]), "pool|server"),
+            ("reload", json!([other]), "pool"),
+        ] {
+            let words = format!("invalid argument {name}; accepted: text or a number");
+            refused(command, arguments, &words);
+        }
+        refused(
+            "get",
+            json!(["k", "default", other]),
+            "unexpected argument; accepted: key [pool]",
+        );
+    }
+    assert_eq!(memcached.keys(), [b"k"]);
+    assert_eq!(memcached.text("k").as_deref(), Some("v"));
+
+    // Left out or empty, it means what the manual says.
+    for arguments in [json!(["k", "w"]), json!(["k", "w", "", "default"])] {
+        let text = kamailio.jsonrpc("memcached.set", &arguments.to_string());
+        assert!(text.contains("stored"), "{text}");
+    }
+}
+
 #[test]
 fn a_server_that_cannot_do_it_is_told_from_a_miss() {
     let closed = Port::free();
