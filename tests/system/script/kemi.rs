@@ -158,3 +158,21 @@ fn a_refused_value_can_be_told_from_the_status() {
     );
     memcached.assert_holds("n", 0, "5");
 }
+
+/// Kamailio gives Lua a long number as a float, and Lua writes that with a point or an exponent.
+#[test]
+fn a_long_number_becomes_text_as_the_manual_says() {
+    for digits in [
+        "2147483648",
+        "491701234567",
+        "490154203237518",
+        "-490154203237518",
+    ] {
+        let memcached = Memcached::start();
+        memcached.put("n", 0, 0, digits);
+        let formatted =
+            r#"KSR.pv.sets("$var(text)", string.format("%.0f", KSR.memcached.get("n")));"#;
+        let answer = run(&memcached, formatted, &["$var(text)"]);
+        assert_eq!(answer.values(), [digits]);
+    }
+}
