@@ -6,6 +6,7 @@ use crate::wire::net::Target;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use support::Port;
 
 fn listener() -> (TcpListener, Vec<Site>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -127,7 +128,8 @@ fn keys(keys: &[&str]) -> Errand {
 #[test]
 fn each_server_has_a_verdict_and_all_take_as_long_as_one() {
     let (silent, silent_target) = listener();
-    let (_, closed_target) = listener();
+    let closed = Port::free();
+    let closed_target: Vec<Site> = vec![Target::Tcp(closed.v4()).into()];
     let second_try = [closed_target.clone(), answering(&["VERSION 1\r\n"])].concat();
     let servers = vec![
         answering(&["VERSION 1.6.18\r\n"]),

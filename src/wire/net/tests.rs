@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::Instant;
 
+use support::Port;
+
 use crate::clock::{Deadline, Moment};
 
 fn in_time(millis: u64) -> WaitBudget<'static> {
@@ -183,10 +185,8 @@ fn a_full_socket_ends_at_the_deadline_too() {
 
 #[test]
 fn nobody_listening_is_down_and_an_unknown_name_too() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .map(|listener| target(&listener))
-        .unwrap();
-    let error = connect(free, &in_time(5000)).unwrap_err();
+    let closed = Port::free();
+    let error = connect(Target::Tcp(closed.v4()), &in_time(5000)).unwrap_err();
     assert!(matches!(error, Error::Down(Down::Connect(_))), "{error:?}");
     let error = Stream::connect(&[] as &[Target], &in_time(5000)).unwrap_err();
     assert!(matches!(error, Error::Down(Down::Unresolved)), "{error:?}");
@@ -194,12 +194,10 @@ fn nobody_listening_is_down_and_an_unknown_name_too() {
 
 #[test]
 fn targets_are_tried_in_their_order() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .map(|listener| target(&listener))
-        .unwrap();
+    let closed = Port::free();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let targets = [
-        free,
+        Target::Tcp(closed.v4()),
         Target::Unix("/nowhere/at/all".into()),
         target(&listener),
     ];

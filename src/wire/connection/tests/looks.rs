@@ -1,12 +1,16 @@
 //! Second looks: what comes on the first connection, what on the fresh one, and in which order.
 
+use std::sync::LazyLock;
+
+use support::Port;
+
 use super::stage::Step::{Accept, Await, Close, Drip, Hear, Say};
 use super::stage::{End, LIMIT, Play, STALL, Step, get, incr};
 use super::*;
 
 fn port_of_nobody() -> Target {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    Target::Tcp(listener.local_addr().unwrap())
+    static PORT: LazyLock<Port> = LazyLock::new(Port::free);
+    Target::Tcp(PORT.v4())
 }
 
 #[test]
