@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use support::{Answer, FaultyServer, Kamailio, Memcached, Request, is_second_look, wait};
+use support::{Answer, FaultyServer, Host, Kamailio, Memcached, Request, is_second_look, wait};
 
 use crate::hostile::operation::{Operation, assert_next_is_answered, scripts, value};
 
@@ -55,6 +55,15 @@ fn wait_for_return(kamailio: &Kamailio) -> Duration {
         answer["$var(word)"] != "down"
     });
     begun.elapsed()
+}
+
+/// How long something takes is not asked of an emulator.
+#[track_caller]
+fn assert_in_time(elapsed: Duration, limit: Duration) {
+    assert!(
+        Host::current().is_emulated() || elapsed < limit,
+        "{elapsed:?}"
+    );
 }
 
 fn start(address: &str) -> Kamailio {
@@ -119,7 +128,7 @@ fn while_it_is_away_all_is_down_at_once_and_soon_after_all_is_well() {
                     assert_eq!(answer["$var(word)"], "down");
                     assert_eq!(answer["$mcst"], "down");
                     // Of a timeout of 5 s.
-                    assert!(answer.elapsed() < Duration::from_secs(2));
+                    assert_in_time(answer.elapsed(), Duration::from_secs(2));
                 }
             }
             memcached.restart();
@@ -133,7 +142,7 @@ fn while_it_is_away_all_is_down_at_once_and_soon_after_all_is_well() {
             }
         }
         // `retry_interval` and a little more.
-        assert!(fastest < Duration::from_millis(1300), "{fastest:?}");
+        assert_in_time(fastest, Duration::from_millis(1300));
     }
 }
 
@@ -260,7 +269,7 @@ fn repeating_does_not_move_the_deadline() {
     let elapsed = answer.elapsed();
     assert!(elapsed >= Duration::from_millis(1000), "{elapsed:?}");
     // The time of the first attempt has been spent: 1.7 s would be a second deadline.
-    assert!(elapsed < Duration::from_millis(1600), "{elapsed:?}");
+    assert_in_time(elapsed, Duration::from_millis(1600));
     assert_eq!(server.connections(), 3);
 }
 
