@@ -299,8 +299,9 @@ fn a_servers_refusal_keeps_it() {
 
 #[test]
 fn a_late_reply_never_reaches_the_next_caller() {
-    let server = Server::with(&[&["", "1\r\n"], &["2\r\n"]]);
+    let server = Server::with(&[&["0\r\n", "", "1\r\n"], &["2\r\n"]]);
     let mut client = Client::of(&server);
+    assert_eq!(count(&mut client).unwrap(), Reply::Counted(0));
     let deadline = Deadline::new(Moment::now(), Duration::from_millis(20));
     let request = Request::Count {
         way: Way::Up,
