@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use support::{Builder, Kamailio, Memcached, Request};
 
-use super::silence::STALL_LIMIT;
 use super::watch::{Bystanders, SLACK, assert_no_read_waits, reads, row, wait_for_state};
 
 const TIMEOUT: Duration = Duration::from_millis(1000);
+/// The default.
+const STALL_LIMIT: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(1000);
 
 fn builder(memcached: &Memcached) -> Builder {
