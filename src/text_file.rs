@@ -148,20 +148,19 @@ impl fmt::Display for Fault {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::fs;
     use std::process::Command;
-    use std::{env, fs, process};
+
+    use support::Scratch;
 
     use super::*;
 
     /// A folder that is removed at the end.
-    struct Folder(PathBuf);
+    struct Folder(Scratch);
 
     impl Folder {
-        fn new(name: &str) -> Self {
-            let path = env::temp_dir().join(format!("text-file-{name}-{}", process::id()));
-            fs::create_dir(&path).unwrap();
-            Self(path)
+        fn new() -> Self {
+            Self(Scratch::new())
         }
 
         fn path(&self, name: &str) -> String {
@@ -175,15 +174,9 @@ mod tests {
         }
     }
 
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     #[test]
     fn a_regular_file_is_read_without_its_byte_order_mark() {
-        let folder = Folder::new("regular");
+        let folder = Folder::new();
         for (bytes, text) in [
             ("", ""),
             ("a\r\nb\n", "a\r\nb\n"),
@@ -200,7 +193,7 @@ mod tests {
     #[test]
     fn a_secret_file_is_for_its_owner_alone_or_for_its_group() {
         use std::os::unix::fs::PermissionsExt;
-        let folder = Folder::new("secret");
+        let folder = Folder::new();
         let path = folder.path("file");
         fs::write(&path, "hush").unwrap();
         let read_by = |readers, mode, most| {
@@ -244,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_file_is_refused_in_words_and_without_waiting() {
-        let folder = Folder::new("refused");
+        let folder = Folder::new();
         let pipe = folder.path("pipe");
         assert!(
             Command::new("mkfifo")
@@ -255,7 +248,7 @@ mod tests {
         );
         for (path, fault) in [
             (&*pipe, "it is a named pipe"),
-            (folder.0.to_str().unwrap(), "it is a directory"),
+            (folder.0.path().to_str().unwrap(), "it is a directory"),
             ("/dev/zero", "it is a device"),
             (&folder.path("none"), "No such file"),
         ] {

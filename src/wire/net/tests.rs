@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::Instant;
 
-use support::Port;
+use support::{Port, Scratch};
 
 use crate::clock::{Deadline, Moment};
 
@@ -129,15 +129,16 @@ fn a_stream_that_spins_sleeps_when_its_time_is_up() {
 
 #[test]
 fn a_unix_socket_is_waited_for_like_another_one_asked_again_or_not() {
-    let scratch = std::env::temp_dir().join(format!("mct-net-{}", std::process::id()));
+    let scratch = Scratch::new();
+    let file = scratch.join("socket");
     for (limit, spins) in [(None, true), (Some(Duration::ZERO), false)] {
-        let listener = UnixListener::bind(&scratch).unwrap();
-        let path = Target::Unix(scratch.display().to_string());
+        let listener = UnixListener::bind(&file).unwrap();
+        let path = Target::Unix(file.display().to_string());
         let mut stream = connect(path, &in_time(5000)).unwrap();
         stream.spin_within(limit);
         assert_eq!(stream.spin.is_some(), spins);
         let (mut peer, _) = listener.accept().unwrap();
-        std::fs::remove_file(&scratch).unwrap();
+        std::fs::remove_file(&file).unwrap();
         let mut got = [0; 4];
         // So many good answers make it ask again.
         for count in 0..20_u8 {
@@ -206,13 +207,13 @@ fn targets_are_tried_in_their_order() {
 
 #[test]
 fn unix_sockets_connect_or_say_why_not() {
-    let path = std::env::temp_dir().join(format!("kamailio-memcached-{}.sock", std::process::id()));
+    let scratch = Scratch::new();
+    let path = scratch.join("socket");
     let text = path.to_str().unwrap().to_owned();
     let listener = UnixListener::bind(&path).unwrap();
     let connected = connect(Target::Unix(text.clone()), &in_time(5000));
     drop(listener);
     let refused = connect(Target::Unix(text), &in_time(5000));
-    std::fs::remove_file(&path).unwrap();
     connected.unwrap();
     assert!(matches!(
         refused.unwrap_err(),
