@@ -143,9 +143,9 @@ fn each_server_has_a_verdict_and_all_take_as_long_as_one() {
         second_try,
     ];
     let start = Moment::now();
-    let deadline = Deadline::new(start, Duration::from_millis(300));
+    let deadline = Deadline::new(start, Duration::from_millis(2000));
     let results = pinged(servers, &deadline);
-    assert!(Moment::now().since(start) < Duration::from_millis(3000));
+    assert!(Moment::now().since(start) < Duration::from_millis(10_000));
     drop(silent);
     let words = results.iter().map(|result| match result {
         Ok(()) => "ok",

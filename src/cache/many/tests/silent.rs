@@ -33,13 +33,13 @@ fn take_out(cache: &Cache, server: &Server) {
 #[cfg_attr(miri, ignore = "uses sockets")]
 fn a_silent_connection_is_not_waited_for_longer_than_the_stall_limit() {
     let server = Server::start();
-    let mut cache = with_limits(&[&server], false, 2000, 200);
+    let mut cache = with_limits(&[&server], false, 20_000, 200);
     cache.save("k", "0");
     server.hold();
     cache.ask(&["k"]);
     let began = Moment::now();
     assert_eq!(server.release_at(2, || cache.look("k")), hit("0"));
-    assert!(Moment::now().since(began) < Duration::from_secs(2));
+    assert!(Moment::now().since(began) < Duration::from_secs(10));
     assert_eq!(cache.counted("servers_active"), 1);
 }
 
