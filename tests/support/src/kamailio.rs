@@ -278,7 +278,7 @@ impl Kamailio {
             // A process that ends while it holds one of Kamailio's locks leaves the main process
             // waiting for that lock. So whoever is still at work may finish first.
             let at_rest = || self.processes().into_iter().all(Pid::sleeps).then_some(());
-            wait::poll(Duration::from_secs(1), at_rest);
+            wait::poll(Duration::from_secs(5), at_rest);
             self.pid().terminate();
         }
         let mut ended = self.process.wait(wait::WAIT_LIMIT);
