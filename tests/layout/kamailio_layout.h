@@ -247,7 +247,10 @@ typedef struct kamailio_rpc {
     int (*array_add)(void*, const char *format, ...);
     const void *_struct_scan;
     const void *_struct_printf;
-    const void *_capabilities;
+    /**
+     * What it can do besides. Module ctl has no such function.
+     */
+    const void *capabilities;
     const void *_delayed_ctx_new;
     const void *_delayed_ctx_close;
 } kamailio_rpc;

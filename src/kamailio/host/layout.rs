@@ -309,7 +309,8 @@ pub(crate) struct Rpc {
     pub array_add: unsafe extern "C" fn(*mut c_void, format: *const c_char, ...) -> c_int,
     _struct_scan: *const c_void,
     _struct_printf: *const c_void,
-    _capabilities: *const c_void,
+    /// What it can do besides. Module ctl has no such function.
+    pub capabilities: *const c_void,
     _delayed_ctx_new: *const c_void,
     _delayed_ctx_close: *const c_void,
 }

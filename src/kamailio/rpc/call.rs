@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_double, c_int, c_void};
 use std::{ptr, vec};
 
 use super::super::host::guard::guard;
@@ -111,6 +111,7 @@ impl Given {
 /// What the host has given for the next argument.
 enum Scanned {
     Text(Vec<u8>),
+    Number(i64),
     /// It cannot be given in this format.
     OtherType,
     /// There are no more arguments.
@@ -211,9 +212,10 @@ impl Call {
                 None => return Ok(Arguments(given.into_iter())),
             }
         }
-        let surplus = match self.scan(c"*.S") {
+        let surplus = match self.next(false) {
             Scanned::End => return Ok(Arguments(given.into_iter())),
             Scanned::Text(surplus) => format!(" {}", quoted(&surplus)),
+            Scanned::Number(surplus) => format!(" '{surplus}'"),
             Scanned::OtherType => String::new(),
         };
         Err(RpcFault::of_arguments(format!(
@@ -224,27 +226,59 @@ impl Call {
 
     /// The next argument, which has this name, or `None` if there are no more.
     ///
+    /// # Errors
+    /// It is neither text nor a whole number.
+    fn argument(&self, name: &str) -> Result<Option<Given>, RpcFault> {
+        match self.next(name == VALUE) {
+            Scanned::End => Ok(None),
+            Scanned::Text(text) => Ok(Some(Given::Text(text))),
+            Scanned::Number(number) => Ok(Some(Given::Number(number))),
+            Scanned::OtherType => Err(RpcFault::of_arguments(format!(
+                "invalid argument {name}; accepted: text or a whole number"
+            ))),
+        }
+    }
+
+    /// The next argument.
+    ///
     /// Only that of a value is asked for its type: module jsonrpcs logs an error when it is asked for
     /// text and has a number.
-    ///
-    /// # Errors
-    /// It is neither text nor a number.
-    fn argument(&self, name: &str) -> Result<Option<Given>, RpcFault> {
-        let is_value = name == VALUE;
-        if is_value && let Scanned::Text(text) = self.scan(c"*S") {
-            return Ok(Some(Given::Text(text)));
+    fn next(&self, is_value: bool) -> Scanned {
+        // SAFETY: by the contract of `new`.
+        if unsafe { (*self.rpc).capabilities.is_null() } {
+            return self.next_by_type();
+        }
+        if is_value && let text @ Scanned::Text(_) = self.scan(c"*S") {
+            return text;
         }
         // A value was no text, and is still there.
         match self.scan(c"*.S") {
-            Scanned::End => Ok(None),
-            Scanned::OtherType => Err(RpcFault::of_arguments(format!(
-                "invalid argument {name}; accepted: text or a number"
-            ))),
             Scanned::Text(text) => {
                 let number = is_value.then(|| integer(&text)).flatten();
-                Ok(Some(number.map_or(Given::Text(text), Given::Number)))
+                number.map_or(Scanned::Text(text), Scanned::Number)
+            }
+            other => other,
+        }
+    }
+
+    /// The next argument that module ctl has. Asked to make text of a number with a fraction, it would step over that, and
+    /// say that there are no more.
+    fn next_by_type(&self) -> Scanned {
+        if let text @ Scanned::Text(_) = self.scan(c"*S") {
+            return text;
+        }
+        let (mut number, mut fraction): (c_int, c_double) = (0, 0.0);
+        // SAFETY: by the contract of `new`. The formats fill one int, and one double.
+        unsafe {
+            let scan = (*self.rpc).scan;
+            if scan(self.context, c"*d".as_ptr(), &raw mut number) > 0 {
+                return Scanned::Number(number.into());
+            }
+            if scan(self.context, c"*f".as_ptr(), &raw mut fraction) > 0 {
+                return Scanned::OtherType;
             }
         }
+        Scanned::End
     }
 
     /// The next argument as text, if the host can give it in this format.

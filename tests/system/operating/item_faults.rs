@@ -68,6 +68,44 @@ fn what_is_typed_wrong_is_a_fault_with_words() {
 }
 
 /// What JSON has besides text and numbers is none of them, and is not left out either.
+/// kamcmd takes all of these for such numbers.
+#[test]
+fn a_number_with_a_fraction_is_refused_wherever_it_stands_unless_it_is_marked_as_text() {
+    let memcached = Memcached::start();
+    memcached.put("k", 1, 0, "v");
+    let kamailio = builder(memcached.address()).start();
+    for number in ["1.5", "1e3", "inf"] {
+        for (command, arguments, name) in [
+            ("get", &[number][..], "key"),
+            ("set", &["k", number], "value"),
+            ("set", &["k", "5", number], "expire"),
+            ("set", &["k", "w", "60", number], "pool"),
+            ("delete", &["k", number], "pool"),
+            ("reload", &[number], "pool"),
+        ] {
+            let command = format!("memcached.{command}");
+            let fault = kamailio.try_rpc(&command, arguments).expect_err("a fault");
+            let words =
+                format!("error: 400 - invalid argument {name}; accepted: text or a whole number");
+            assert!(
+                fault.starts_with(&words),
+                "{command} {arguments:?}: {fault}"
+            );
+        }
+        let surplus = &["k", "default", number][..];
+        let fault = kamailio
+            .try_rpc("memcached.get", surplus)
+            .expect_err("a fault");
+        let words = "error: 400 - unexpected argument; accepted: key [pool]";
+        assert!(fault.starts_with(words), "{fault}");
+    }
+    memcached.assert_holds("k", 1, "v");
+    kamailio
+        .try_rpc("memcached.set", &["k", "s:1.5"])
+        .expect("an answer");
+    memcached.assert_holds("k", 1, "1.5");
+}
+
 #[test]
 fn what_is_neither_text_nor_a_number_is_refused_wherever_it_stands() {
     let memcached = Memcached::start();
@@ -107,7 +145,7 @@ fn what_is_neither_text_nor_a_number_is_refused_wherever_it_stands() {
             ("flush", json!([other]), "pool|server"),
             ("reload", json!([other]), "pool"),
         ] {
-            let words = format!("invalid argument {name}; accepted: text or a number");
+            let words = format!("invalid argument {name}; accepted: text or a whole number");
             refused(command, arguments, &words);
         }
         refused(
