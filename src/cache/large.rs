@@ -156,12 +156,7 @@ impl Cache {
         deadline: &Deadline,
         key: &Key,
     ) -> Result<Deadline, Error> {
-        // One that is to come over is not there yet.
-        let is_there = self.index(deadline, key)?.is_some()
-            || self.has_source(key)
-                && self.may_be_there_now(deadline, key)
-                && self.index(deadline, key)?.is_some();
-        if is_there {
+        if self.index_with_item(deadline, key)?.is_some() {
             let error = Error::NotANumber;
             self.note_failure_of_key(key, "count", &error);
             return Err(error);
@@ -279,9 +274,27 @@ impl Cache {
     fn index(&mut self, deadline: &Deadline, key: &Key) -> Result<Option<Index>, Error> {
         let mut text = Vec::new();
         let request = Request::Get { key: &key.wire };
-        match self.step(deadline, key, &request, &mut text) {
+        let found = self.step(deadline, key, &request, &mut text);
+        self.index_of_item(key, found, &text)
+    }
+
+    /// The same; an item that is not there may come over.
+    fn index_with_item(&mut self, deadline: &Deadline, key: &Key) -> Result<Option<Index>, Error> {
+        let mut text = Vec::new();
+        let request = Request::Get { key: &key.wire };
+        let found = self.perform_with_item(deadline, key, &request, &mut text);
+        self.index_of_item(key, found, &text)
+    }
+
+    fn index_of_item(
+        &self,
+        key: &Key,
+        found: Result<Reply, Error>,
+        text: &[u8],
+    ) -> Result<Option<Index>, Error> {
+        match found {
             Ok(Reply::Item(item)) if self.form(key).is_split(item.flags) => {
-                Ok(Index::read(&key.wire, item.flags, &text).ok())
+                Ok(Index::read(&key.wire, item.flags, text).ok())
             }
             Ok(_) | Err(Error::TooLarge(_)) => Ok(None),
             Err(error) => Err(error),

@@ -57,7 +57,7 @@ impl Cache {
             && self.remove_index(deadline, key, item)
     }
 
-    /// The same where no look at the item has succeeded yet.
+    /// The same for an item that was not read yet.
     #[cold]
     pub(in crate::cache) fn remove_broken(&mut self, deadline: &Deadline, key: &Key) -> bool {
         let (mut text, request) = (Vec::new(), Request::Get { key: &key.wire });

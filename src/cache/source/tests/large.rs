@@ -64,6 +64,16 @@ fn an_index_that_comes_over_is_no_number() {
 }
 
 #[test]
+fn a_number_that_is_there_is_looked_for_nowhere_else() {
+    let mut pair = pair(&[NUMBER, "12\r\n"], &[]);
+    let key = pair.key();
+    let counted = pair.cache.count(Way::Up, &key, Value::Integer(5));
+    assert_eq!(counted.unwrap(), Some(12));
+    let [owner, _] = pair.said();
+    assert_eq!(owner, ["get k|", "incr k 5|"]);
+}
+
+#[test]
 fn a_number_that_comes_over_is_counted() {
     let owner = &[MISS, STORED, NUMBER, "12\r\n"];
     let mut pair = pair(owner, &[NUMBER, NUMBER]);
