@@ -8,6 +8,7 @@ use support::{Answer, Builder, FaultyServer, Kamailio, Memcached, Value};
 mod conditions;
 mod extension;
 mod faster;
+mod lost;
 mod reached;
 mod seen;
 
